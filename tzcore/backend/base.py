@@ -1,0 +1,67 @@
+"""The protocol that every backend implements.  The engine knows nothing else about them."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore.architecture.spec import ModelSpec
+from tzcore.checkpoint.reader import ModelFolder
+
+Logits = Literal["last", "all", "none"]
+
+
+class Sequence(Protocol):
+    """The keys and values of one running text.  Not shared between threads."""
+
+    @property
+    def length(self) -> int:
+        """Tokens held."""
+
+    @property
+    def capacity(self) -> int:
+        """Tokens it can hold."""
+
+    def truncate(self, length: int) -> None:
+        """Forget all tokens from position ``length`` on."""
+
+    def close(self) -> None:
+        """Release the memory.  Using the sequence afterwards is a BackendError."""
+
+
+class LoadedModel(Protocol):
+    """A model ready to run.  Calls on one model are serialised by the caller (the engine)."""
+
+    spec: ModelSpec
+
+    def new_sequence(self, capacity: int) -> Sequence:
+        """Room for ``capacity`` tokens; BackendError says how much memory was missing."""
+
+    def forward(
+        self, sequence: Sequence, tokens: npt.NDArray[np.int32], logits: Logits = "last"
+    ) -> npt.NDArray[np.float32]:
+        """Append ``tokens`` and return logits: ``[1, vocab]``, ``[len(tokens), vocab]`` or ``[0, vocab]``.
+
+        Raises ContextFullError when they do not fit, RequestError for a token outside the
+        vocabulary.  On any error the sequence is as it was before.
+        """
+
+    def weight_bytes_per_token(self) -> int:
+        """Bytes of weights that one decoded token reads (one row of the embedding counted as none)."""
+
+    def close(self) -> None:
+        """Release weights and threads."""
+
+
+class Backend(Protocol):
+    """A way to run models on this machine."""
+
+    name: str
+
+    def describe(self) -> str:
+        """One line for a person: device, instruction set, threads."""
+
+    def load(self, folder: ModelFolder, spec: ModelSpec, threads: int | None = None) -> LoadedModel:
+        """Bring the weights into reach.  BackendError or CheckpointError says what is wrong."""
