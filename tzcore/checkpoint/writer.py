@@ -1,0 +1,179 @@
+"""Writes a model folder tensor by tensor, so that a kill at any instant loses at most one.
+
+Work happens in ``<final>.partial``.  Each tensor is a small safetensors file in ``loose/`` until
+:meth:`FolderWriter.seal` merges those of one block into a shard; ``finish`` adds the small files
+and renames the folder.  Opening a writer on an existing partial folder goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore import atomic, trits
+from tzcore.checkpoint import safetensors
+from tzcore.checkpoint.reader import INDEX, read_json
+from tzcore.checkpoint.schema import MatrixEntry, Quantization
+from tzcore.errors import CheckpointError, ConversionError
+
+_ENTRIES = "entries"
+
+
+class FolderWriter:
+    """A model folder in the making.
+
+    ``fingerprint`` is everything that determines the result (source, revision, settings): a
+    partial folder begun with another one is refused with a ConversionError.
+    """
+
+    def __init__(self, final: Path, fingerprint: dict[str, Any]) -> None:
+        self.final = Path(final)
+        if self.final.exists():
+            raise ConversionError(f"{self.final} exists already: remove it first, or choose another name")
+        self.partial = self.final.with_name(self.final.name + ".partial")
+        self.scratch = self.partial / "scratch"
+        self._loose = self.partial / "loose"
+        with atomic.storage_errors(self.partial):
+            self.scratch.mkdir(parents=True, exist_ok=True)
+            self._loose.mkdir(exist_ok=True)
+        self._check_fingerprint(fingerprint)
+        self._where: dict[str, Path] = {}
+        self._entries: dict[str, MatrixEntry] = {}
+        for path in [*sorted(self.partial.glob("*.safetensors")), *sorted(self._loose.glob("*.safetensors"))]:
+            self._adopt(path)
+
+    def _check_fingerprint(self, fingerprint: dict[str, Any]) -> None:
+        note = self.partial / "fingerprint.json"
+        wanted = json.loads(json.dumps(fingerprint))
+        if not note.exists():
+            atomic.write_json(note, wanted)
+        elif read_json(note) != wanted:
+            raise ConversionError(
+                f"{self.partial} was begun with other settings or another version of the model: "
+                "finish it with the same ones, or delete that folder"
+            )
+
+    def _adopt(self, path: Path) -> None:
+        try:
+            header = safetensors.read_header(path)
+        except CheckpointError:
+            if path.parent == self._loose:  # a torn file after a power cut: it is made again
+                path.unlink()
+                return
+            raise
+        if path.parent == self._loose and all(name in self._where for name in header.tensors):
+            path.unlink()  # killed between sealing a shard and removing its pieces
+            return
+        for name in header.tensors:
+            self._where[name] = path
+        for name, raw in json.loads(header.metadata.get(_ENTRIES, "{}")).items():
+            self._entries[name] = MatrixEntry.from_json(name, raw)
+
+    def has(self, name: str) -> bool:
+        """Whether a matrix (name without ``.weight``), vector or signs tensor is already written."""
+        return name in self._entries or name in self._where
+
+    def add_matrix(
+        self, entry: MatrixEntry, codes: npt.NDArray[Any], scales: npt.NDArray[np.float16] | None
+    ) -> None:
+        """Store packed ``codes`` (and tiled ``scales``); on disk when this returns."""
+        count = trits.tiles(entry.rows)
+        half = entry.format.packing == "half"
+        wanted = (count, trits.padded(entry.cols), 16) if half else (count, trits.tile_bytes(entry.format, entry.cols))
+        if codes.shape != wanted or (scales is None) != half:
+            raise ConversionError(f"{entry.name}: packed codes have shape {codes.shape}, expected {wanted}")
+        tensors = {f"{entry.name}.codes": codes}
+        if scales is not None:
+            if scales.shape != (count, trits.groups(entry.cols, entry.group), trits.LANES):
+                raise ConversionError(f"{entry.name}: scales have the shape {scales.shape}")
+            tensors[f"{entry.name}.scales"] = scales
+        self._write(entry.name, tensors, {entry.name: entry})
+
+    def add_vector(self, name: str, values: npt.NDArray[np.float32]) -> None:
+        """Store a norm weight or bias under its full name."""
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise ConversionError(f"{name} is not a vector of finite numbers")
+        self._write(name, {name: np.ascontiguousarray(values, np.float32)}, {})
+
+    def add_signs(self, name: str, signs: npt.NDArray[np.int8]) -> None:
+        """Store the ±1 vector of a Hadamard transform."""
+        self._write(name, {name: np.ascontiguousarray(signs, np.int8)}, {})
+
+    def _write(self, name: str, tensors: dict[str, npt.NDArray[Any]], entries: dict[str, MatrixEntry]) -> None:
+        path = self._loose / f"{name}.safetensors"
+        table = {key: entry.as_json() for key, entry in entries.items()}
+        safetensors.write_file(path, tensors, {_ENTRIES: json.dumps(table, sort_keys=True)})
+        self._where.update(dict.fromkeys(tensors, path))
+        self._entries.update(entries)
+
+    def read_tensor(self, name: str) -> npt.NDArray[Any]:
+        """A tensor written before, by its stored name."""
+        path = self._where[name]
+        info = safetensors.read_header(path).tensors[name]
+        return np.array(safetensors.view(safetensors.map_file(path), info))
+
+    def read_matrix(self, name: str) -> tuple[MatrixEntry, npt.NDArray[Any], npt.NDArray[np.float16] | None]:
+        """A matrix written before: its entry, packed codes and tiled scales."""
+        entry = self._entries[name]
+        scales = self.read_tensor(f"{name}.scales") if f"{name}.scales" in self._where else None
+        return entry, self.read_tensor(f"{name}.codes"), scales
+
+    def seal(self, stem: str) -> None:
+        """Merge all loose tensors into the shard ``stem.safetensors``.  Nothing loose: nothing done."""
+        pieces = sorted({path for path in self._where.values() if path.parent == self._loose})
+        if not pieces:
+            return
+        names = [name for name, path in self._where.items() if path.parent == self._loose]
+        tensors = {name: self.read_tensor(name) for name in names}
+        entries = {
+            name: entry.as_json() for name, entry in self._entries.items() if f"{name}.codes" in tensors
+        }
+        shard = self.partial / f"{stem}.safetensors"
+        safetensors.write_file(shard, tensors, {"format": "pt", _ENTRIES: json.dumps(entries, sort_keys=True)})
+        self._where.update(dict.fromkeys(names, shard))
+        for path in pieces:
+            path.unlink(missing_ok=True)
+
+    def stored_bytes(self, name: str) -> int:
+        """Bytes of a tensor's data as stored, by its stored name."""
+        info = safetensors.read_header(self._where[name]).tensors[name]
+        return info.stop - info.start
+
+    def finish(self, config: dict[str, Any], files: dict[str, Path], receipt: dict[str, Any]) -> Path:
+        """Complete the folder and move it to its place.  Returns that place.
+
+        ``config`` is the original's; ``quantization_config`` is added.  ``files`` are copied under
+        their names.  ``shards`` (SHA-256 of each) and ``bytes`` are added to ``receipt``.
+        """
+        self.seal("model-rest")
+        shards = sorted(self.partial.glob("*.safetensors"))
+        total = sum(path.stat().st_size for path in shards)
+        weight_map = {name: path.name for name, path in sorted(self._where.items())}
+        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+        atomic.write_json(self.partial / INDEX, index)
+        quantization = Quantization(self._entries).as_json()
+        atomic.write_json(self.partial / "config.json", {**config, "quantization_config": quantization})
+        for name, path in files.items():
+            atomic.write(self.partial / name, [path.read_bytes()])
+        hashes = {path.name: _sha256(path) for path in shards}
+        atomic.write_json(self.partial / "receipt.json", {**receipt, "bytes": total, "shards": hashes})
+        with atomic.storage_errors(self.final):
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            shutil.rmtree(self._loose, ignore_errors=True)
+            (self.partial / "fingerprint.json").unlink(missing_ok=True)
+            os.replace(self.partial, self.final)
+            atomic.sync_folder(self.final.parent)
+        return self.final
+
+
+def _sha256(path: Path) -> str:
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
