@@ -1,0 +1,120 @@
+"""Every setting of the window, each declared once: key, type, default, label, limits.
+
+Stored as one JSON file, ``settings.json`` under :func:`tzcore.paths.home`, that holds only what
+differs from the default.  A file that is damaged is set aside as ``settings.json.broken`` and
+the defaults hold; a value of the wrong type or out of range is ignored in the same way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Signal
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting.  ``type`` is the Python type of its value; ``None`` is allowed where it is the default.
+
+    ``choices`` pairs a value with its label; ``minimum``/``maximum``/``step`` bound a number.
+    ``group`` is the heading under which the settings dialog shows it.
+    """
+
+    key: str
+    type: type[str] | type[int] | type[float] | type[bool]
+    default: Value
+    label: str
+    group: str
+    help: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    step: float | None = None
+    multiline: bool = False
+    unset: str = ""
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "theme", str, "system", "Appearance", "Window",
+        choices=(("system", "As the system"), ("light", "Light"), ("dark", "Dark")),
+    ),
+    Setting(
+        "temperature", float, 0.7, "Temperature", "Answers",
+        "0 always takes the most likely word; higher is more varied.", minimum=0.0, maximum=2.0, step=0.05,
+    ),
+    Setting(
+        "top_p", float, 0.95, "Top-p", "Answers",
+        "Only the most likely words that together reach this probability are drawn from.",
+        minimum=0.01, maximum=1.0, step=0.01,
+    ),
+    Setting(
+        "top_k", int, 40, "Top-k", "Answers", "Only this many of the most likely words; 0 means no limit.",
+        minimum=0, maximum=1000, step=1,
+    ),
+    Setting(
+        "min_p", float, 0.0, "Min-p", "Answers", "Drops words less likely than this share of the most likely one.",
+        minimum=0.0, maximum=1.0, step=0.01,
+    ),
+    Setting(
+        "max_tokens", int, None, "Longest answer (tokens)", "Answers",
+        "An answer that reaches it stops there and says so.",
+        minimum=1, maximum=1_000_000, step=64, unset="as far as the context reaches",
+    ),
+    Setting(
+        "seed", int, None, "Seed", "Answers", "The same seed and settings give the same answer.",
+        minimum=0, maximum=2**31 - 1, step=1, unset="another each time",
+    ),
+    Setting(
+        "system_prompt", str, "", "System prompt", "Answers", "Put before every new conversation.", multiline=True,
+    ),
+    Setting(
+        "context", int, None, "Context (tokens)", "Engine",
+        "How much text a conversation can hold; longer takes more memory.",
+        minimum=256, maximum=1_048_576, step=256, unset="what the model and memory allow",
+    ),
+    Setting(
+        "threads", int, None, "Processor threads", "Engine", "Takes effect when the engine starts next.",
+        minimum=1, maximum=1024, step=1, unset="one for each core",
+    ),
+    Setting(
+        "encoding", str, "t2", "Encoding of new models", "Library",
+        choices=(
+            ("t2", "t2 · two ternary planes (recommended for small models)"),
+            ("q2", "q2 · four levels"),
+            ("t1", "t1 · one ternary plane (smallest)"),
+            ("i4", "i4 · 4-bit integers"),
+            ("i8", "i8 · 8-bit integers"),
+            ("f16", "f16 · unquantised"),
+        ),
+    ),
+    Setting("last_model", str, "", "Model used last", ""),
+    Setting("window_geometry", str, "", "Place and size of the window", ""),
+)
+
+
+class Settings(QObject):
+    """Reads and writes the settings.  Settings with an empty ``group`` are not shown in the dialog."""
+
+    changed = Signal(str)
+    """The key whose value is now another."""
+
+    def __init__(self, path: Path | None = None, parent: QObject | None = None) -> None:
+        """``path`` defaults to ``settings.json`` under :func:`tzcore.paths.home`."""
+        super().__init__(parent)
+        raise NotImplementedError
+
+    def get(self, key: str) -> Value:
+        """The value, or the default.  KeyError for a key that is not declared."""
+        raise NotImplementedError
+
+    def set(self, key: str, value: Value) -> None:
+        """Store and emit ``changed`` if it differs.  ValueError for a wrong type or range; ``None`` = default."""
+        raise NotImplementedError
+
+    def sampling(self) -> dict[str, float | int]:
+        """The default ``options`` of :meth:`app.engine_client.EngineClient.chat`."""
+        raise NotImplementedError
