@@ -7,10 +7,16 @@ the defaults hold; a value of the wrong type or out of range is ignored in the s
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
+
+from tzcore import paths
+from tzcore.errors import StorageError
 
 Value = str | int | float | bool | None
 
@@ -24,7 +30,7 @@ class Setting:
     """
 
     key: str
-    type: type[str] | type[int] | type[float] | type[bool]
+    type: type[str | int | float | bool]
     default: Value
     label: str
     group: str
@@ -35,6 +41,25 @@ class Setting:
     step: float | None = None
     multiline: bool = False
     unset: str = ""
+
+    def check(self, value: object) -> Value:
+        """The value in its declared type; ValueError says what would be right."""
+        if value is None:
+            if self.default is None:
+                return None
+            raise ValueError(f"{self.label}: a value is needed")
+        if self.type is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, self.type) or (isinstance(value, bool) and self.type is not bool):
+            raise ValueError(f"{self.label}: {value!r} is not a {self.type.__name__}")
+        if self.choices and value not in {choice for choice, _ in self.choices}:
+            raise ValueError(f"{self.label}: {value!r} is none of {', '.join(choice for choice, _ in self.choices)}")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            low = -math.inf if self.minimum is None else self.minimum
+            high = math.inf if self.maximum is None else self.maximum
+            if not low <= value <= high:
+                raise ValueError(f"{self.label}: {value!r} is not between {low:g} and {high:g}")
+        return value
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -105,16 +130,67 @@ class Settings(QObject):
     def __init__(self, path: Path | None = None, parent: QObject | None = None) -> None:
         """``path`` defaults to ``settings.json`` under :func:`tzcore.paths.home`."""
         super().__init__(parent)
-        raise NotImplementedError
+        self._path = path or paths.home() / "settings.json"
+        self._declared = {setting.key: setting for setting in SETTINGS}
+        self._values = self._read()
 
     def get(self, key: str) -> Value:
         """The value, or the default.  KeyError for a key that is not declared."""
-        raise NotImplementedError
+        return self._values.get(key, self._declared[key].default)
 
     def set(self, key: str, value: Value) -> None:
-        """Store and emit ``changed`` if it differs.  ValueError for a wrong type or range; ``None`` = default."""
-        raise NotImplementedError
+        """Store and emit ``changed`` if it differs.
 
-    def sampling(self) -> dict[str, float | int]:
-        """The default ``options`` of :meth:`app.engine_client.EngineClient.chat`."""
-        raise NotImplementedError
+        ValueError for a wrong type or range, KeyError for a key that is not declared, StorageError
+        when the file cannot be written (the value holds until the program ends).
+        """
+        setting = self._declared[key]
+        value = setting.check(value)
+        if value == self.get(key):
+            return
+        if value == setting.default:
+            self._values.pop(key, None)
+        else:
+            self._values[key] = value
+        self.changed.emit(key)
+        self._write()
+
+    def reset(self, key: str) -> None:
+        """Back to the default."""
+        self.set(key, self._declared[key].default)
+
+    def sampling(self) -> dict[str, Value]:
+        """The default ``options`` of :meth:`app.engine_client.EngineClient.chat` (``None`` ones left out)."""
+        keys = ("temperature", "top_p", "top_k", "min_p", "max_tokens", "seed")
+        return {key: self.get(key) for key in keys if self.get(key) is not None}
+
+    def _read(self) -> dict[str, Value]:
+        try:
+            raw = json.loads(self._path.read_text(encoding="utf-8"))
+        except OSError:  # mostly: there is no such file yet
+            return {}
+        except ValueError:
+            raw = None
+        if not isinstance(raw, dict):
+            self._path.replace(self._path.with_name(self._path.name + ".broken"))
+            return {}
+        values: dict[str, Value] = {}
+        for key, setting in self._declared.items():
+            if key in raw:
+                try:
+                    values[key] = setting.check(raw[key])
+                except ValueError:
+                    continue
+        return values
+
+    def _write(self) -> None:
+        temporary = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(self._values, file, indent=2, sort_keys=True, ensure_ascii=False)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        except OSError as error:
+            raise StorageError(f"The settings cannot be saved in {self._path}: {error.strerror}") from error
