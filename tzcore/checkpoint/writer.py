@@ -7,6 +7,7 @@ and renames the folder.  Opening a writer on an existing partial folder goes on 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -125,7 +126,14 @@ class FolderWriter:
         return entry, self.read_tensor(f"{name}.codes"), scales
 
     def seal(self, stem: str) -> None:
-        """Merge all loose tensors into the shard ``stem.safetensors``.  Nothing loose: nothing done."""
+        """Merge all loose tensors into the shard ``stem.safetensors``.
+
+        Nothing is done where nothing is loose, or where that shard was sealed before: on resuming,
+        what is loose then belongs to a later one.
+        """
+        shard = self.partial / f"{stem}.safetensors"
+        if shard.exists():
+            return
         pieces = sorted({path for path in self._where.values() if path.parent == self._loose})
         if not pieces:
             return
@@ -134,7 +142,6 @@ class FolderWriter:
         entries = {
             name: entry.as_json() for name, entry in self._entries.items() if f"{name}.codes" in tensors
         }
-        shard = self.partial / f"{stem}.safetensors"
         safetensors.write_file(shard, tensors, {"format": "pt", _ENTRIES: json.dumps(entries, sort_keys=True)})
         self._where.update(dict.fromkeys(names, shard))
         for path in pieces:
@@ -173,7 +180,5 @@ class FolderWriter:
 
 
 def _sha256(path: Path) -> str:
-    import hashlib
-
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
