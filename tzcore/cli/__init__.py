@@ -1,0 +1,1 @@
+"""The command ``tz``: one file a verb, nothing imported before it is needed."""

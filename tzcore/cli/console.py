@@ -1,0 +1,172 @@
+"""What a verb says while it works and when it is done: a progress bar, plain lines, or JSON lines.
+
+Answers and results go to stdout; everything else goes to stderr, except with ``--json``, where
+all of it is JSON lines on stdout: progress events, then one ``{"event": "done", ...}``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from tzcore.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+JSON_INTERVAL = 0.1
+"""Seconds between two progress events of one phase; a window needs no more."""
+LINE_INTERVAL = 10.0
+"""Seconds between two plain progress lines of one phase, where stderr is no terminal."""
+
+
+def human_bytes(count: float) -> str:
+    """``1.5 GB``: decimal units, as disks and downloads are sold."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("B", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.2f} TB"
+
+
+def human_count(count: float) -> str:
+    """``134.5 M``: a number of weights or tokens."""
+    for unit in ("", " k", " M"):
+        if count < 1000:
+            return f"{count:.0f}{unit}" if not unit else f"{count:.1f}{unit}"
+        count /= 1000
+    return f"{count:.1f} G"
+
+
+def human_time(seconds: float) -> str:
+    """``4:05`` or ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def amount(count: float, unit: str) -> str:
+    """``count`` of ``unit`` for a person."""
+    return human_bytes(count) if unit == "bytes" else f"{human_count(count)} {unit}"
+
+
+class Pace:
+    """Rate and time left of one phase, from when this process began it.
+
+    What an earlier, interrupted run had done is in the first report and does not count as speed.
+    """
+
+    def __init__(self, first: Progress) -> None:
+        self._began = time.monotonic()
+        self._start = first.done
+
+    def words(self, now: Progress) -> str:
+        """``12.3 MB/s, 0:42 left``; empty until there is something to measure."""
+        elapsed = time.monotonic() - self._began
+        gained = now.done - self._start
+        if elapsed < 0.2 or gained <= 0:
+            return ""
+        rate = gained / elapsed
+        left = f", {human_time((now.total - now.done) / rate)} left" if now.total > now.done else ""
+        return f"{amount(rate, now.unit)}/s{left}"
+
+
+class Console:
+    """Where a verb reports.  ``report`` fits every ``report=`` parameter of the library."""
+
+    def __init__(self, json: bool = False) -> None:
+        self.json = json
+        self._phase = ""
+        self._paces: dict[str, Pace] = {}
+        self._spoke = 0.0
+        self._bar: Bar | None = None
+        self._task: Any = None
+
+    def report(self, progress: Progress) -> None:
+        """Show one report, in the form that fits, no more often than anyone can read."""
+        now = time.monotonic()
+        fresh = progress.phase != self._phase
+        self._phase = progress.phase
+        pace = self._paces.setdefault(progress.phase, Pace(progress)).words(progress)
+        ended = 0 < progress.total <= progress.done
+        interactive = not self.json and sys.stderr.isatty()
+        interval = JSON_INTERVAL if self.json or interactive else LINE_INTERVAL
+        if not (fresh or ended) and now - self._spoke < interval:
+            return
+        self._spoke = now
+        if self.json:
+            self._line(progress.as_event())
+        elif interactive:
+            self._draw(progress, pace)
+        else:
+            self._print(progress, pace)
+
+    def note(self, text: str) -> None:
+        """Say something to a person; with ``--json`` it is an event of its own."""
+        if self.json:
+            self.event("note", message=text)
+        else:
+            self.close()
+            print(text, file=sys.stderr, flush=True)
+
+    def event(self, name: str, **fields: Any) -> None:
+        """One JSON line ``{"event": name, ...}`` on stdout."""
+        self._line({"event": name, **fields})
+
+    def done(self, text: str, **result: Any) -> None:
+        """The result: ``text`` for a person, or the ``done`` event with ``--json``."""
+        self.close()
+        if self.json:
+            self.event("done", **result)
+        elif text:
+            print(text, flush=True)
+
+    def array(self, rows: list[dict[str, Any]]) -> None:
+        """A listing for programs: one JSON array, alone on stdout."""
+        print(json.dumps(rows, ensure_ascii=False), flush=True)
+
+    def close(self) -> None:
+        """Take the progress bar off the screen."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.stop()
+
+    def _line(self, fields: dict[str, Any]) -> None:
+        print(json.dumps(fields, ensure_ascii=False), flush=True)
+
+    def _draw(self, progress: Progress, pace: str) -> None:
+        if self._bar is None:
+            from rich.console import Console as Terminal
+            from rich.progress import BarColumn, Progress as Bar, TextColumn
+
+            self._bar = Bar(
+                TextColumn("{task.fields[phase]:<9}"),
+                BarColumn(bar_width=28),
+                TextColumn("{task.percentage:>3.0f} %  {task.fields[done]}  {task.fields[pace]}  [dim]{task.description}"),
+                console=Terminal(stderr=True, highlight=False),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", phase=progress.phase, done="", pace="")
+        from rich.markup import escape
+
+        self._bar.update(
+            self._task,
+            phase=progress.phase,
+            completed=progress.done,
+            total=progress.total or None,
+            description=escape(progress.detail),
+            done=_of_total(progress),
+            pace=pace,
+        )
+
+    def _print(self, progress: Progress, pace: str) -> None:
+        parts = [f"{progress.phase}:", _of_total(progress), pace, progress.detail]
+        print(" ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+
+def _of_total(progress: Progress) -> str:
+    done = amount(progress.done, progress.unit)
+    return f"{done} of {amount(progress.total, progress.unit)}" if progress.total else done
