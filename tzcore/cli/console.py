@@ -139,12 +139,14 @@ class Console:
     def _draw(self, progress: Progress, pace: str) -> None:
         if self._bar is None:
             from rich.console import Console as Terminal
-            from rich.progress import BarColumn, Progress as Bar, TextColumn
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
 
             self._bar = Bar(
                 TextColumn("{task.fields[phase]:<9}"),
                 BarColumn(bar_width=28),
-                TextColumn("{task.percentage:>3.0f} %  {task.fields[done]}  {task.fields[pace]}  [dim]{task.description}"),
+                TextColumn("{task.percentage:>3.0f} %  {task.fields[done]}  {task.fields[pace]}"),
+                TextColumn("[dim]{task.description}"),
                 console=Terminal(stderr=True, highlight=False),
                 transient=True,
             )

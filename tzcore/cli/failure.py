@@ -16,6 +16,7 @@ from tzcore.cli.console import Console
 from tzcore.errors import Cancelled, TernaryZeroError
 
 FAILED, INTERRUPTED = 1, 130
+_KEPT = "interrupted; what is finished is kept, and the same command goes on from there"
 _STORAGE = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again",
     errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
@@ -43,7 +44,7 @@ def guarded(action: Callable[[], int], console: Console) -> int:
         sys.stdout.flush()
         return code
     except (KeyboardInterrupt, Cancelled):
-        return _stop(console, "interrupted; what was finished is kept, the same command goes on from there", INTERRUPTED)
+        return _stop(console, _KEPT, INTERRUPTED)
     except TernaryZeroError as error:
         if _debugging():
             traceback.print_exc()
