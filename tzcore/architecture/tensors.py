@@ -12,7 +12,7 @@ PREFIXES = ("model.", "language_model.model.", "model.language_model.", "")
 """Where checkpoints keep the decoder: text models, multimodal ones on the hub, as saved by
 transformers 4.52 and later, and bare ``*Model`` saves."""
 
-_NEEDLESS = re.compile(r"rotary_emb\.inv_freq$|^lm_head\.|^language_model\.lm_head\.|vision_tower\.|multi_modal_projector\.")
+_NEEDLESS = re.compile(r"rotary_emb\.inv_freq$|^(language_model\.)?lm_head\.|vision_tower\.|multi_modal_projector\.")
 """Tensors that may lie unused: recomputed tables, a copy of a tied head, the image side."""
 
 
