@@ -1,0 +1,141 @@
+"""``tz doctor``: what this machine and this installation can do, each line checked just now."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tzcore import __version__, paths
+from tzcore.cli.console import Console, human_bytes
+
+MARKS = {"ok": "ok  ", "note": "note", "fail": "FAIL"}
+EXTRAS = {"convert": ("torch", "transformers", "gguf", "safetensors")}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line.  ``state``: ``ok``, ``note`` (something is not there, and nothing is wrong) or ``fail``."""
+
+    subject: str
+    state: str
+    detail: str
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """No arguments of its own."""
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Check everything; 1 if something needed does not work."""
+    findings = list(examine())
+    if console.json:
+        console.done("", ok=all(f.state != "fail" for f in findings), findings=[asdict(f) for f in findings])
+    else:
+        width = max(len(finding.subject) for finding in findings)
+        for finding in findings:
+            print(f"{MARKS[finding.state]}  {finding.subject:<{width}}  {finding.detail}")
+    return 1 if any(finding.state == "fail" for finding in findings) else 0
+
+
+def examine() -> Iterator[Finding]:
+    """All checks, one finding each or more.  A check that breaks is itself a finding."""
+    for check in (_program, _python, _native, _memory, _folders, _conversion, _window, _graphics):
+        yield from _attempt(check)
+
+
+def _attempt(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:  # a doctor who faints helps nobody: the finding is that this check broke
+        yield Finding(check.__name__.strip("_"), "fail", f"{type(error).__name__}: {error}")
+
+
+def _program() -> Iterator[Finding]:
+    yield Finding("program", "ok", f"Ternary-Zero {__version__} in {Path(__file__).resolve().parents[2]}")
+
+
+def _python() -> Iterator[Finding]:
+    where = f"{platform.system()} {platform.machine()}"
+    yield Finding("python", "ok", f"{platform.python_version()} on {where}, {sys.executable}")
+
+
+def _native() -> Iterator[Finding]:
+    from tzcore.backend.select import select
+
+    backend, reason = select("auto")
+    yield Finding("engine", "ok", f"{backend.describe()} ({reason})")
+
+
+def _memory() -> Iterator[Finding]:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    free = f"{human_bytes(memory.available)} free of {human_bytes(memory.total)}"
+    yield Finding("memory", "ok", f"{free}, {os.cpu_count()} logical cores")
+
+
+def _folders() -> Iterator[Finding]:
+    for subject, folder in (("models", paths.models()), ("sources", paths.sources()), ("logs", paths.logs())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            why = f"{folder} cannot be written ({error.strerror}); set TZ_HOME to a folder that can"
+            yield Finding(subject, "fail", why)
+            continue
+        free = shutil.disk_usage(folder).free
+        yield Finding(subject, "ok", f"{folder}, writable, {human_bytes(free)} free on its disk")
+
+
+def _conversion() -> Iterator[Finding]:
+    missing = [name for name in EXTRAS["convert"] if importlib.util.find_spec(name) is None]
+    if missing:
+        yield Finding(
+            "conversion", "note", f"not installed ({', '.join(missing)} missing): pip install \"ternary-zero[convert]\""
+        )
+    else:
+        versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in EXTRAS["convert"])
+        yield Finding("conversion", "ok", versions)
+
+
+def _window() -> Iterator[Finding]:
+    try:
+        from PySide6 import QtCore, QtWidgets  # noqa: F401
+    except ImportError as error:
+        yield Finding("window", "fail", f"Qt does not load: {error}")
+        return
+    from app.application import display_available
+
+    state = ("ok", "a display is there") if display_available() else ("note", "no display here; tz chat works without")
+    yield Finding("window", state[0], f"Qt {QtCore.qVersion()}, {state[1]}")
+
+
+def _graphics() -> Iterator[Finding]:
+    driver = nvidia_driver()
+    there = f"NVIDIA driver {driver}" if driver else "no NVIDIA driver"
+    yield Finding("graphics", "note", f"{there}; this version computes on the CPU alone, CUDA comes in a later one")
+
+
+def nvidia_driver() -> str:
+    """The version of the loaded NVIDIA driver, or ``""``; asks the driver's own library."""
+    import ctypes
+
+    name = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+    try:
+        library = ctypes.CDLL(name)
+    except OSError:
+        return ""
+    version = ctypes.c_int()
+    if library.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return ""
+    return f"for CUDA {version.value // 1000}.{version.value % 1000 // 10}"

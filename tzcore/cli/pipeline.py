@@ -1,0 +1,74 @@
+"""From what the user typed to an installed model folder: resolve, fetch, convert."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tzcore.cli.console import Console, human_bytes, human_count
+from tzcore.errors import SourceError
+
+if TYPE_CHECKING:
+    from tzcore.hub.sources import SourceInfo
+    from tzcore.quant.convert import Settings
+
+ENCODINGS = ("t1", "q2", "t2", "i4", "i8", "f16")
+PACKINGS = ("slots", "base3")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make of a source; ``None`` leaves the choice to the converter's defaults.
+
+    ``out`` writes the folder there instead of among the installed models; ``name`` installs it
+    under another name than the source's.
+    """
+
+    encoding: str | None = None
+    packing: str | None = None
+    calibration: Path | None = None
+    out: Path | None = None
+    name: str | None = None
+
+
+def find_or_make(text: str, console: Console) -> Path:
+    """The folder of the model ``text``: the installed one, or else fetched and converted now.
+
+    Says what that will cost before it begins.
+    """
+    from tzcore.hub import library, reference, sources
+
+    found = library.resolve(text)
+    if found is not None:
+        return found.path
+    info = sources.describe(reference.parse(text))
+    console.note(f"{text} is not installed yet. Making it: {cost(info)}.")
+    return make(text, Order(), console)
+
+
+def cost(info: SourceInfo) -> str:
+    """What fetching and converting a source takes, in words."""
+    weights = f"{human_count(info.parameters)} weights to convert" if info.parameters else "conversion"
+    fetch = f"{human_bytes(info.download_bytes)} to fetch" if info.download_bytes else "nothing to fetch"
+    return f"{fetch}, {weights}, licence {info.licence}"
+
+
+def make(text: str, order: Order, console: Console) -> Path:
+    """Fetch the source ``text`` as far as it is not here yet, convert it, and return the folder.
+
+    What an interrupted run finished is taken over.  Anything wrong is a TernaryZeroError.
+    """
+    from tzcore.architecture.registry import read_spec
+    from tzcore.hub import library, reference, sources
+    from tzcore.quant.convert import convert
+
+    parsed = reference.parse(text)
+    source = sources.open_source(parsed, report=console.report)
+    try:
+        spec = read_spec(source.config, list(source.names()))
+        settings = settings_for(spec, order)
+        final = order.out or library.folder_for(order.name or source.id, settings.encoding)
+        return convert(source, final, settings, report=console.report)
+    finally:
+        source.close()
