@@ -1,0 +1,100 @@
+"""``tz bench MODEL``: tokens a second, and how much of the memory's bandwidth decoding uses."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import TYPE_CHECKING, Any
+
+from tzcore.cli.console import Console, human_bytes
+from tzcore.errors import RequestError
+
+if TYPE_CHECKING:
+    from tzcore.backend.base import LoadedModel
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("model", metavar="MODEL", help="an installed model, a folder, or a source")
+    parser.add_argument("--prompt", type=int, default=512, metavar="N", help="tokens of prompt (default 512)")
+    parser.add_argument("--tokens", type=int, default=128, metavar="N", help="tokens to decode (default 128)")
+    parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs; medians are reported (default 5)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Measure and report medians.  The tokens are random: speed does not depend on what they say."""
+    for name in ("prompt", "tokens", "repeat"):
+        if getattr(args, name) < 1:
+            raise RequestError(f"--{name} must be 1 or more")
+    from tzcore.cli.pipeline import find_or_make
+
+    folder = find_or_make(args.model, console)
+    result = measure(str(folder), args.prompt, args.tokens, args.repeat, args.threads, args.backend)
+    console.done(
+        f"prefill  {result['prefill_tps']:9.1f} tokens/s   ({args.prompt} tokens)\n"
+        f"decode   {result['decode_tps']:9.1f} tokens/s   ({args.tokens} tokens after the prompt)\n"
+        f"weights  {human_bytes(result['bytes_per_token']):>9} a token: {human_bytes(result['decode_bandwidth'])}/s, "
+        f"{result['bandwidth_share']:.0%} of the {human_bytes(result['read_bandwidth'])}/s this machine can read\n"
+        f"on       {result['backend']}, {result['threads']} threads; medians of {args.repeat} runs",
+        **result,
+    )
+    return 0
+
+
+def measure(
+    folder: str, prompt: int, tokens: int, repeat: int, threads: int | None = None, backend_name: str = "auto"
+) -> dict[str, Any]:
+    """The numbers of ``tz bench --json``; bandwidths in bytes a second, each a median of ``repeat`` runs."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from tzcore.architecture.registry import spec_of
+    from tzcore.backend.select import select
+    from tzcore.checkpoint.reader import ModelFolder
+
+    with ModelFolder.open(Path(folder)) as opened:
+        spec = spec_of(opened)
+        if prompt + tokens > spec.max_context:
+            raise RequestError(f"the model's context holds {spec.max_context} tokens, not {prompt} + {tokens}")
+        backend, _ = select(backend_name)
+        model = backend.load(opened, spec, threads)
+        try:
+            ids = np.random.default_rng(0).integers(0, spec.vocabulary, prompt + tokens, dtype=np.int32)
+            _time_run(model, ids[: min(prompt, 64)], ids[prompt : prompt + min(tokens, 8)])  # pages in, warms up
+            runs = [_time_run(model, ids[:prompt], ids[prompt:]) for _ in range(repeat)]
+            read_bandwidth = statistics.median(backend.read_bandwidth(threads) for _ in range(3))
+            decode_tps = tokens / statistics.median(decode for _, decode in runs)
+            bytes_per_token = model.weight_bytes_per_token()
+            return {
+                "prefill_tps": prompt / statistics.median(prefill for prefill, _ in runs),
+                "decode_tps": decode_tps,
+                "read_bandwidth": read_bandwidth,
+                "decode_bandwidth": decode_tps * bytes_per_token,
+                "bandwidth_share": decode_tps * bytes_per_token / read_bandwidth,
+                "bytes_per_token": bytes_per_token,
+                "threads": model.threads,
+                "backend": backend.describe(),
+                "prompt": prompt,
+                "tokens": tokens,
+                "repeat": repeat,
+            }
+        finally:
+            model.close()
+
+
+def _time_run(model: LoadedModel, prompt: Any, tokens: Any) -> tuple[float, float]:
+    """Seconds for the prompt at once, and for the tokens one by one after it."""
+    sequence = model.new_sequence(len(prompt) + len(tokens))
+    try:
+        began = time.perf_counter()
+        model.forward(sequence, prompt)
+        middle = time.perf_counter()
+        for index in range(len(tokens)):
+            model.forward(sequence, tokens[index : index + 1])
+        return middle - began, time.perf_counter() - middle
+    finally:
+        sequence.close()
