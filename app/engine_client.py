@@ -1,38 +1,187 @@
 """Requests to the engine on Qt's own network stack: loopback only, no proxy, nothing blocks.
 
-Calls made while the engine is starting or restarting wait for it.  Every call returns at once
-with an object whose signals tell the outcome; exactly one of its last signals is emitted, never
-before control is back in the event loop.
+Calls made while the engine is starting or restarting wait for it; a call to an engine that has
+given up starts it afresh.  Every call returns at once with an object whose signals tell the
+outcome; exactly one of its last signals is emitted, never before control is back in the event
+loop.
 """
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, QUrl, Signal
+from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy, QNetworkReply, QNetworkRequest
 
 from app.engine_process import EngineProcess
+from app.server_sent_events import EventStream
+
+CANCELLED = "Cancelled."
+GARBLED = "The engine's answer cannot be understood."
 
 
-class Reply(QObject):
+class Exchange(QObject):
+    """One HTTP exchange that may have to wait for the engine first.  What :class:`Reply` and
+    :class:`ChatStream` have in common: pieces in, one end."""
+
+    failed = Signal(str)
+    """One line for the user; what came before stays valid."""
+    lost = "The engine stopped unexpectedly."
+
+    def __init__(self, client: EngineClient, method: str, path: str, body: dict[str, Any] | None) -> None:
+        super().__init__()
+        self._client = client
+        self._method, self._path, self._body = method, path, body
+        self._reply: QNetworkReply | None = None
+        self._over = self._cancelled = False
+        self._began = time.monotonic()
+
+    @property
+    def active(self) -> bool:
+        """No last signal has been emitted yet."""
+        return not self._over
+
+    def send(self, manager: QNetworkAccessManager, url: str, token: str) -> None:
+        if self._over or self._cancelled:
+            return
+        request = QNetworkRequest(QUrl(url + self._path))
+        request.setRawHeader(b"Authorization", b"Bearer " + token.encode())
+        request.setAttribute(
+            QNetworkRequest.Attribute.RedirectPolicyAttribute, QNetworkRequest.RedirectPolicy.ManualRedirectPolicy
+        )
+        request.setAttribute(QNetworkRequest.Attribute.Http2AllowedAttribute, False)
+        if self._method == "POST":
+            request.setHeader(QNetworkRequest.KnownHeaders.ContentTypeHeader, "application/json")
+            self._reply = manager.post(request, json.dumps(self._body).encode())
+        else:
+            self._reply = manager.get(request)
+        self._reply.readyRead.connect(self._on_data)
+        self._reply.finished.connect(self._on_end)
+
+    def _on_data(self) -> None:
+        reply = self._reply
+        if reply is None or self._over or _status(reply) != 200:
+            return  # an error's body is read as a whole, at its end
+        try:
+            self._take(bytes(reply.readAll().data()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self.fail(GARBLED)
+
+    def _on_end(self) -> None:
+        reply = self._reply
+        if reply is None or self._over:
+            return
+        status = _status(reply)
+        if status and status != 200:
+            self.fail(_error_message(bytes(reply.readAll().data())) or f"The engine answered with status {status}.")
+            return
+        self._on_data()
+        if self._over:
+            return
+        if reply.error() == QNetworkReply.NetworkError.NoError:
+            try:
+                self._complete()
+            except (ValueError, KeyError, TypeError, AttributeError):
+                self.fail(GARBLED)
+        else:
+            self.fail(self.lost)
+
+    def _take(self, data: bytes) -> None:
+        """More of the body."""
+        raise NotImplementedError
+
+    def _complete(self) -> None:
+        """The body is whole."""
+        raise NotImplementedError
+
+    def fail(self, message: str) -> None:
+        if self._finish():
+            self.failed.emit(message)
+
+    def _finish(self) -> bool:
+        """Close the connection; False if all was over before."""
+        if self._over:
+            return False
+        self._over = True
+        self._close()
+        self._client.forget(self)
+        return True
+
+    def _close(self) -> None:
+        """Without a word to the listener; what is still under way is not looked at any more."""
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.abort()
+            reply.deleteLater()
+
+
+class Reply(Exchange):
     """One answer to come: any number of ``progress``, then exactly one of ``done`` and ``failed``."""
 
     done = Signal(object)
     """The decoded JSON answer: ``count_tokens`` an int, all others a dict."""
-    failed = Signal(str)
-    """One line for the user."""
     progress = Signal(object)
     """A dict in the form of :meth:`tzcore.progress.Progress.as_event` (phase, done, total, unit, detail)."""
 
+    def __init__(
+        self,
+        client: EngineClient,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        pick: Callable[[Any], Any] = lambda answer: answer,
+    ) -> None:
+        super().__init__(client, method, path, body)
+        self._pick = pick
+        self._data = b""
+        self._events = EventStream()
+        self._last: Any = None
+
     def cancel(self) -> None:
         """Abort; ``failed("Cancelled.")`` follows."""
-        raise NotImplementedError
+        self._cancelled = True
+        self._close()
+        QTimer.singleShot(0, self, lambda: self.fail(CANCELLED))
+
+    def _take(self, data: bytes) -> None:
+        if not self._streams():
+            self._data += data
+            return
+        for text in self._events.feed(data):
+            if text == "[DONE]":
+                continue
+            event = json.loads(text)
+            if "error" in event:
+                self.fail(_message_of(event))
+                return
+            if event.get("event") == "progress":
+                self.progress.emit(event)
+            else:
+                self._last = event
+
+    def _complete(self) -> None:
+        answer = self._last if self._streams() else json.loads(self._data)
+        if answer is None:
+            self.fail(self.lost)
+            return
+        value = self._pick(answer)
+        if self._finish():
+            self.done.emit(value)
+
+    def _streams(self) -> bool:
+        kind = self._reply.header(QNetworkRequest.KnownHeaders.ContentTypeHeader) if self._reply else ""
+        return str(kind).startswith("text/event-stream")
 
 
-class ChatStream(QObject):
-    """One answer being written: any ``progress`` (reading the prompt), ``delta``s, then exactly one of
-    ``finished`` and ``failed``."""
+class ChatStream(Exchange):
+    """One answer being written: any ``loading`` (the model comes into memory), any ``progress`` (reading the
+    prompt), ``delta``s, then exactly one of ``finished`` and ``failed``."""
 
+    loading = Signal(object)
+    """As :attr:`Reply.progress`, when the model had to be loaded first."""
     progress = Signal(int, int, float)
     """Prompt tokens read, prompt tokens in all, seconds left (−1.0 where not known yet)."""
     delta = Signal(str)
@@ -41,23 +190,80 @@ class ChatStream(QObject):
     """Reason (``"stop"``, ``"length"``, ``"cancelled"``), usage (``prompt_tokens``, ``completion_tokens``,
     ``total_tokens``) and timings as the server gives them, plus ``first_token_seconds`` and
     ``tokens_per_second`` (both measured here where the server is silent)."""
-    failed = Signal(str)
-    """One line for the user; what came before stays valid."""
+    lost = "The engine stopped unexpectedly; the answer so far is kept."
+
+    def __init__(self, client: EngineClient, body: dict[str, Any]) -> None:
+        super().__init__(client, "POST", "/v1/chat/completions", body)
+        self.model: str = body["model"]
+        self._pieces: list[str] = []
+        self._events = EventStream()
+        self._usage: dict[str, Any] = {}
+        self._timings: dict[str, Any] = {}
+        self._reason = ""
+        self._first: float | None = None
+        self._prompt_began: float | None = None
 
     @property
     def text(self) -> str:
         """All deltas so far."""
-        raise NotImplementedError
-
-    @property
-    def active(self) -> bool:
-        """No last signal has been emitted yet."""
-        raise NotImplementedError
+        return "".join(self._pieces)
 
     def cancel(self) -> None:
         """Stop now: the connection is closed at once (the server then stops computing) and
         ``finished("cancelled", …)`` follows within 100 ms."""
-        raise NotImplementedError
+        self._cancelled = True
+        self._close()
+        QTimer.singleShot(0, self, lambda: self._end("cancelled"))
+
+    def _take(self, data: bytes) -> None:
+        for text in self._events.feed(data):
+            if self._over:
+                return
+            if text != "[DONE]":
+                self._take_chunk(json.loads(text))
+
+    def _take_chunk(self, chunk: dict[str, Any]) -> None:
+        if "error" in chunk:
+            self.fail(_message_of(chunk))
+            return
+        self._usage = chunk.get("usage") or self._usage
+        self._timings = chunk.get("timings") or self._timings
+        if chunk.get("prompt_progress"):
+            self._report(chunk["prompt_progress"])
+        for choice in chunk.get("choices", ()):
+            text = choice.get("delta", {}).get("content")
+            if text:
+                if self._first is None:
+                    self._first = time.monotonic()
+                self._pieces.append(text)
+                self.delta.emit(text)
+            self._reason = choice.get("finish_reason") or self._reason
+
+    def _report(self, progress: dict[str, Any]) -> None:
+        done, total = int(progress["processed"]), int(progress["total"])
+        cached = int(progress.get("cache", 0))
+        now = time.monotonic()
+        if self._prompt_began is None:
+            self._prompt_began = now
+        elapsed = float(progress["time_ms"]) / 1000 if "time_ms" in progress else now - self._prompt_began
+        left = elapsed * (total - done) / (done - cached) if done > cached and elapsed > 0 else -1.0
+        self.progress.emit(done, total, left)
+
+    def _complete(self) -> None:
+        if self._reason:
+            self._end(self._reason)
+        else:
+            self.fail(self.lost)
+
+    def _end(self, reason: str) -> None:
+        timings = dict(self._timings)
+        if self._first is not None:
+            timings.setdefault("first_token_seconds", self._first - self._began)
+            tokens, spent = int(self._usage.get("completion_tokens", 0)), time.monotonic() - self._first
+            if tokens > 1 and spent > 0:
+                timings.setdefault("tokens_per_second", (tokens - 1) / spent)
+        if self._finish():
+            self.finished.emit(reason, dict(self._usage), timings)
 
 
 class EngineClient(QObject):
@@ -65,28 +271,118 @@ class EngineClient(QObject):
 
     def __init__(self, engine: EngineProcess, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        raise NotImplementedError
+        self._engine = engine
+        self._waiting: list[Exchange] = []
+        self._underway: set[Exchange] = set()
+        self._loaded: dict[str, int | None] = {}
+        self._contexts: dict[str, int | None] = {}
+        self._manager = QNetworkAccessManager(self)
+        self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
+        self._manager.setAutoDeleteReplies(False)
+        engine.ready.connect(self._on_ready)
+        engine.failed.connect(self._on_failed)
+
+    @property
+    def loaded(self) -> dict[str, int | None]:
+        """Models that this engine child has loaded at our request, and the context asked for."""
+        return dict(self._loaded)
 
     def health(self) -> Reply:
-        raise NotImplementedError
+        return self._get("/health")
 
     def models(self) -> Reply:
         """``{"data": [{"id", …}]}``: the models that the engine has loaded or can load."""
-        raise NotImplementedError
+        return self._get("/v1/models")
 
     def load(self, model_id: str, context: int | None = None) -> Reply:
         """Bring a model into memory.  ``done`` gives ``{"model", "context", …}``."""
-        raise NotImplementedError
+        self._contexts[model_id] = context
+        reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context})
+        reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
+        self._begin(reply)
+        return reply
 
     def unload(self, model_id: str) -> Reply:
         """Release a model's memory."""
-        raise NotImplementedError
+        reply = Reply(self, "POST", "/v1/unload", {"model": model_id})
+        reply.done.connect(lambda _: self._loaded.pop(model_id, None))
+        self._begin(reply)
+        return reply
 
     def count_tokens(self, model_id: str, messages: list[dict[str, str]]) -> Reply:
         """Tokens of the conversation in the model's chat template (``done`` gives an int)."""
-        raise NotImplementedError
+        body = {"model": model_id, "messages": messages}
+        reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["count"]))
+        self._begin(reply)
+        return reply
 
     def chat(self, model_id: str, messages: list[dict[str, str]], options: dict[str, Any]) -> ChatStream:
-        """Ask for an answer.  ``messages``: ``[{"role", "content"}]``; ``options``: temperature, top_p, top_k,
-        min_p, max_tokens, seed, stop (absent or ``None``: the server's default)."""
-        raise NotImplementedError
+        """Ask for an answer, loading the model first where this engine child does not have it (after a restart).
+
+        ``messages``: ``[{"role", "content"}]``; ``options``: temperature, top_p, top_k, min_p, max_tokens, seed,
+        stop (absent or ``None``: the server's default).
+        """
+        body = {"model": model_id, "messages": messages, "stream": True}
+        body |= {"stream_options": {"include_usage": True}, "return_progress": True}
+        body |= {key: value for key, value in options.items() if value is not None}
+        stream = ChatStream(self, body)
+        self._begin(stream)
+        return stream
+
+    def forget(self, exchange: Exchange) -> None:
+        """It is over; it lives on until control is back in the event loop, for slots that read it."""
+        QTimer.singleShot(0, self, lambda: self._underway.discard(exchange))
+
+    def _get(self, path: str) -> Reply:
+        reply = Reply(self, "GET", path)
+        self._begin(reply)
+        return reply
+
+    def _begin(self, exchange: Exchange) -> None:
+        self._underway.add(exchange)
+        QTimer.singleShot(0, self, lambda: self._dispatch(exchange))
+
+    def _dispatch(self, exchange: Exchange) -> None:
+        if not self._engine.url:
+            self._waiting.append(exchange)
+            self._engine.start()
+        elif isinstance(exchange, ChatStream) and exchange.model not in self._loaded:
+            self._load_first(exchange)
+        else:
+            exchange.send(self._manager, self._engine.url, self._engine.token)
+
+    def _load_first(self, stream: ChatStream) -> None:
+        if not stream.active:
+            return
+        load = self.load(stream.model, self._contexts.get(stream.model))
+        load.progress.connect(stream.loading)
+        load.failed.connect(stream.fail)
+        load.done.connect(lambda _: self._dispatch(stream))
+
+    def _on_ready(self, _: str) -> None:
+        self._loaded.clear()  # this is another child
+        waiting, self._waiting = self._waiting, []
+        for exchange in waiting:
+            self._dispatch(exchange)
+
+    def _on_failed(self, message: str) -> None:
+        waiting, self._waiting = self._waiting, []
+        for exchange in waiting:
+            exchange.fail(message)
+
+
+def _status(reply: QNetworkReply) -> int:
+    return int(reply.attribute(QNetworkRequest.Attribute.HttpStatusCodeAttribute) or 0)
+
+
+def _message_of(answer: dict[str, Any]) -> str:
+    """OpenAI's form of an error, ``{"error": {"message": …}}``, or a plain string in its place."""
+    error = answer["error"]
+    return str(error["message"] if isinstance(error, dict) else error)
+
+
+def _error_message(body: bytes) -> str:
+    try:
+        return _message_of(json.loads(body))
+    except (ValueError, KeyError, TypeError):
+        return ""

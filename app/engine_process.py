@@ -7,7 +7,24 @@ health in between the process gives up, says so, and :meth:`EngineProcess.start`
 
 from __future__ import annotations
 
-from PySide6.QtCore import QObject, Signal
+import os
+import secrets
+import time
+from collections.abc import Sequence
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.child import TZ, Child
+from tzcore import paths
+
+RESTARTED = "The engine stopped unexpectedly and was restarted; the answer so far is kept."
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+"""Seconds before the first restart; each further one waits twice as long, up to the longest."""
+MOST_DEATHS = 5
+HEALTHY = 60.0
+"""Seconds of running after which earlier deaths no longer count."""
+START_TIMEOUT = 60.0
+"""Seconds in which the child must say that it is ready."""
 
 
 class EngineProcess(QObject):
@@ -22,33 +39,131 @@ class EngineProcess(QObject):
     """The engine cannot be started; the message says why and what to do."""
     state_changed = Signal(str)
 
-    def __init__(self, threads: int | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self, threads: int | None = None, command: Sequence[str] = TZ, parent: QObject | None = None
+    ) -> None:
         super().__init__(parent)
-        raise NotImplementedError
+        self.threads = threads
+        """Takes effect when the child starts next."""
+        self._command = command
+        self._token = secrets.token_urlsafe(32)
+        self._log = paths.logs() / "engine.log"
+        self._state = "stopped"
+        self._url = ""
+        self._error = ""
+        self._child: Child | None = None
+        self._deaths = 0
+        self._ready_at = 0.0
+        self._pause = QTimer(self, singleShot=True)
+        self._pause.timeout.connect(self._launch)
+        self._patience = QTimer(self, singleShot=True, interval=round(START_TIMEOUT * 1000))
+        self._patience.timeout.connect(self._give_up_waiting)
 
     def start(self) -> None:
         """Start the child if it is not running; returns at once."""
-        raise NotImplementedError
+        if self._state in ("stopped", "failed"):
+            self._deaths = 0
+            self._change("starting")
+            self._launch()
 
     def stop(self) -> None:
-        """End the child (politely, then by force after 2 s) and do not restart it."""
-        raise NotImplementedError
+        """End the child (politely, then by force after 2 s) and do not restart it.  Returns when it is over."""
+        self._pause.stop()
+        self._patience.stop()
+        child, self._child = self._child, None
+        self._url = ""
+        if child is not None:
+            child.stop_now()
+            child.deleteLater()
+        if self._state != "stopped":
+            self._change("stopped")
+
+    def restart(self) -> None:
+        """Stop it and start it again, for instance with another number of threads."""
+        self.stop()
+        self.start()
 
     @property
     def state(self) -> str:
-        raise NotImplementedError
+        return self._state
 
     @property
     def url(self) -> str:
         """Base URL while running, else ``""``."""
-        raise NotImplementedError
+        return self._url
 
     @property
     def token(self) -> str:
         """Bearer token of this window's engine; another for each run of the window."""
-        raise NotImplementedError
+        return self._token
 
     @property
     def pid(self) -> int:
         """Process id of the child, 0 where none runs."""
-        raise NotImplementedError
+        return self._child.pid if self._child else 0
+
+    @property
+    def error(self) -> str:
+        """What ``failed`` said, while the state is ``"failed"``."""
+        return self._error if self._state == "failed" else ""
+
+    def _launch(self) -> None:
+        arguments = ["serve", "--host", "127.0.0.1", "--port", "0", "--token", self._token]
+        arguments += ["--parent-pid", str(os.getpid()), "--json"]
+        if self.threads:
+            arguments += ["--threads", str(self.threads)]
+        self._error = ""
+        child = self._child = Child(arguments, self._command, self._log, self)
+        child.said.connect(self._on_event)
+        child.finished.connect(self._on_finished)
+        self._patience.start()
+        child.start()
+
+    def _on_event(self, event: object) -> None:
+        if self.sender() is not self._child or not isinstance(event, dict):
+            return
+        if event.get("event") == "error":
+            self._error = str(event.get("message", ""))
+        elif event.get("event") == "ready" and not self._url:
+            self._patience.stop()
+            self._url = str(event["url"])
+            self._ready_at = time.monotonic()
+            again = self._deaths > 0
+            self._change("running")
+            self.ready.emit(self._url)
+            if again:
+                self.restarted.emit(RESTARTED)
+
+    def _on_finished(self, code: int) -> None:
+        child = self._child
+        if child is None or self.sender() is not child:
+            return
+        self._child = None
+        self._patience.stop()
+        was_ready, self._url = bool(self._url), ""
+        reason = self._error or child.last_words or f"exit code {code}"
+        child.deleteLater()
+        if was_ready and time.monotonic() - self._ready_at >= HEALTHY:
+            self._deaths = 0
+        self._deaths += 1
+        if code == -2 or (self._error and not was_ready):  # it said why; trying again changes nothing
+            self._fail(f"The engine cannot be started: {reason}")
+        elif self._deaths >= MOST_DEATHS:
+            self._fail(f"The engine stopped {self._deaths} times in a row: {reason}. Its log is {self._log}.")
+        else:
+            self._change("restarting")
+            self._pause.start(round(1000 * min(FIRST_PAUSE * 2 ** (self._deaths - 1), LONGEST_PAUSE)))
+
+    def _give_up_waiting(self) -> None:
+        if self._child is not None:
+            self._child.last_words = f"it was not ready after {START_TIMEOUT:.0f} s"
+            self._child.kill()
+
+    def _fail(self, message: str) -> None:
+        self._error = message
+        self._change("failed")
+        self.failed.emit(message)
+
+    def _change(self, state: str) -> None:
+        self._state = state
+        self.state_changed.emit(state)

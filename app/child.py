@@ -1,0 +1,136 @@
+"""A ``tz`` command as a child process: its JSON lines as signals, its last words kept, its end enforced."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
+
+TZ: tuple[str, ...] = (sys.executable, "-m", "tzcore.cli")
+"""The command line that ``tz`` is, in the interpreter that runs the window."""
+
+LOG_BYTES = 1_000_000
+"""A log is begun anew when it has grown beyond this."""
+
+
+class Child(QObject):
+    """One run of one command.  Everything the child says on stdout must be one JSON value a line."""
+
+    said = Signal(object)
+    """One decoded line of stdout."""
+    finished = Signal(int)
+    """It has ended, with this exit code; −1: killed or crashed, −2: it could not be started.  Emitted once."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        command: Sequence[str] = TZ,
+        log: Path | None = None,
+        parent: QObject | None = None,
+    ) -> None:
+        """``log``: file to which stderr is added."""
+        super().__init__(parent)
+        self.last_words = ""
+        """The last line of stderr: what a foreseeable error says."""
+        self._log = log
+        self._out = b""
+        self._over = False
+        self._process = QProcess(self)
+        self._process.setProgram(command[0])
+        self._process.setArguments([*command[1:], *arguments])
+        self._process.setStandardInputFile(QProcess.nullDevice())
+        environment = QProcessEnvironment.systemEnvironment()
+        environment.insert("PYTHONUNBUFFERED", "1")
+        environment.insert("PYTHONUTF8", "1")
+        self._process.setProcessEnvironment(environment)
+        self._process.readyReadStandardOutput.connect(self._read_stdout)
+        self._process.readyReadStandardError.connect(self._read_stderr)
+        self._process.finished.connect(self._on_finished)
+        self._process.errorOccurred.connect(self._on_error)
+        self._killer = QTimer(self, singleShot=True)
+        self._killer.timeout.connect(self._process.kill)
+
+    @property
+    def pid(self) -> int:
+        """0 where it does not run."""
+        return self._process.processId()
+
+    def start(self) -> None:
+        self._process.start()
+
+    def stop(self, grace: float = 5.0) -> None:
+        """Ask it to end; kill it after ``grace`` seconds.  Returns at once; ``finished`` follows."""
+        if os.name == "nt":  # a console program there cannot be asked; every tz command survives a kill
+            self._process.kill()
+            return
+        self._process.terminate()
+        self._killer.start(round(grace * 1000))
+
+    def stop_now(self, grace: float = 2.0) -> None:
+        """The same, and wait until it is over.  For the end of the program."""
+        if self._process.state() == QProcess.ProcessState.NotRunning:
+            return
+        self.stop(grace)
+        if not self._process.waitForFinished(round(grace * 1000)):
+            self._process.kill()
+            self._process.waitForFinished(2000)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def _read_stdout(self) -> None:
+        self._out += bytes(self._process.readAllStandardOutput().data())
+        *lines, self._out = self._out.split(b"\n")
+        for line in lines:
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        if not line.strip():
+            return
+        try:
+            value = json.loads(line)
+        except ValueError:
+            self._write_log(b"not JSON: " + line + b"\n")
+            return
+        self.said.emit(value)
+
+    def _read_stderr(self) -> None:
+        data = bytes(self._process.readAllStandardError().data())
+        self._write_log(data)
+        for line in data.decode("utf-8", "replace").splitlines():
+            if line.strip():
+                self.last_words = line.strip()
+
+    def _write_log(self, data: bytes) -> None:
+        if self._log is None:
+            return
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._log.exists() and self._log.stat().st_size > LOG_BYTES
+            with self._log.open("wb" if fresh else "ab") as file:
+                file.write(data)
+        except OSError:  # no log is no reason to stop the work
+            self._log = None
+
+    def _on_finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._end(-1 if status == QProcess.ExitStatus.CrashExit else code)
+
+    def _on_error(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self.last_words = self._process.errorString()
+            self._end(-2)
+
+    def _end(self, code: int) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._killer.stop()
+        if code != -2:
+            self._read_stdout()
+            self._read_stderr()
+            self._take(self._out)
+        self.finished.emit(code)
