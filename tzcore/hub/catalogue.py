@@ -1,0 +1,60 @@
+"""The shipped list of well-known models: what the library view shows before any search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+
+from tzcore import paths
+from tzcore.errors import SourceError
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """One model.  ``parameters`` and ``download_bytes`` are approximate: the exact figures come
+    from :func:`tzcore.hub.sources.describe`.  ``gated``: its licence must be accepted first."""
+
+    id: str
+    name: str
+    family: str
+    parameters: int
+    download_bytes: int
+    licence: str
+    gated: bool
+    context: int
+    about: str
+
+
+@cache
+def load() -> tuple[CatalogueEntry, ...]:
+    """All entries, smallest first.  A damaged file is a SourceError naming it."""
+    path = paths.resources() / "catalogue.json"
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        entries = [CatalogueEntry(**entry) for entry in raw["models"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise SourceError(f"the model catalogue {path} is damaged ({error}); reinstall the program") from None
+    return tuple(sorted(entries, key=lambda entry: entry.parameters))
+
+
+def find(source_id: str) -> CatalogueEntry | None:
+    """The entry with this id, if there is one."""
+    return next((entry for entry in load() if entry.id == source_id), None)
+
+
+def nearest(wrong: str, among: Iterable[str] | None = None, count: int = 2) -> list[str]:
+    """Catalogue ids that look like ``wrong``, the likeliest first; empty where none is close."""
+    ids = list(among) if among is not None else [entry.id for entry in load()]
+
+    def likeness(candidate: str) -> float:
+        if len(wrong) >= 4 and wrong.lower() in candidate.lower():
+            return 0.9
+        whole = SequenceMatcher(None, wrong.lower(), candidate.lower()).ratio()
+        name = SequenceMatcher(None, wrong.lower().split("/")[-1], candidate.lower().split("/")[-1]).ratio()
+        return max(whole, name)
+
+    ranked = sorted(ids, key=likeness, reverse=True)
+    return [candidate for candidate in ranked[:count] if likeness(candidate) >= 0.75]
