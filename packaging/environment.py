@@ -78,8 +78,9 @@ def install(extras: str, editable: bool) -> None:
     """Build the native part and install the project with ``extras`` into ``.venv``, at the tested versions."""
     where = f"{ROOT}[{extras}]"
     constraints = ROOT / "packaging" / "constraints.txt"
-    command = [python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints]
-    run([*command, *(["--editable"] if editable else []), where])
+    command = [python(), "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints]
+    quiet = [] if sys.stdout.isatty() else ["-qq"]  # a person sees the progress, a log only what fails
+    run([*command, *quiet, *(["--editable"] if editable else []), where])
 
 
 def apt_install(packages: Sequence[str]) -> bool:

@@ -76,11 +76,12 @@ def _native() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    import psutil
+    from tzcore import hardware
 
-    memory = psutil.virtual_memory()
-    free = f"{human_bytes(memory.available)} free of {human_bytes(memory.total)}"
-    yield Finding("memory", "ok", f"{free}, {os.cpu_count()} logical cores")
+    memory, processor = hardware.memory(), hardware.processor()
+    cores = f"{processor.physical} cores, {processor.usable} threads usable"
+    yield Finding("processor", "ok", f"{processor.name}, {cores}")
+    yield Finding("memory", "ok", f"{human_bytes(memory.available)} free of {human_bytes(memory.total)}")
 
 
 def _folders() -> Iterator[Finding]:

@@ -26,8 +26,12 @@ _STORAGE = {
 }
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+class Terminated(KeyboardInterrupt):
+    """The system, not the person at the keyboard, asks the program to end."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def guarded(action: Callable[[], int], console: Console) -> int:
@@ -38,7 +42,7 @@ def guarded(action: Callable[[], int], console: Console) -> int:
     """
     for name in ("SIGTERM", "SIGBREAK"):
         if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _interrupt)
+            signal.signal(getattr(signal, name), _terminate)
     try:
         code = action()
         sys.stdout.flush()

@@ -22,7 +22,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens")
     parser.add_argument("--system", metavar="TEXT", help="a system message")
-    parser.add_argument("--context", type=int, metavar="N", help="tokens of context (default: what fits, up to the model's)")
+    parser.add_argument("--context", type=int, metavar="N", help="tokens of context (default: up to 8192)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
 
 
