@@ -240,7 +240,7 @@ def tiny_source(family: str, seed: int = 0, **changes: Any) -> TinySource:
 def tiny_folder(
     path: Path,
     family: str,
-    format: str = "f16",
+    format: str = "f16",  # noqa: A002 — the word of the folder schema
     head_format: str = "f16",
     hadamard: bool = True,
     group: int | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tzcore.architecture.config import Config
 from tzcore.architecture.decoder import build, read_size
-from tzcore.architecture.rope import longest_context, make_rope, rope_parameters
+from tzcore.architecture.rope import longest_context, make_rope, plain_rope_parameters
 from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
 
@@ -12,13 +12,9 @@ from tzcore.architecture.tensors import Tensors
 def spec(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
     """Read the configuration; defaults are those of transformers' ``LlamaConfig``."""
     config.must_be_off("attention_bias", "mlp_bias")
-    size = read_size(
-        config, hidden=4096, intermediate=11008, layers=32, heads=32, kv_heads=None, vocabulary=32000
-    )
+    size = read_size(config, hidden=4096, intermediate=11008, layers=32, heads=32, kv_heads=None, vocabulary=32000)
     max_position = config.integer("max_position_embeddings", 2048)
-    rope = rope_parameters(config)
-    if rope["partial_rotary_factor"] != 1:
-        raise config.refuse("partial_rotary_factor", rope["partial_rotary_factor"])
+    rope = plain_rope_parameters(config)
     longest = longest_context(rope, max_position)
     return build(
         config,

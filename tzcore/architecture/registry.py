@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from tzcore.architecture import llama
+from tzcore.architecture import gemma, llama, mistral, phi, qwen
 from tzcore.architecture.config import Config
 from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
@@ -15,6 +15,13 @@ from tzcore.errors import CheckpointError, SourceError, UnsupportedModelError
 
 _FAMILIES: dict[str, Callable[[Config, Tensors, int | None], ModelSpec]] = {
     "llama": llama.spec,
+    "mistral": mistral.spec,
+    "qwen2": qwen.qwen2,
+    "qwen3": qwen.qwen3,
+    "gemma2": gemma.gemma2,
+    "gemma3": gemma.gemma3,
+    "gemma3_text": gemma.gemma3_text,
+    "phi3": phi.spec,
 }
 
 SUPPORTED: tuple[str, ...] = tuple(_FAMILIES)

@@ -37,10 +37,11 @@ TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
 Doubles = npt.NDArray[np.float64]
 
 
-def rope_parameters(config: Config, default_theta: float = 10_000.0) -> dict[str, Any]:
+def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> dict[str, Any]:
     """The rotary settings of a model with one kind of layers, in transformers 5's form.
 
     Accepts that form (``rope_parameters``) and the older ``rope_theta`` with ``rope_scaling``.
+    ``aliases``: names of types that mean another one in this family.
     """
     merged = dict(_table(config, "rope_parameters"))
     if any(isinstance(value, dict) for value in merged.values()):
@@ -49,10 +50,20 @@ def rope_parameters(config: Config, default_theta: float = 10_000.0) -> dict[str
     if scaling:  # where a file has both, transformers lets the older key win
         merged = dict(scaling)
     if merged.get("rope_theta") is None:
-        merged["rope_theta"] = config.number("rope_theta", default_theta)
+        merged["rope_theta"] = config.number("rope_theta", 10_000.0)
     if merged.get("partial_rotary_factor") is None:
         merged["partial_rotary_factor"] = config.number("partial_rotary_factor", 1.0)
+    kind = merged.get("rope_type") or merged.get("type") or "default"
+    merged["rope_type"] = (aliases or {}).get(kind, kind)
     return complete(config, merged)
+
+
+def plain_rope_parameters(config: Config) -> dict[str, Any]:
+    """:func:`rope_parameters` of a family that rotates whole heads; refuses a partial rotation."""
+    parameters = rope_parameters(config)
+    if parameters["partial_rotary_factor"] != 1:
+        raise config.refuse("partial_rotary_factor", parameters["partial_rotary_factor"])
+    return parameters
 
 
 def complete(config: Config, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -181,9 +192,7 @@ def _yarn_scale(parameters: dict[str, Any], factor: float) -> float:
     return magnitude(1.0)
 
 
-def _longrope(
-    parameters: dict[str, Any], base: float, dim: int, trained: int, max_position: int, context: int
-) -> Rope:
+def _longrope(parameters: dict[str, Any], base: float, dim: int, trained: int, max_position: int, context: int) -> Rope:
     key = "long_factor" if context > trained else "short_factor"
     factors = parameters.get(key)
     if not isinstance(factors, list) or len(factors) != dim // 2:
