@@ -1,0 +1,1 @@
+"""Generation: from a request to text, on any backend."""

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible server: what the window, foreign clients and scripts speak to."""

@@ -1,0 +1,269 @@
+"""The engine: one open model that answers requests, token by token.
+
+Owns the order of work (prompt, prefill in chunks, decoding), the sequence that is kept between
+calls so that a conversation's beginning is read only once, and the places where a running
+answer can be stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tzcore.architecture import registry
+from tzcore.architecture.spec import ModelSpec
+from tzcore.backend.base import LoadedModel, Sequence
+from tzcore.checkpoint.reader import ModelFolder
+from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan, plan
+from tzcore.engine.prompt import PromptBuilder
+from tzcore.engine.request import (
+    Event,
+    Finished,
+    FinishReason,
+    PrefillProgress,
+    Request,
+    TextDelta,
+    Timings,
+    Usage,
+)
+from tzcore.engine.sampler import Sampler, Sampling
+from tzcore.engine.stopping import StopFilter
+from tzcore.engine.tokenizer import IncrementalDecoder, read_json
+from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.progress import Progress, Report, ignore
+
+__all__ = ["Engine", "EngineInfo", "Event", "Finished", "PrefillProgress", "Request", "Sampling", "TextDelta"]
+
+_FIRST_CHUNK = 32  # tokens, before the speed is known
+_LEAST_CHUNK = 8
+_CHUNK_SECONDS = 0.06  # of one prefill call, as it cannot be interrupted and Stop may take 0.1
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What was opened and how.  ``backend_reason`` says why that backend was taken."""
+
+    path: Path
+    family: str
+    context: int
+    backend: str
+    backend_description: str
+    backend_reason: str
+    memory: MemoryPlan | None
+    notices: tuple[str, ...]
+
+
+class Engine:
+    """One model, ready to answer.  Requests from several threads run one after the other."""
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        prompts: PromptBuilder,
+        info: EngineInfo,
+        sampling: Sampling | None = None,
+        folder: ModelFolder | None = None,
+    ) -> None:
+        """Takes over ``model``, ``prompts`` and ``folder`` and closes them.  Most callers use :meth:`open`."""
+        self.prompts = prompts
+        self.context = info.context
+        self.default_sampling = sampling or Sampling()
+        self._model = model
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._ends = prompts.end_tokens()
+        self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
+        self._held: list[int] = []  # the tokens that the sequence holds
+        self._chunk = _FIRST_CHUNK
+        self._sequence: Sequence | None = model.new_sequence(info.context)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        backend: str = "auto",
+        context: int | None = None,
+        threads: int | None = None,
+        report: Report = ignore,
+        occupied: int = 0,
+    ) -> Engine:
+        """Open the model folder ``path``.
+
+        ``context`` None: see :func:`tzcore.engine.plan.plan`, as for ``occupied``.  What is wrong
+        with the folder is a CheckpointError; no memory or no backend a BackendError, raised
+        before the weights are touched.
+        """
+        from tzcore.backend.select import select
+
+        path = Path(path)
+        folder = ModelFolder.open(path)
+        prompts: PromptBuilder | None = None
+        model: LoadedModel | None = None
+        try:
+            spec = registry.spec_of(folder)
+            memory = plan(folder.bytes(), spec, context, occupied=occupied)
+            memory.require()
+            spec = registry.spec_of(folder, memory.context)  # some rotary scalings depend on the context
+            prompts = PromptBuilder.open(path)
+            chosen, reason = select(backend)
+            total = folder.bytes()
+            report(Progress("load", 0, total, "bytes", f"{chosen.describe()} ({reason})"))
+            model = chosen.load(folder, spec, threads)
+            report(Progress("load", total, total, "bytes", "weights are loaded"))
+            sampling = Sampling.from_generation_config(read_json(path / "generation_config.json"))
+            info = EngineInfo(
+                path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ()
+            )
+            return cls(model, prompts, info, sampling, folder)
+        except BaseException:
+            if model is not None:
+                model.close()
+            if prompts is not None:
+                prompts.close()
+            folder.close()
+            raise
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._model.spec
+
+    def generate(self, request: Request, cancel: threading.Event | None = None) -> Iterator[Event]:
+        """Answer ``request``: progress of the prefill, pieces of text, and one :class:`Finished`.
+
+        Setting ``cancel`` ends it with the reason ``"cancelled"``: between two tokens, or two
+        chunks of the prompt.  Closing the iterator does the same without an event.  A prompt that
+        does not fit into the context is a ContextFullError before any work.
+        """
+        cancel = cancel or threading.Event()
+        began = time.perf_counter()
+        prompt = self.prompts.tokens(request)
+        self._check(prompt)
+        while not self._lock.acquire(timeout=0.02):
+            if cancel.is_set():
+                yield Finished("cancelled", Usage(len(prompt), 0, 0), Timings(0.0, 0.0, None))
+                return
+        try:
+            yield from self._answer(request, prompt, cancel, began)
+        finally:
+            self._lock.release()
+
+    def count_tokens(self, request: Request) -> int:
+        """Tokens of the request's prompt, whether or not they fit."""
+        return len(self.prompts.tokens(request))
+
+    def close(self) -> None:
+        """Release weights, cache and helpers, once a running answer has ended."""
+        with self._lock:
+            if self._sequence is not None:
+                self._sequence.close()
+                self._sequence = None
+                self._model.close()
+                self.prompts.close()
+                if self._folder is not None:
+                    self._folder.close()
+
+    def _check(self, prompt: list[int]) -> None:
+        if len(prompt) >= self.context:
+            raise ContextFullError(
+                f"The prompt has {len(prompt):,} tokens and the context holds {self.context:,}, of which the answer "
+                "needs at least one: shorten the conversation, or open the model with a larger context"
+            )
+        if max(prompt) >= self.spec.vocabulary or min(prompt) < 0:
+            wrong = max(prompt) if min(prompt) >= 0 else min(prompt)
+            raise RequestError(f"Token {wrong} is outside the model's vocabulary of {self.spec.vocabulary:,}")
+
+    def _answer(
+        self, request: Request, prompt: list[int], cancel: threading.Event, began: float
+    ) -> Iterator[Event]:
+        if self._sequence is None:
+            raise BackendError("The model was closed")
+        cached = self._reuse(prompt)
+        done, prefill_seconds = cached, 0.0
+        logits: np.ndarray | None = None
+        yield PrefillProgress(done, len(prompt), None)
+        while done < len(prompt) and not cancel.is_set():
+            chunk = prompt[done : done + self._chunk]
+            last = done + len(chunk) == len(prompt)
+            seconds, logits = self._forward(chunk, last)
+            prefill_seconds += seconds
+            self._adapt(len(chunk), seconds)
+            done += len(chunk)
+            yield PrefillProgress(done, len(prompt), prefill_seconds / (done - cached) * (len(prompt) - done))
+        speed = (done - cached) / prefill_seconds if prefill_seconds else 0.0
+        if logits is None or cancel.is_set():
+            yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
+            return
+
+        sampling = request.sampling or self.default_sampling
+        # Rows of the head beyond the tokenizer are padding: they stand for no text.
+        vocabulary = min(self.spec.vocabulary, self.prompts.tokenizer.size)
+        sampler = Sampler(sampling, vocabulary, prompt)
+        continues = prompt if request.messages is None else []
+        decoder = IncrementalDecoder(self.prompts.tokenizer, continues)
+        stops = StopFilter(self.prompts.stops(request))
+        made, first, decoding = 0, 0.0, time.perf_counter()
+        reason: FinishReason
+        while True:
+            token = sampler.pick(logits[0, :vocabulary])
+            made += 1
+            if made == 1:
+                first = time.perf_counter() - began
+            if token in self._ends:
+                reason = "stop"
+                break
+            if text := stops.push(decoder.push(token)):
+                yield TextDelta(text, made)
+            if stops.found is not None:
+                reason = "stop"
+            elif request.max_tokens is not None and made >= request.max_tokens:
+                reason = "length"
+            elif len(self._held) >= self.context:
+                reason = "context"
+            elif cancel.is_set():
+                reason = "cancelled"
+            else:
+                _, logits = self._forward([token], True)
+                continue
+            break
+        # What the decoder and the filter still hold; a stop string may only now be complete.
+        rest = stops.push(decoder.finish())
+        if stops.found is None:
+            rest += stops.finish()
+        if rest:
+            yield TextDelta(rest, made)
+        decoded = time.perf_counter() - decoding
+        timings = Timings(speed, (made - 1) / decoded if made > 1 and decoded else 0.0, first)
+        yield Finished(reason, Usage(len(prompt), made, cached), timings, stops.found)
+
+    def _reuse(self, prompt: list[int]) -> int:
+        """Cut the sequence back to what it shares with ``prompt``; the last token is read anew for its logits."""
+        assert self._sequence is not None
+        limit = min(len(self._held), len(prompt) - 1)
+        held, wanted = np.asarray(self._held[:limit]), np.asarray(prompt[:limit])
+        different = np.flatnonzero(held != wanted)
+        common = int(different[0]) if different.size else limit
+        if common < len(self._held):
+            self._sequence.truncate(common)
+            del self._held[common:]
+        return common
+
+    def _forward(self, tokens: list[int], want: bool) -> tuple[float, np.ndarray]:
+        assert self._sequence is not None
+        began = time.perf_counter()
+        logits = self._model.forward(self._sequence, np.asarray(tokens, dtype=np.int32), "last" if want else "none")
+        self._held.extend(tokens)
+        return time.perf_counter() - began, logits
+
+    def _adapt(self, tokens: int, seconds: float) -> None:
+        """Choose the next chunk: the largest power of two that stays within the time of one call."""
+        if tokens < self._chunk:
+            return  # the end of a prompt says little about the speed of a full chunk
+        if seconds * 2 <= _CHUNK_SECONDS:
+            self._chunk = min(self._chunk * 2, LARGEST_CHUNK)
+        elif seconds > _CHUNK_SECONDS * 1.25:
+            self._chunk = max(self._chunk // 2, _LEAST_CHUNK)

@@ -1,0 +1,109 @@
+"""What a model will need of this machine's memory, and the context that leaves room for.
+
+A plan counts the stored weights (a backend maps or copies them once), the keys and values of
+the whole context at fp16, and the workspace of one prefill chunk.  It is made before anything
+is loaded, so that a model that cannot fit is refused with the sum written out instead of
+driving the machine into swap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tzcore import hardware
+from tzcore.architecture.spec import ModelSpec
+from tzcore.errors import BackendError, RequestError
+
+DEFAULT_CONTEXT = 8192  # tokens; enough for a long chat, and its keys and values stay small
+LEAST_CONTEXT = 256  # below this no conversation is possible, so the model counts as not fitting
+LARGEST_CHUNK = 512  # tokens in one prefill call, at most
+_PROCESS = 64 << 20  # interpreter, tokenizer, buffers of the server
+
+
+class DoesNotFitError(BackendError):
+    """The plan needs more memory than is free; the message is the plan."""
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Bytes that a model at ``context`` tokens needs; ``largest_context`` is what would fit, capped by the model."""
+
+    weights: int
+    kv: int
+    workspace: int
+    context: int
+    largest_context: int
+    available: int
+    reserve: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv + self.workspace
+
+    @property
+    def fits(self) -> bool:
+        return self.total <= self.available - self.reserve
+
+    def sentence(self) -> str:
+        """The sum, for a person."""
+        return (
+            f"weights {_size(self.weights)} + context of {self.context:,} tokens {_size(self.kv)} + "
+            f"workspace {_size(self.workspace)} = {_size(self.total)}; "
+            f"free {_size(self.available)}, of which {_size(self.reserve)} are kept for the system"
+        )
+
+    def require(self) -> None:
+        """Raise DoesNotFitError, with the sum and what would help, where the plan does not fit."""
+        if self.fits:
+            return
+        if self.largest_context >= LEAST_CONTEXT:
+            advice = f"a context of {self.largest_context:,} tokens would fit (--context {self.largest_context})"
+        else:
+            advice = "close other programs, or use a smaller model or encoding"
+        raise DoesNotFitError(f"The model does not fit into memory: {self.sentence()}; {advice}")
+
+
+def plan(
+    weights: int,
+    spec: ModelSpec,
+    context: int | None = None,
+    memory: hardware.Memory | None = None,
+    occupied: int = 0,
+) -> MemoryPlan:
+    """Plan for ``weights`` stored bytes of a model.
+
+    ``context`` None takes the smallest of the model's own maximum, :data:`DEFAULT_CONTEXT` and
+    what fits; a number asked for is kept as it is (above the model's maximum: RequestError).
+    ``occupied`` bytes are counted as taken although the system calls them free, as it does
+    with mapped files of models that are already loaded.
+    """
+    if context is not None and context < 1:
+        raise RequestError(f"A context of {context} tokens is impossible")
+    if context is not None and context > spec.max_context:
+        raise RequestError(f"The model was made for at most {spec.max_context:,} tokens of context, not {context:,}")
+    memory = memory or hardware.memory()
+    reserve = min(1 << 30, memory.total // 20)
+    available = max(0, memory.available - occupied)
+    workspace = _workspace(spec)
+    left = available - reserve - weights - workspace
+    per_token = max(1, spec.kv_bytes_per_token())
+    largest = max(0, min(spec.max_context, left // per_token))
+    if context is None:
+        context = min(DEFAULT_CONTEXT, spec.max_context)
+        if LEAST_CONTEXT <= largest < context:
+            context = largest
+    return MemoryPlan(weights, per_token * context, workspace, context, largest, available, reserve)
+
+
+def _workspace(spec: ModelSpec) -> int:
+    """Activations of the largest prefill chunk in float32, one row of logits, and the process itself."""
+    attention = (spec.heads + 2 * spec.kv_heads) * spec.head_dim
+    row = 4 * spec.hidden + 3 * spec.intermediate + 2 * attention
+    return 4 * (LARGEST_CHUNK * row + 2 * spec.vocabulary) + _PROCESS
+
+
+def _size(count: int) -> str:
+    for unit, width in (("GB", 10**9), ("MB", 10**6)):
+        if count >= width:
+            return f"{count / width:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"

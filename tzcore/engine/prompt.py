@@ -1,0 +1,81 @@
+"""From a request to the tokens that the model reads, and the tokens that end its answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tzcore.engine.request import Request
+from tzcore.engine.template import PLAIN_STOP, ChatTemplate
+from tzcore.engine.tokenizer import Tokenizer
+from tzcore.errors import RequestError, TemplateError
+
+NO_TEMPLATE = (
+    "This model has no chat template: conversations are written as 'User: …' and 'Assistant: …', "
+    "which a base model may not follow"
+)
+_MARK = "0xTZMARK"
+
+
+class PromptBuilder:
+    """Tokenizer and chat template of one model.  Safe to use from several threads.
+
+    ``notices`` are sentences that a user should see once, after opening the model.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate) -> None:
+        self.tokenizer = tokenizer
+        self.template = template
+        self.notices: list[str] = [NO_TEMPLATE] if template.plain else []
+        self._turn_end: int | None = None
+        self._looked = False
+
+    @classmethod
+    def open(cls, folder: Path) -> PromptBuilder:
+        """Both from a model folder.  Missing or broken files: CheckpointError."""
+        tokenizer = Tokenizer.open(folder)
+        return cls(tokenizer, ChatTemplate.open(folder, tokenizer.special_tokens))
+
+    def tokens(self, request: Request) -> list[int]:
+        """The prompt's tokens.  TemplateError, or RequestError for an empty outcome."""
+        if request.messages is not None:
+            text = self.template.render(request.messages, variables=request.template_variables)
+            ids = self.tokenizer.encode(text, add_special_tokens=self.template.plain)
+        elif isinstance(request.prompt, str):
+            ids = self.tokenizer.encode(request.prompt, add_special_tokens=True)
+        else:
+            ids = list(request.prompt or ())
+        if not ids:
+            raise RequestError("The prompt is empty: it holds no token")
+        return ids
+
+    def stops(self, request: Request) -> tuple[str, ...]:
+        """Stop strings: those asked for, and the next turn where the plain form is used."""
+        if request.messages is not None and self.template.plain:
+            return (*request.stop, PLAIN_STOP)
+        return tuple(request.stop)
+
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer: the model's end-of-text tokens, and the one that ends a turn.
+
+        Some models declare only the former, and their chat would run on into the next turn.  The
+        latter is found by rendering a trial conversation and looking at what follows its answer.
+        """
+        if not self._looked:
+            self._looked = True
+            self._turn_end = self._find_turn_end()
+        return self.tokenizer.eos_ids | ({self._turn_end} if self._turn_end is not None else set())
+
+    def close(self) -> None:
+        self.template.close()
+
+    def _find_turn_end(self) -> int | None:
+        if self.template.plain:
+            return None
+        trial = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": _MARK}]
+        try:
+            text = self.template.render(trial, add_generation_prompt=False)
+        except TemplateError as error:
+            self.notices.append(f"{error} (seen in a trial conversation when the model was opened)")
+            return None
+        _, mark, after = text.rpartition(_MARK)
+        return self.tokenizer.special_prefix(after.lstrip()) if mark else None

@@ -1,0 +1,102 @@
+"""What is asked of the engine, and the events it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tzcore.engine.sampler import Sampling
+from tzcore.engine.template import Message
+from tzcore.errors import RequestError
+
+MAX_STOPS = 16
+FinishReason = Literal["stop", "length", "cancelled", "context"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Either a conversation (``messages``: dictionaries with ``role`` and ``content``) or bare
+    text or token ids to continue (``prompt``).
+
+    ``sampling`` None takes the model's defaults.  ``max_tokens`` None goes on to the end of the
+    context.  ``template_variables`` go to the chat template (``enable_thinking`` and the like).
+    """
+
+    messages: Sequence[Message] | None = None
+    prompt: str | Sequence[int] | None = None
+    sampling: Sampling | None = None
+    max_tokens: int | None = None
+    stop: Sequence[str] = ()
+    template_variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.messages is None) == (self.prompt is None):
+            raise RequestError("A request has either messages or a prompt")
+        if self.messages is not None:
+            if not self.messages:
+                raise RequestError("The conversation is empty: give at least one message")
+            for message in self.messages:
+                if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
+                    raise RequestError("Each message needs a role and a content, both text")
+        if self.prompt is not None and not self.prompt:
+            raise RequestError("The prompt is empty")
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise RequestError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        if len(self.stop) > MAX_STOPS:
+            raise RequestError(f"At most {MAX_STOPS} stop strings are possible, not {len(self.stop)}")
+        if not all(self.stop):
+            raise RequestError("A stop string is empty")
+
+
+@dataclass(frozen=True)
+class PrefillProgress:
+    """``done`` of ``total`` prompt tokens are read (those kept from the last call count as done).
+
+    ``seconds_left`` is None until the speed is known.
+    """
+
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """The next piece of the answer, never empty; ``tokens`` were made so far in all."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of the prompt, of the answer (its end-of-text token included), and of the prompt
+    those that did not have to be read again."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Tokens a second of reading the prompt (without cached ones) and of writing; 0 where there was nothing to time."""
+
+    prefill_tokens_per_second: float
+    decode_tokens_per_second: float
+    time_to_first_token: float | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Always the last event.  ``reason``: ``"stop"`` (the model ended its text, or ``stop_string``
+    was met), ``"length"`` (max_tokens), ``"context"`` (no room is left), ``"cancelled"``."""
+
+    reason: FinishReason
+    usage: Usage
+    timings: Timings
+    stop_string: str | None = None
+
+
+Event = PrefillProgress | TextDelta | Finished

@@ -1,0 +1,163 @@
+"""Choosing the next token from the logits.
+
+The order is: penalties, temperature, top-k, top-p, min-p, draw.  Repetition penalty (Keskar et
+al. 2019, CTRL: a positive logit is divided by it, a negative one multiplied) counts prompt and
+answer; presence and frequency penalties (as in the OpenAI API: subtracted from the logit) count
+the answer alone.  A temperature of 0 takes the largest logit, the lowest id among equals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore.errors import BackendError, RequestError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Settings of a sampler; ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 are off.
+
+    The defaults are for chat with small models; a model's own ``generation_config.json`` goes
+    before them (:meth:`from_generation_config`).  Values out of range: RequestError.
+    """
+
+    temperature: float = 0.7
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name == "seed" and self.seed is None:
+                continue
+            value = getattr(self, field.name)
+            whole = field.name in ("top_k", "seed")
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise RequestError(f"{field.name} must be a {'whole number' if whole else 'number'}, not {value!r}")
+            if not whole:
+                self._in_range(field.name, value)
+        if not 0 <= self.top_k < 1 << 31:
+            raise RequestError(f"top_k must be 0 (off) or a positive number of tokens, not {self.top_k}")
+        if self.seed is not None and not -(1 << 63) <= self.seed < 1 << 64:
+            raise RequestError("seed must fit into 64 bits")
+
+    @staticmethod
+    def _in_range(name: str, value: float) -> None:
+        low, high = _RANGES[name]
+        if not low <= value <= high:  # false for NaN as well
+            raise RequestError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+        if name == "repetition_penalty" and value <= 0:
+            raise RequestError("repetition_penalty must be more than 0 (1 is off)")
+
+    @classmethod
+    def from_generation_config(cls, config: dict[str, Any]) -> Sampling:
+        """The defaults, with what the model's authors recommend put in their place.
+
+        A recommendation that is no valid value is left out, as it is no more than advice.
+        """
+        settings: dict[str, Any] = {}
+        for name in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty"):
+            value = config.get(name)
+            try:
+                if value is not None:
+                    cls(**{name: value})
+                    settings[name] = value
+            except RequestError:
+                continue
+        return cls(**settings)
+
+
+_RANGES = {
+    "temperature": (0.0, 100.0),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.0, 100.0),
+    "presence_penalty": (-100.0, 100.0),
+    "frequency_penalty": (-100.0, 100.0),
+}
+
+
+class Sampler:
+    """One running choice: its random stream and what was written so far."""
+
+    def __init__(self, settings: Sampling, vocabulary: int, prompt: Iterable[int] = ()) -> None:
+        self._settings = settings
+        self._random = np.random.default_rng(None if settings.seed is None else settings.seed % (1 << 64))
+        self._seen = np.zeros(vocabulary, dtype=bool)
+        if settings.repetition_penalty != 1.0:
+            self._seen[[i for i in prompt if i < vocabulary]] = True
+        self._counts = np.zeros(vocabulary, dtype=np.int32)
+
+    def pick(self, logits: npt.NDArray[np.float32]) -> int:
+        """Choose from ``logits`` [vocabulary] and remember the choice.  Not finite: BackendError."""
+        row = self._penalised(logits)
+        best = int(row.argmax())
+        top = float(row[best])
+        if not math.isfinite(top):  # argmax and max find NaN and +inf; −inf only where all are
+            raise BackendError("The model's output is not a number: its weights are damaged; convert it again")
+        token = best if self._settings.temperature == 0 else self._draw(row, top)
+        self._counts[token] += 1
+        self._seen[token] = True
+        return token
+
+    def _penalised(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        s = self._settings
+        if s.repetition_penalty == 1.0 and s.presence_penalty == 0.0 and s.frequency_penalty == 0.0:
+            return logits
+        row = logits.astype(np.float32, copy=True)
+        if s.repetition_penalty != 1.0:
+            seen = np.flatnonzero(self._seen)
+            values = row[seen]
+            row[seen] = np.where(values > 0, values / s.repetition_penalty, values * s.repetition_penalty)
+        if s.presence_penalty or s.frequency_penalty:
+            written = np.flatnonzero(self._counts)
+            row[written] -= s.presence_penalty + s.frequency_penalty * self._counts[written].astype(np.float32)
+        return row
+
+    def _draw(self, row: npt.NDArray[np.float32], top: float) -> int:
+        s = self._settings
+        ids: npt.NDArray[np.intp] | None = None
+        if 0 < s.top_k < row.size:
+            # In order of id, as the order that the partition leaves differs between processors.
+            ids = np.sort(np.argpartition(row, row.size - s.top_k)[row.size - s.top_k :])
+            row = row[ids]
+        # Relative to the largest, so that nothing overflows and the largest weighs exactly 1.
+        with np.errstate(over="ignore", under="ignore"):
+            weights = np.exp((row.astype(np.float64) - top) / s.temperature)
+        if s.top_p < 1.0:
+            kept = _nucleus(weights, s.top_p)
+            ids = kept if ids is None else ids[kept]
+            weights = weights[kept]
+        if s.min_p > 0.0:
+            weights = np.where(weights >= s.min_p, weights, 0.0)
+        cumulative = np.cumsum(weights)
+        place = int(np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right"))
+        if place == weights.size:  # the product was rounded up to the sum itself
+            place = int(weights.argmax())
+        return place if ids is None else int(ids[place])
+
+
+def _nucleus(weights: npt.NDArray[np.float64], top_p: float) -> npt.NDArray[np.intp]:
+    """Indices of the fewest largest weights whose share of the sum is at least ``top_p``.
+
+    Only as many of the largest are sorted as are needed, as in a large vocabulary they are few.
+    """
+    needed = top_p * float(weights.sum())
+    count = min(64, weights.size)
+    while True:
+        largest = np.argpartition(weights, weights.size - count)[weights.size - count :]
+        order = largest[np.lexsort((largest, -weights[largest]))]
+        cumulative = np.cumsum(weights[order])
+        if cumulative[-1] >= needed or count == weights.size:
+            return order[: int(np.searchsorted(cumulative, needed, side="left")) + 1]
+        count = min(count * 8, weights.size)
