@@ -12,7 +12,7 @@ import sys
 import venv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / ".venv"
@@ -52,11 +52,12 @@ def python(folder: Path = ENVIRONMENT) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def run(command: Sequence[str | Path], check: bool = True, **more: object) -> int:
+def run(command: Sequence[str | Path], check: bool = True, **more: Any) -> int:
     """Run ``command`` in the project's root and return its exit code; with ``check`` a failure ends the script."""
-    code = subprocess.run([str(word) for word in command], cwd=ROOT, **more).returncode  # type: ignore[call-overload]
+    words = [str(word) for word in command]
+    code = subprocess.run(words, cwd=ROOT, check=False, **more).returncode
     if check and code:
-        fail(f"this command failed with exit code {code}: {' '.join(str(word) for word in command)}")
+        fail(f"this command failed with exit code {code}: {' '.join(words)}")
     return int(code)
 
 

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def run_pytest(arguments: list[str]) -> tuple[int, Count]:
         command = [environment.python(), "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
         code = environment.run(command, check=False)
         count = Count()
-        for suite in ElementTree.parse(report).iter("testsuite") if report.exists() else ():
+        for suite in ET.parse(report).iter("testsuite") if report.exists() else ():
             total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
             failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
             count += Count(total - skipped - failed, failed, skipped)
@@ -52,7 +52,8 @@ def run_cargo() -> tuple[int, Count]:
     done = subprocess.run(command, cwd=environment.ROOT, stdout=subprocess.PIPE, text=True, check=False)
     print(done.stdout, flush=True)
     count = Count()
-    for passed, failed, ignored in re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", done.stdout):
+    result = r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored"
+    for passed, failed, ignored in re.findall(result, done.stdout):
         count += Count(int(passed), int(failed), int(ignored))
     return done.returncode, count
 

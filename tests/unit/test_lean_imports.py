@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "transformers", "gguf", "safetensors", "accelerate")
-CHECK = f"""
+CHECK = """
 import sys
-{{code}}
-found = sorted(name for name in {{forbidden!r}} if name in sys.modules)
+{code}
+found = sorted(name for name in {forbidden!r} if name in sys.modules)
 assert not found, found
 print("lean")
 """

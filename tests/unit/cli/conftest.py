@@ -23,12 +23,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tz(home: Path) -> Tz:
-    """Run ``tz`` with the arguments given; ``input`` is its standard input."""
+    """Run ``tz`` with the arguments given; ``stdin`` is its standard input."""
 
-    def run(*words: str | Path, input: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str | Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tzcore.cli", *map(str, words)],
-            input=input,
+            input=stdin,
             capture_output=True,
             text=True,
             encoding="utf-8",

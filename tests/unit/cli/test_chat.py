@@ -22,7 +22,7 @@ def answers(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
 
 
 def test_each_line_is_a_turn_and_the_conversation_grows(tz: Tz, tiny_model: Path) -> None:
-    first, second = answers(tz("chat", tiny_model, *SHORT, "--json", input="A river begins\n\nAnd then?\n"))
+    first, second = answers(tz("chat", tiny_model, *SHORT, "--json", stdin="A river begins\n\nAnd then?\n"))
     assert isinstance(first["prompt_tokens"], int)
     assert isinstance(second["prompt_tokens"], int)
     assert second["prompt_tokens"] > first["prompt_tokens"]
@@ -31,25 +31,26 @@ def test_each_line_is_a_turn_and_the_conversation_grows(tz: Tz, tiny_model: Path
 
 
 def test_reset_forgets(tz: Tz, tiny_model: Path) -> None:
-    first, again = answers(tz("chat", tiny_model, *SHORT, "--json", input="A river\n/reset\nA river\n"))
+    first, again = answers(tz("chat", tiny_model, *SHORT, "--json", stdin="A river\n/reset\nA river\n"))
     assert again["prompt_tokens"] == first["prompt_tokens"]
     assert again["text"] == first["text"]
 
 
 def test_a_system_message_is_part_of_what_is_read(tz: Tz, tiny_model: Path) -> None:
-    without, given = answers(tz("chat", tiny_model, *SHORT, "--json", input="A river\n/reset\n/system Be brief.\nA river\n"))
-    (from_start,) = answers(tz("chat", tiny_model, *SHORT, "--json", "--system", "Be brief.", input="A river\n"))
+    turns = "A river\n/reset\n/system Be brief.\nA river\n"
+    without, given = answers(tz("chat", tiny_model, *SHORT, "--json", stdin=turns))
+    (from_start,) = answers(tz("chat", tiny_model, *SHORT, "--json", "--system", "Be brief.", stdin="A river\n"))
     assert given["prompt_tokens"] == from_start["prompt_tokens"] != without["prompt_tokens"]
 
 
 def test_exit_leaves_and_only_answers_are_on_stdout(tz: Tz, tiny_model: Path) -> None:
-    done = tz("chat", tiny_model, *SHORT, input="/help\n/exit\nA river\n")
+    done = tz("chat", tiny_model, *SHORT, stdin="/help\n/exit\nA river\n")
     assert (done.returncode, done.stdout) == (0, "")
     assert "/reset" in done.stderr
 
 
 def test_a_script_stops_with_one_when_the_context_is_full(tz: Tz, tiny_model: Path) -> None:
-    done = tz("chat", tiny_model, *SHORT, "--context", "64", input="river " * 300 + "\nA river\n")
+    done = tz("chat", tiny_model, *SHORT, "--context", "64", stdin="river " * 300 + "\nA river\n")
     assert done.returncode == 1
     assert "context" in done.stderr
 
@@ -67,7 +68,7 @@ def test_interrupting_stops_the_answer_and_a_second_time_the_program() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_ctrl_c_while_it_answers_leaves_the_chat_running(tiny_model: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "tzcore.cli", "chat", str(tiny_model), "--json", "--temperature", "1.5", "--context", "4096"],
+        [sys.executable, "-m", "tzcore.cli", "chat", str(tiny_model), "--json", "--temperature", "1.5"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -104,16 +104,19 @@ sys.exit(guarded(action, Console()))
 """
 
 
+def start(body: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD.format(body=body)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_interrupt_with_130(number: signal.Signals) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD.format(body="time.sleep(30)")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    child = start("time.sleep(30)")
     assert child.stdout is not None
     assert child.stdout.readline() == "working\n"
     child.send_signal(number)
-    out, err = child.communicate(timeout=20)
+    _, err = child.communicate(timeout=20)
     assert child.returncode == 130
     assert err.startswith("tz: interrupted")
     assert err.count("\n") == 1
@@ -122,11 +125,11 @@ def test_signals_interrupt_with_130(number: signal.Signals) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     body = "[print('x' * 1000, flush=True) for _ in range(10000)]"
-    child = subprocess.Popen([sys.executable, "-c", CHILD.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = start(body)
     assert child.stdout is not None
     assert child.stderr is not None
     child.stdout.readline()
     child.stdout.close()
     assert child.wait(timeout=20) == 1
-    assert child.stderr.read() == b""
+    assert child.stderr.read() == ""
     child.stderr.close()

@@ -19,7 +19,7 @@ def test_the_answer_is_alone_on_stdout_and_greedy_is_repeatable(tz: Tz, tiny_mod
 
 def test_the_prompt_can_come_from_standard_input(tz: Tz, tiny_model: Path) -> None:
     typed = tz("run", tiny_model, "A river begins", *GREEDY)
-    piped = tz("run", tiny_model, "-", *GREEDY, input="A river begins")
+    piped = tz("run", tiny_model, "-", *GREEDY, stdin="A river begins")
     assert piped.stdout == typed.stdout
     assert piped.returncode == 0
 
