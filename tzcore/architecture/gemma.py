@@ -81,7 +81,9 @@ def gemma3(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
     text = config.get("text_config")
     if not isinstance(text, dict):
         raise config.refuse("text_config", text, "is not a table")
-    inherited = {key: config.raw[key] for key in ("tie_word_embeddings", "dtype", "torch_dtype") if key in config.raw}
+    inherited: dict[str, Any] = {
+        key: config.raw[key] for key in ("tie_word_embeddings", "dtype", "torch_dtype") if key in config.raw
+    }
     return gemma3_text(Config({**inherited, **text}, config.family), tensors, context)
 
 

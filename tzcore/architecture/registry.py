@@ -11,6 +11,7 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.checkpoint.schema import METHOD
+from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import CheckpointError, SourceError, UnsupportedModelError
 
 _FAMILIES: dict[str, Callable[[Config, Tensors, int | None], ModelSpec]] = {
@@ -62,8 +63,40 @@ def names_of(folder: ModelFolder) -> set[str]:
 
 
 def spec_of(folder: ModelFolder, context: int | None = None) -> ModelSpec:
-    """Describe a converted model.  Missing tensors are a CheckpointError."""
+    """Describe a converted model.  Missing tensors, or tensors of other shapes, are a CheckpointError."""
     try:
-        return read_spec(folder.config, names_of(folder), context)
+        spec = read_spec(folder.config, names_of(folder), context)
     except SourceError as error:
         raise CheckpointError(f"{folder.path}: {error}") from None
+    check_folder(folder, spec)
+    return spec
+
+
+def check_folder(folder: ModelFolder, spec: ModelSpec) -> None:
+    """Check that the folder's tensors have the shapes ``spec`` says; CheckpointError names the first that has not."""
+
+    def shape(name: str) -> tuple[int, ...]:
+        entry = folder.quantization.matrices.get(name.removesuffix(".weight"))
+        return (entry.rows, entry.cols) if entry else folder.vector(name).shape
+
+    problem = misfit(spec, shape)
+    if problem:
+        raise CheckpointError(f"{folder.path}: {problem}")
+
+
+def check_source(source: WeightSource, spec: ModelSpec) -> None:
+    """Check an original's tensors in the same way; SourceError names the first that does not fit."""
+    problem = misfit(spec, source.shape)
+    if problem:
+        raise SourceError(f"{source.id}: {problem}")
+
+
+def misfit(spec: ModelSpec, shape: Callable[[str], tuple[int, ...]]) -> str | None:
+    """What is wrong with the first tensor whose shape is not the spec's; ``shape`` takes original names."""
+    wanted: dict[str, tuple[int, ...]] = {f"{name}.weight": size for name, size in spec.matrices().items()}
+    wanted.update({name: (length,) for name, length in spec.vectors().items()})
+    for name, size in wanted.items():
+        found = tuple(shape(name))
+        if found != size:
+            return f"{name} has the shape {list(found)}, and by config.json it should have {list(size)}"
+    return None

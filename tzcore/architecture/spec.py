@@ -108,3 +108,27 @@ class ModelSpec:
     def kv_bytes_per_token(self) -> int:
         """Bytes of one token's keys and values at fp16."""
         return len(self.layers) * 2 * self.kv_heads * self.head_dim * 2
+
+    def matrices(self) -> dict[str, tuple[int, int]]:
+        """The shape ``(rows, cols)`` of every matrix, by its name without ``.weight``."""
+        shapes: dict[str, tuple[int, int]] = {}
+        stages = [refs for layer in self.layers for refs in layer.stages()]
+        for ref in (self.embedding, *(ref for refs in stages for ref in refs), self.head):
+            rows = max(ref.start + ref.rows, shapes.get(ref.name, (0, 0))[0])
+            shapes[ref.name] = (rows, ref.cols)
+        return shapes
+
+    def vectors(self) -> dict[str, int]:
+        """The length of every norm weight and bias, by its full name."""
+        lengths = {self.final_norm: self.hidden}
+        for layer in self.layers:
+            for name in (layer.input_norm, layer.post_attention_norm, layer.mlp_norm, layer.post_mlp_norm):
+                if name is not None:
+                    lengths[name] = self.hidden
+            for name in (layer.q_norm, layer.k_norm):
+                if name is not None:
+                    lengths[name] = self.head_dim
+            for name, ref in ((layer.q_bias, layer.q), (layer.k_bias, layer.k), (layer.v_bias, layer.v)):
+                if name is not None:
+                    lengths[name] = ref.rows
+        return lengths

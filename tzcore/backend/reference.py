@@ -1,0 +1,293 @@
+"""The NumPy truth: every feature of a ModelSpec in float32 on dequantised weights.
+
+Slow and plain on purpose.  It is what fast backends are tested against, and it is itself
+tested against transformers.  ``activations="int8"`` rounds the inputs of quantised matrices
+as the integer kernels do, ``cache="f16"`` rounds keys and values as their cache does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore.architecture.registry import check_folder
+from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
+from tzcore.backend.base import Logits
+from tzcore.backend.base import Sequence as BaseSequence
+from tzcore.checkpoint import ModelFolder, dequantised
+from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.hadamard import rotate, unrotate
+
+Floats = npt.NDArray[np.float32]
+Activations = Literal["float", "int8"]
+Cache = Literal["f32", "f16"]
+
+_QUERIES = 128
+"""Queries whose scores are held at once."""
+
+
+def quantise_activations(x: Floats, group: int) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Round ``x`` ``[n, cols]`` to int8 per run of ``group`` columns, symmetric.
+
+    Returns codes ``[n, cols]`` and scales ``[n, groups]`` with ``scale = max|x| / 127`` in
+    float32 and ``code = x / scale`` rounded to the nearest, ties to even.
+    """
+    n, cols = x.shape
+    count = -(-cols // group)
+    grouped = np.zeros((n, count * group), np.float32)
+    grouped[:, :cols] = x
+    grouped = grouped.reshape(n, count, group)
+    scales = np.abs(grouped).max(-1) / np.float32(127)
+    ratio = np.divide(grouped, scales[..., None], out=np.zeros_like(grouped), where=scales[..., None] > 0)
+    codes = np.clip(np.rint(ratio), -127, 127).astype(np.int8)
+    return codes.reshape(n, -1)[:, :cols], scales
+
+
+def _round_trip(x: Floats, group: int) -> Floats:
+    codes, scales = quantise_activations(x, group)
+    return codes.astype(np.float32) * np.repeat(scales, group, axis=1)[:, : x.shape[1]]
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """A stored matrix, dequantised; still in the transformed basis where it declares one."""
+
+    weights: Floats
+    block: int
+    signs: npt.NDArray[np.int8] | None
+    group: int
+    stored_bytes: int
+
+    def input(self, x: Floats, activations: Activations) -> Floats:
+        if self.signs is not None:
+            x = rotate(x, self.signs, self.block)
+        return _round_trip(x, self.group) if activations == "int8" and self.group else x
+
+    def rows(self, ids: npt.NDArray[np.int32]) -> Floats:
+        found = self.weights[ids]
+        return found if self.signs is None else unrotate(found, self.signs, self.block)
+
+
+class ReferenceSequence:
+    """Keys and values in plain arrays ``[capacity, kv_heads, head_dim]``, one pair a layer."""
+
+    def __init__(self, spec: ModelSpec, capacity: int, dtype: npt.DTypeLike) -> None:
+        shape = (capacity, spec.kv_heads, spec.head_dim)
+        try:
+            self.keys = [np.zeros(shape, dtype) for _ in spec.layers]
+            self.values = [np.zeros(shape, dtype) for _ in spec.layers]
+        except (MemoryError, ValueError) as error:
+            needed = 2 * len(spec.layers) * int(np.prod(shape)) * np.dtype(dtype).itemsize
+            raise BackendError(f"a context of {capacity} tokens needs {needed / 2**30:.1f} GiB of memory") from error
+        self._length = 0
+        self._capacity = capacity
+
+    @property
+    def length(self) -> int:
+        return self._length
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    def advance(self, count: int) -> None:
+        """Count ``count`` more tokens as held; their keys and values are in place."""
+        self._length += count
+
+    def check_open(self) -> None:
+        """BackendError after :meth:`close`."""
+        if not self.keys:
+            raise BackendError("this sequence is closed")
+
+    def truncate(self, length: int) -> None:
+        self.check_open()
+        if not 0 <= length <= self._length:
+            raise BackendError(f"cannot shorten a sequence of {self._length} tokens to {length}")
+        self._length = length
+
+    def close(self) -> None:
+        self.keys, self.values = [], []
+
+
+class ReferenceModel:
+    """A loaded model; see :class:`tzcore.backend.base.LoadedModel`."""
+
+    def __init__(self, folder: ModelFolder, spec: ModelSpec, activations: Activations, cache: Cache) -> None:
+        self.spec = spec
+        self._activations = activations
+        self._cache: npt.DTypeLike = np.float16 if cache == "f16" else np.float32
+        self._matrices = {name: _load_matrix(folder, name) for name in spec.matrices()}
+        self._vectors = {name: np.array(folder.vector(name)) for name in spec.vectors()}
+
+    def new_sequence(self, capacity: int) -> ReferenceSequence:
+        if capacity < 1:
+            raise BackendError(f"a context of {capacity} tokens is impossible")
+        return ReferenceSequence(self.spec, capacity, self._cache)
+
+    def weight_bytes_per_token(self) -> int:
+        """Counted as the weights are stored, not as float32."""
+        read = {name for name in self._matrices if name != self.spec.embedding.name or self.spec.tied}
+        return sum(self._matrices[name].stored_bytes for name in read)
+
+    def close(self) -> None:
+        self._matrices, self._vectors = {}, {}
+
+    def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
+        if not self._matrices:
+            raise BackendError("this model is closed")
+        if not isinstance(sequence, ReferenceSequence):
+            raise BackendError("the sequence belongs to another backend")
+        sequence.check_open()
+        ids = np.asarray(tokens, np.int32).reshape(-1)
+        spec = self.spec
+        if ids.size == 0:
+            raise RequestError("there are no tokens to process")
+        if ids.min() < 0 or ids.max() >= spec.vocabulary:
+            raise RequestError(f"a token lies outside the vocabulary of {spec.vocabulary}")
+        if sequence.length + ids.size > sequence.capacity:
+            raise ContextFullError(
+                f"{sequence.length} + {ids.size} tokens do not fit into a context of {sequence.capacity}"
+            )
+        x = self._matrices[spec.embedding.name].rows(ids) * np.float32(spec.embedding_scale)
+        positions = np.arange(sequence.length, sequence.length + ids.size)
+        tables = [_rope_table(rope.inverse_frequencies, rope.scale, positions) for rope in spec.ropes]
+        for number, layer in enumerate(spec.layers):
+            x = x + self._attention(layer, number, x, sequence, positions, tables[layer.rope])
+            x = x + self._mlp(layer, x)
+        sequence.advance(ids.size)
+        if logits == "none":
+            return np.empty((0, spec.vocabulary), np.float32)
+        x = self._norm(x if logits == "all" else x[-1:], spec.final_norm)
+        (out,) = self._product(x, spec.head)
+        return _softcap(out, spec.logit_softcap)
+
+    def _product(self, x: Floats, *refs: MatrixRef) -> tuple[Floats, ...]:
+        """``x`` times each matrix, ``[n, rows]``."""
+        outs = []
+        prepared: dict[str, Floats] = {}
+        for ref in refs:
+            matrix = self._matrices[ref.name]
+            if ref.name not in prepared:
+                prepared[ref.name] = matrix.input(x, self._activations)
+            outs.append(prepared[ref.name] @ matrix.weights[ref.start : ref.start + ref.rows].T)
+        return tuple(outs)
+
+    def _norm(self, x: Floats, name: str) -> Floats:
+        scale = 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(self.spec.norm_eps))
+        return np.asarray(x * scale * (np.float32(self.spec.norm_offset) + self._vectors[name]), np.float32)
+
+    def _attention(
+        self,
+        layer: LayerSpec,
+        number: int,
+        x: Floats,
+        sequence: ReferenceSequence,
+        positions: npt.NDArray[Any],
+        table: tuple[Floats, Floats],
+    ) -> Floats:
+        n, spec = len(x), self.spec
+        projected = self._product(self._norm(x, layer.input_norm), layer.q, layer.k, layer.v)
+        biases = (layer.q_bias, layer.k_bias, layer.v_bias)
+        q, k, v = (
+            (part if bias is None else part + self._vectors[bias]).reshape(n, -1, spec.head_dim)
+            for part, bias in zip(projected, biases, strict=True)
+        )
+        q = _rotary(q if layer.q_norm is None else self._norm(q, layer.q_norm), *table)
+        k = _rotary(k if layer.k_norm is None else self._norm(k, layer.k_norm), *table)
+        start, stop = int(positions[0]), int(positions[0]) + n
+        sequence.keys[number][start:stop] = k
+        sequence.values[number][start:stop] = v
+        keys = sequence.keys[number][:stop].astype(np.float32)
+        values = sequence.values[number][:stop].astype(np.float32)
+        attended = np.empty((n, spec.heads * spec.head_dim), np.float32)
+        for first in range(0, n, _QUERIES):
+            part = slice(first, min(first + _QUERIES, n))
+            attended[part] = self._attend(q[part], keys, values, positions[part], layer.window)
+        (out,) = self._product(attended, layer.o)
+        return out if layer.post_attention_norm is None else self._norm(out, layer.post_attention_norm)
+
+    def _attend(
+        self, q: Floats, keys: Floats, values: Floats, positions: npt.NDArray[Any], window: int | None
+    ) -> Floats:
+        """Softmax attention of queries ``[n, heads, head_dim]``; returns ``[n, heads·head_dim]``."""
+        n, spec = len(q), self.spec
+        first = 0 if window is None else max(0, int(positions[0]) - window + 1)
+        last = int(positions[-1]) + 1
+        shared = q.reshape(n, spec.kv_heads, -1, spec.head_dim).transpose(1, 2, 0, 3)  # [kv, group, n, d]
+        kept = keys[first:last].transpose(1, 2, 0)[:, None]  # [kv, 1, d, t]
+        scores = _softcap(shared @ kept * np.float32(spec.attention_scale), spec.attention_softcap)
+        distance = positions[:, None] - np.arange(first, last)
+        visible = distance >= 0 if window is None else (distance >= 0) & (distance < window)
+        scores = np.where(visible, scores, -np.inf)
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        weights /= weights.sum(-1, keepdims=True)
+        mixed = weights @ values[first:last].transpose(1, 0, 2)[:, None]  # [kv, group, n, d]
+        flat: Floats = mixed.transpose(2, 0, 1, 3).reshape(n, -1)
+        return flat
+
+    def _mlp(self, layer: LayerSpec, x: Floats) -> Floats:
+        gate, up = self._product(self._norm(x, layer.mlp_norm), layer.gate, layer.up)
+        (out,) = self._product(_ACTIVATIONS[self.spec.activation](gate) * up, layer.down)
+        return out if layer.post_mlp_norm is None else self._norm(out, layer.post_mlp_norm)
+
+
+class ReferenceBackend:
+    """Runs models in NumPy, on one thread or as many as NumPy's BLAS takes."""
+
+    name = "reference"
+
+    def __init__(self, activations: Activations = "float", cache: Cache = "f32") -> None:
+        self._activations: Activations = activations
+        self._cache: Cache = cache
+
+    def describe(self) -> str:
+        return f"NumPy {np.__version__} in float32 ({self._activations} activations, {self._cache} cache); for checking"
+
+    def load(self, folder: ModelFolder, spec: ModelSpec, threads: int | None = None) -> ReferenceModel:
+        """``threads`` has no effect: NumPy's BLAS is told by its own environment variables."""
+        check_folder(folder, spec)
+        try:
+            return ReferenceModel(folder, spec, self._activations, self._cache)
+        except MemoryError as error:
+            raise BackendError(f"not enough memory for {folder.path} in float32") from error
+
+
+def _load_matrix(folder: ModelFolder, name: str) -> _Matrix:
+    stored = folder.matrix(name)
+    size = stored.codes.nbytes + (0 if stored.scales is None else stored.scales.nbytes)
+    block = stored.entry.transform.block if stored.entry.transform else 0
+    return _Matrix(dequantised(stored), block, stored.signs, stored.entry.group, size)
+
+
+def _rope_table(frequencies: Floats, scale: float, positions: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """cos and sin ``[n, 1, rotated/2]``; angles in float64, so that far positions keep their precision."""
+    angles = positions[:, None, None] * frequencies.astype(np.float64)
+    return (np.cos(angles) * scale).astype(np.float32), (np.sin(angles) * scale).astype(np.float32)
+
+
+def _rotary(x: Floats, cos: Floats, sin: Floats) -> Floats:
+    """Rotate pairs (i, i + half) of the first ``2·half`` elements of each head."""
+    half = cos.shape[-1]
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return np.concatenate([a * cos - b * sin, b * cos + a * sin, rest], axis=-1)
+
+
+def _softcap(x: Floats, cap: float | None) -> Floats:
+    return x if cap is None else np.asarray(np.tanh(x / np.float32(cap)) * np.float32(cap))
+
+
+def _silu(x: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp overflows to infinity where silu is 0
+        return np.asarray(x / (1 + np.exp(-x)))
+
+
+def _gelu_tanh(x: Floats) -> Floats:
+    """Hendrycks & Gimpel, *Gaussian Error Linear Units*, 2016: the tanh approximation."""
+    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x * x * x)
+    return np.asarray(np.float32(0.5) * x * (1 + np.tanh(inner)))
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
