@@ -109,7 +109,7 @@ def _sources_digest() -> str:
 def run_watched(words: list[str], env: dict[str, str], timeout: float) -> tuple[str, float, int]:
     """Run to success; its stdout, the seconds it took, and the most memory it held (resident bytes)."""
     began, peak = time.monotonic(), 0
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as out, tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(words, stdout=out, stderr=errors, env=env) as child:
             watched = psutil.Process(child.pid)
             while child.poll() is None:
@@ -127,7 +127,8 @@ def run_watched(words: list[str], env: dict[str, str], timeout: float) -> tuple[
 
 
 def starters(home: Path) -> list[dict[str, Any]]:
-    listing = subprocess.run(command("list", "--json"), env=environment(home), capture_output=True, text=True, check=True)
+    words = command("list", "--json")
+    listing = subprocess.run(words, env=environment(home), capture_output=True, text=True, check=True)
     return [model for model in json.loads(listing.stdout) if model["source"] == "starter"]
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tzcore.cli.console import Console, human_bytes, human_count
-from tzcore.errors import SourceError
 
 if TYPE_CHECKING:
     from tzcore.hub.sources import SourceInfo
-    from tzcore.quant.convert import Settings
 
 ENCODINGS = ("t1", "q2", "t2", "i4", "i8", "f16")
 PACKINGS = ("slots", "base3")
@@ -62,12 +60,13 @@ def make(text: str, order: Order, console: Console) -> Path:
     from tzcore.architecture.registry import read_spec
     from tzcore.hub import library, reference, sources
     from tzcore.quant.convert import convert
+    from tzcore.quant.settings import Settings
 
     parsed = reference.parse(text)
     source = sources.open_source(parsed, report=console.report)
     try:
-        spec = read_spec(source.config, list(source.names()))
-        settings = settings_for(spec, order)
+        spec = read_spec(source.config, set(source.names()))
+        settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration)
         final = order.out or library.folder_for(order.name or source.id, settings.encoding)
         return convert(source, final, settings, report=console.report)
     finally:
