@@ -1,0 +1,1 @@
+"""Conversion of original weights into small integers with group scales, and its evaluation."""

@@ -1,0 +1,81 @@
+"""Checked access to a source's tensors: shapes against the spec, values finite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tzcore.architecture.spec import MatrixRef, ModelSpec
+from tzcore.checkpoint.source import WeightSource
+from tzcore.errors import ConversionError
+from tzcore.trits import Floats
+
+if TYPE_CHECKING:
+    import torch
+
+
+def layer_vectors(spec: ModelSpec, index: int) -> dict[str, int]:
+    """Norms and biases of layer ``index`` by full name, with the length each must have."""
+    layer = spec.layers[index]
+    sizes = {
+        layer.input_norm: spec.hidden, layer.post_attention_norm: spec.hidden,
+        layer.mlp_norm: spec.hidden, layer.post_mlp_norm: spec.hidden,
+        layer.q_norm: spec.head_dim, layer.k_norm: spec.head_dim,
+        layer.q_bias: layer.q.rows, layer.k_bias: layer.k.rows, layer.v_bias: layer.v.rows,
+    }  # fmt: skip
+    return {name: size for name, size in sizes.items() if name is not None}
+
+
+def stage_names(stage: tuple[MatrixRef, ...]) -> list[str]:
+    """The stored matrices of a stage, each once (q, k and v can be parts of one)."""
+    return list(dict.fromkeys(ref.name for ref in stage))
+
+
+class Originals:
+    """A :class:`WeightSource` held to its spec.  Everything wrong is said before work begins,
+    as far as headers tell; values are checked when they are read."""
+
+    def __init__(self, source: WeightSource, spec: ModelSpec) -> None:
+        self._source = source
+        self.shapes: dict[str, tuple[int, int]] = {}
+        projections = [ref for layer in spec.layers for stage in layer.stages() for ref in stage]
+        for ref in (spec.embedding, spec.head, *projections):
+            self.shapes[ref.name] = self._matrix_shape(ref)
+        self._vectors = {spec.final_norm: spec.hidden}
+        for index in range(len(spec.layers)):
+            self._vectors |= layer_vectors(spec, index)
+        for name, size in self._vectors.items():
+            if tuple(source.shape(name)) != (size,):
+                raise ConversionError(f"{name} has shape {list(source.shape(name))}, expected [{size}]")
+
+    def _matrix_shape(self, ref: MatrixRef) -> tuple[int, int]:
+        shape = tuple(self._source.shape(f"{ref.name}.weight"))
+        if len(shape) != 2 or shape[1] != ref.cols or shape[0] < ref.start + ref.rows:
+            raise ConversionError(
+                f"{ref.name}.weight has shape {list(shape)}, expected [{ref.start + ref.rows}, {ref.cols}]"
+            )
+        return shape[0], shape[1]
+
+    def _read(self, name: str, shape: tuple[int, ...]) -> Floats:
+        values = self._source.tensor(name)
+        if values.shape != shape:
+            raise ConversionError(f"{name} has shape {list(values.shape)}, its header says {list(shape)}")
+        # One sum finds NaN and infinity without an array of flags; overflow of the sum is checked.
+        if not np.isfinite(values.sum(dtype=np.float64)) and not np.isfinite(values).all():
+            raise ConversionError(f"{name} holds values that are not finite (NaN or infinity): the original is damaged")
+        return np.ascontiguousarray(values, np.float32)
+
+    def matrix(self, name: str) -> Floats:
+        """The whole matrix ``name`` (no ``.weight``), float32 ``[rows, cols]``."""
+        return self._read(f"{name}.weight", self.shapes[name])
+
+    def vector(self, name: str) -> Floats:
+        """A norm or bias by its full name."""
+        return self._read(name, (self._vectors[name],))
+
+    def matrix_tensor(self, name: str) -> torch.Tensor:
+        """:meth:`matrix` in torch's own memory (another alignment may change a product's last bit)."""
+        import torch
+
+        return torch.from_numpy(self.matrix(name)).clone()

@@ -1,0 +1,70 @@
+"""The randomised block-Hadamard transform that spreads outliers before weights are rounded.
+
+A stage's input ``x`` is replaced by ``y = H·(signs ⊙ x)/√b`` on each run of ``b`` columns, where
+``H`` is the Sylvester–Hadamard matrix.  The transform is orthogonal, so storing
+``W' = W·diag(signs)·H/√b`` keeps the product: ``W'·y = W·x``.  Random signs keep ``H`` from
+aligning with structure in the weights (as in QuIP#, Tseng et al. 2024, and QuaRot, Ashkboos et
+al. 2024).  The NumPy side, which backends are tested against, is :mod:`tzcore.hadamard`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tzcore.errors import ConversionError
+from tzcore.trits import Codes
+
+if TYPE_CHECKING:
+    import torch
+
+LARGEST_BLOCK = 4096
+"""Larger blocks bring nothing measurable and cost run time."""
+
+
+def block_for(width: int) -> int:
+    """The largest power of two that divides ``width``, at most 4096; 1 means no transform."""
+    return min(width & -width, LARGEST_BLOCK)
+
+
+def random_signs(width: int, seed: int, stage: str) -> Codes:
+    """±1 for each of ``width`` columns, int8, the same for the same seed and stage on every machine."""
+    generator = np.random.Generator(np.random.PCG64([seed, *stage.encode()]))
+    return (generator.integers(0, 2, width, dtype=np.int8) * 2 - 1).astype(np.int8)
+
+
+def hadamard(x: torch.Tensor, block: int) -> torch.Tensor:
+    """``H·x/√block`` on each run of ``block`` entries of the last dimension, in a new tensor."""
+    width = x.shape[-1]
+    if block < 1 or block & (block - 1) or width % block:
+        raise ConversionError(f"a Hadamard block of {block} does not fit {width} columns")
+    out = x.clone()
+    span = 1
+    while span < block:
+        pairs = out.view(*x.shape[:-1], width // (2 * span), 2, span)
+        low, high = pairs[..., 0, :], pairs[..., 1, :]
+        total = low + high
+        high.copy_(low - high)
+        low.copy_(total)
+        span *= 2
+    return out.mul_(block**-0.5)
+
+
+def rotate(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
+    """The transform of the last dimension: of inputs ``x``, and of the rows of a weight matrix.
+
+    Both are the same map because ``(W·diag(signs)·H)ᵢ = H·(signs ⊙ Wᵢ)``: H is symmetric.
+    """
+    return hadamard(x * signs.to(x.dtype), block)
+
+
+def unrotate(y: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
+    """Undo :func:`rotate`."""
+    return hadamard(y, block) * signs.to(y.dtype)
+
+
+def rotate_hessian(hessian: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
+    """``R·H·Rᵀ``: the second moment ``XᵀX`` of transformed inputs from that of plain ones."""
+    once = rotate(hessian, signs, block)
+    return rotate(once.T.contiguous(), signs, block)

@@ -1,0 +1,128 @@
+"""What a conversion can be told, and what it chooses by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tzcore.architecture.spec import ModelSpec
+from tzcore.errors import ConversionError
+from tzcore.quant.solver import Effort
+from tzcore.trits import FORMATS, GROUPS, Format, format_named
+
+LARGE = 3_000_000_000
+"""Parameters from which a model is large: it bears longer groups."""
+
+_PACKED = {("t1", "slots"): "t1", ("t1", "base3"): "t1b3", ("t2", "slots"): "t2", ("t2", "base3"): "t2b3"}
+
+
+def format_for(encoding: str, packing: str | None = None) -> str:
+    """The format of :mod:`tzcore.trits` for an encoding; ``packing`` is ``"slots"`` or ``"base3"``.
+
+    Ternary encodings are packed in base 3 unless told otherwise: fewer bytes for the same values.
+    """
+    if encoding in ("t1", "t2"):
+        if packing not in (None, "slots", "base3"):
+            raise ConversionError(f"unknown packing {packing!r}; known are slots and base3")
+        return _PACKED[encoding, packing or "base3"]
+    if packing == "base3":
+        raise ConversionError(f"base 3 packs the ternary encodings t1 and t2 only, not {encoding}")
+    known = sorted({fmt.encoding for fmt in FORMATS.values()})
+    if encoding not in known:
+        raise ConversionError(f"unknown encoding {encoding!r}; known are {', '.join(known)}")
+    return encoding
+
+
+def parameters(spec: ModelSpec) -> int:
+    """Number of weights in the model's matrices."""
+    refs = [ref for layer in spec.layers for stage in layer.stages() for ref in stage]
+    refs += [spec.embedding] if spec.tied else [spec.embedding, spec.head]
+    return sum(ref.rows * ref.cols for ref in refs)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything besides the source that determines a conversion's result.
+
+    ``format`` is that of the projections, ``head_format`` that of embedding and head, both as in
+    :mod:`tzcore.trits`.  ``group`` columns share a scale, 64 where ``group`` does not divide a
+    width.  ``calibrated=None`` calibrates every format that gains by it (not f16 and i8).
+    ``rotate=None`` transforms the inputs where codes are calibrated.  ``tokens`` of calibration
+    are cut into windows of ``window``; ``calibration`` is the user's own text file.
+    """
+
+    format: str = "t2b3"
+    group: int = 64
+    head_format: str = "i8"
+    calibrated: bool | None = None
+    rotate: bool | None = None
+    tokens: int = 16384
+    window: int = 512
+    calibration: Path | None = None
+    seed: int = 0
+    effort: Effort = field(default_factory=Effort)
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        format_named(self.format)
+        format_named(self.head_format)
+        if self.group not in GROUPS:
+            raise ConversionError(f"a group of {self.group} columns is not supported; it can be 64 or 128")
+        if self.tokens < 1 or self.window < 2:
+            raise ConversionError("calibration needs at least one window of two tokens")
+
+    @classmethod
+    def default_for(
+        cls, spec: ModelSpec, encoding: str | None = None, packing: str | None = None, calibration: Path | None = None
+    ) -> Settings:
+        """The settings for a model of this size, with the user's choices where there are any.
+
+        The default encoding is ``t2`` (two trit planes, nine levels), packed in base 3.  A small
+        model has little redundancy: SmolLM2-135M in one plane is destroyed (its perplexity is ten
+        times the original's even when calibrated), in two it stays within a third of the original's.
+        Its groups are of 64, since a scale is a bigger share of what little it can spend on
+        quality; from 3 billion parameters on groups are of 128.
+        """
+        chosen = format_for(encoding or "t2", packing)
+        group = 128 if parameters(spec) >= LARGE else 64
+        head = "f16" if chosen == "f16" else "i8"
+        return cls(format=chosen, group=group, head_format=head, calibration=calibration)
+
+    @property
+    def encoding(self) -> str:
+        """The encoding of the projections, e.g. ``t2``: part of the installed model's id."""
+        return format_named(self.format).encoding
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether calibration text is run through the model."""
+        if self.format == "f16":
+            return False
+        return self.format != "i8" if self.calibrated is None else self.calibrated
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the projections' inputs are transformed."""
+        if self.format == "f16":
+            return False
+        return self.calibrates if self.rotate is None else self.rotate
+
+    def group_for(self, fmt: Format, cols: int) -> int:
+        """Columns that share a scale in a matrix of this width; 0 for f16."""
+        if fmt.packing == "half":
+            return 0
+        return self.group if cols % self.group == 0 else 64
+
+    def with_window(self, longest: int) -> Settings:
+        """The same, with windows no longer than the model's context."""
+        return replace(self, window=max(2, min(self.window, longest)))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the receipt and the fingerprint; the calibration text enters by the hash of its tokens."""
+        effort = {name: getattr(self.effort, name) for name in ("damping", "trials", "starts", "sweeps", "row_sweeps")}
+        plain = {
+            "format": self.format, "group": self.group, "head_format": self.head_format,
+            "calibrated": self.calibrates, "hadamard": self.rotates, "seed": self.seed,
+        }  # fmt: skip
+        return {**plain, "tokens": self.tokens, "window": self.window, **effort} if self.calibrates else plain

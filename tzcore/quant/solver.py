@@ -1,0 +1,201 @@
+"""Codes and scales of one matrix from its weights and the second moment of its inputs.
+
+The loss is the output error ``Σ (W−Q)·H·(W−Q)ᵀ`` with ``H = XᵀX`` over calibration inputs.
+Columns are handled group by group; the error that a group leaves is handed to the columns not
+yet fixed, with the upper Cholesky factor ``U`` of ``H⁻¹`` (GPTQ: Frantar et al. 2022), here in
+blocks: with ``E`` the block's error, ``W_R −= E·U_BB⁻¹·U_BR``.  Inside a group the native
+solver (``kernels/cpu/src/fit.rs``) minimises the error in ``S = U_BB⁻¹·U_BB⁻ᵀ``, which is the
+loss that remains after that compensation.  At last whole rows descend in the metric ``H``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tzcore.errors import ConversionError
+from tzcore.trits import Codes, Floats, Format, Halves, groups
+
+if TYPE_CHECKING:
+    import torch
+
+_BAD_ARGUMENT, _NOT_FINITE = -1, -2
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.  ``damping`` is a share of the Hessian's mean diagonal.
+
+    ``trials`` scales are tried per row and group, the best ``starts`` of them polished by up to
+    ``sweeps`` passes of coordinate descent; ``row_sweeps`` passes over whole rows follow.
+    """
+
+    damping: float = 0.05
+    trials: int = 12
+    starts: int = 2
+    sweeps: int = 8
+    row_sweeps: int = 4
+
+
+def trial_scales(fmt: Format, count: int) -> Floats:
+    """Scales to start from, relative to the largest magnitude of a group.
+
+    From no clipping down to the range in which least-squares scales of bell-shaped groups lie;
+    both signs where the range is asymmetric.
+    """
+    reach = max(-fmt.low, fmt.high)
+    lowest = {1: 0.3, 2: 0.3}.get(reach, 0.9 if reach > 64 else 0.45)
+    ratios = np.linspace(1.0, lowest, max(2, count))
+    if fmt.low != -fmt.high:
+        half = np.linspace(1.0, lowest, max(2, count // 2))
+        ratios = np.concatenate([half, -half])
+    return (ratios / reach).astype(np.float32)
+
+
+def _library() -> tuple[Any, Any]:
+    from tzcore.backend._native import ffi, lib
+
+    return ffi, lib
+
+
+def _check(status: int, name: str) -> None:
+    if status == _NOT_FINITE:
+        raise ConversionError(f"{name}: a weight group is not finite, or its scale is too large for half precision")
+    if status:
+        raise ConversionError(f"{name}: the solver refused its arguments ({status}); this is a bug, please report it")
+
+
+def fit_group(
+    weights: Floats, factor: Floats, metric: Floats, fmt: Format, effort: Effort, threads: int, name: str = "matrix"
+) -> tuple[Codes, Halves]:
+    """One group: ``weights`` ``[rows, n]`` → codes ``[rows, n]``, scales ``[rows]``; n ≤ 128.
+
+    ``factor`` is the group's block of ``U``, ``metric`` is ``S``; both ``[n, n]``.  ``weights`` may be
+    a view into a wider C-ordered matrix.
+    """
+    ffi, lib = _library()
+    rows, n = weights.shape
+    if weights.dtype != np.float32 or weights.strides[1] != 4 or weights.strides[0] < 4 * n or weights.strides[0] % 4:
+        raise ConversionError(f"{name}: the solver takes rows of contiguous float32")
+    if factor.shape != (n, n) or metric.shape != (n, n):
+        raise ConversionError(f"{name}: factor and metric must be {n} × {n}")
+    factor, metric = (np.ascontiguousarray(m, np.float32) for m in (factor, metric))
+    trials = trial_scales(fmt, effort.trials)
+    codes, scales = np.empty((rows, n), np.int8), np.empty(rows, np.float16)
+    status = lib.tz_fit_group(
+        ffi.cast("float *", weights.ctypes.data), rows, weights.strides[0] // 4, n,
+        ffi.from_buffer("float[]", factor), ffi.from_buffer("float[]", metric),
+        ffi.from_buffer("float[]", trials), len(trials), fmt.low, fmt.high,
+        min(effort.starts, len(trials)), effort.sweeps, threads,
+        ffi.from_buffer("int8_t[]", codes, require_writable=True),
+        ffi.from_buffer("uint16_t[]", scales, require_writable=True),
+    )  # fmt: skip
+    _check(status, name)
+    return codes, scales
+
+
+def fit_rows(
+    gradient: Floats, hessian: Floats, codes: Codes, scales: Halves, fmt: Format, group: int,
+    sweeps: int, threads: int, name: str = "matrix",
+) -> None:  # fmt: skip
+    """Improve ``codes`` ``[rows, cols]`` in place; ``gradient`` is ``(W−Q)·H`` ``[rows, cols]``."""
+    ffi, lib = _library()
+    rows, cols = codes.shape
+    if gradient.shape != (rows, cols) or hessian.shape != (cols, cols) or scales.shape != (rows, groups(cols, group)):
+        raise ConversionError(f"{name}: shapes of gradient, Hessian, codes and scales disagree")
+    gradient, hessian = (np.ascontiguousarray(m, np.float32) for m in (gradient, hessian))
+    status = lib.tz_fit_rows(
+        ffi.from_buffer("float[]", gradient), ffi.from_buffer("float[]", hessian), rows, cols, group,
+        fmt.low, fmt.high, sweeps, threads,
+        ffi.from_buffer("int8_t[]", codes, require_writable=True),
+        ffi.from_buffer("uint16_t[]", scales),
+    )  # fmt: skip
+    _check(status, name)
+
+
+@dataclass(frozen=True)
+class Factored:
+    """A damped Hessian and the upper Cholesky factor of its inverse, shared by a stage's matrices."""
+
+    hessian: torch.Tensor
+    factor: torch.Tensor
+
+
+def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Factored:
+    """Damp ``XᵀX`` and factor its inverse: ``H⁻¹ = Uᵀ·U``.
+
+    A column that no calibration input ever reached has a zero row in ``H``; damping alone then
+    makes its weights round on their own.  Where float32 finds the matrix not positive definite
+    the damping grows tenfold, at most four times.
+    """
+    import torch
+
+    if not bool(torch.isfinite(hessian).all()):
+        raise ConversionError(f"{name}: the activations of the calibration text are not finite")
+    mean = float(hessian.diagonal().double().mean())
+    if mean <= 0.0:
+        mean = 1.0
+    diagonal = torch.arange(hessian.shape[0])
+    for attempt in range(5):
+        damped = hessian.clone()
+        damped[diagonal, diagonal] += damping * mean * 10.0**attempt
+        # U = flip(L⁻¹ ...) would need no inverse, but flips cost copies; float64 keeps this accurate.
+        lower, failed = torch.linalg.cholesky_ex(damped.double())
+        if int(failed) == 0:
+            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
+            if int(failed) == 0:
+                return Factored(damped, upper.float())
+    raise ConversionError(f"{name}: the Hessian of the calibration inputs cannot be factored")
+
+
+def solve(
+    weights: torch.Tensor, factored: Factored, fmt: Format, group: int, effort: Effort, threads: int,
+    name: str = "matrix",
+) -> tuple[Codes, Halves]:  # fmt: skip
+    """Codes ``[rows, cols]`` and scales ``[rows, groups]`` for ``weights`` ``[rows, cols]`` float32."""
+    import torch
+
+    rows, cols = weights.shape
+    upper = factored.factor
+    work = weights.clone()
+    codes = np.empty((rows, cols), np.int8)
+    scales = np.empty((rows, groups(cols, group)), np.float16)
+    for index, start in enumerate(range(0, cols, group)):
+        stop = min(start + group, cols)
+        block = upper[start:stop, start:stop].contiguous()
+        inverse = torch.linalg.solve_triangular(block, torch.eye(stop - start), upper=True)
+        metric = inverse @ inverse.T
+        part = work[:, start:stop]
+        codes[:, start:stop], scales[:, index] = fit_group(
+            part.numpy(), block.numpy(), metric.numpy(), fmt, effort, threads, name
+        )
+        if stop < cols:
+            stored = torch.from_numpy(codes[:, start:stop].astype(np.float32))
+            stored *= torch.from_numpy(scales[:, index].astype(np.float32))[:, None]
+            work[:, stop:] -= (part - stored) @ (inverse @ upper[start:stop, stop:])
+    if effort.row_sweeps:
+        error = weights - dequantised(codes, scales, group)
+        gradient = error @ factored.hessian
+        hessian = factored.hessian.numpy()
+        fit_rows(gradient.numpy(), hessian, codes, scales, fmt, group, effort.row_sweeps, threads, name)
+    return codes, scales
+
+
+def dequantised(codes: Codes, scales: Halves, group: int) -> torch.Tensor:
+    """``scale · code`` as a float32 tensor ``[rows, cols]``."""
+    import torch
+
+    from tzcore.trits import dequantise
+
+    # The copy is torch's own memory: products may differ in the last bit with another alignment.
+    return torch.from_numpy(dequantise(codes, scales, group)).clone()
+
+
+def relative_error(weights: torch.Tensor, stored: torch.Tensor, hessian: torch.Tensor) -> float:
+    """Share of the output's energy that is error: ``tr(E·H·Eᵀ) / tr(W·H·Wᵀ)``."""
+    error = weights - stored
+    noise = float(((error @ hessian) * error).double().sum())
+    signal = float(((weights @ hessian) * weights).double().sum())
+    return noise / signal if signal > 0 else 0.0
