@@ -1,15 +1,35 @@
 """The composition root of the window: builds the services, hands them to the main window, no globals.
 
 What the main window must offer: ``MainWindow(services: Services)``, ``open_chat(model_id: str)``
-(show a chat with that model, loading it when needed).
+(show a chat with that model, loading it when needed) and ``show_error(message: str)`` (a
+foreseeable error that nothing else has shown, such as a full disk).
+
+The window comes first: the engine, the list of models and whatever else takes time start after
+the first paint.
 """
 
 from __future__ import annotations
 
+import argparse
+import faulthandler
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+from app.display import display_trouble
+from tzcore import paths
+from tzcore.errors import TernaryZeroError
 
 if TYPE_CHECKING:
+    from PySide6.QtCore import QCoreApplication, QObject
+    from PySide6.QtWidgets import QWidget
+
     from app.engine_client import EngineClient
     from app.engine_process import EngineProcess
     from app.history import History
@@ -29,12 +49,190 @@ class Services:
     history: History
     library: Library
 
+    @classmethod
+    def build(cls, owner: QObject | None = None) -> Services:
+        """Everything, nothing started.  A TernaryZeroError says what on the disk cannot be used."""
+        from app.engine_client import EngineClient
+        from app.engine_process import EngineProcess
+        from app.history import History
+        from app.jobs import Jobs
+        from app.library import Library
+        from app.settings import Settings
+
+        settings = Settings(parent=owner)
+        threads = settings.get("threads")
+        engine = EngineProcess(int(threads) if threads else None, parent=owner)
+        services = cls(
+            settings=settings,
+            engine=engine,
+            client=EngineClient(engine, parent=owner),
+            jobs=Jobs(parent=owner),
+            history=History(),
+            library=Library(settings, parent=owner),
+        )
+        settings.changed.connect(services.on_setting)
+        services.jobs.finished.connect(lambda _: services.library.refresh())
+        return services
+
+    def start(self) -> None:
+        """Begin the work in the background."""
+        self.library.refresh()
+        self.engine.start()
+
+    def on_setting(self, key: str) -> None:
+        """Apply a setting that concerns a service."""
+        if key == "threads":
+            threads = self.settings.get("threads")
+            self.engine.threads = int(threads) if threads else None
+
+    def shutdown(self) -> None:
+        """Stop all children and close all files; takes a few seconds at most."""
+        self.jobs.shutdown()
+        self.library.shutdown()
+        self.engine.stop()
+        self.history.close()
+
 
 def display_available() -> bool:
-    """Whether a window can be shown (an offscreen or similar QPA platform that was asked for counts)."""
-    raise NotImplementedError
+    """Whether a window can be shown (an offscreen or similar Qt platform that was asked for counts)."""
+    return not display_trouble()
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the window until it is closed.  ``argv``: ``[--model ID]``.  Returns the exit code."""
-    raise NotImplementedError
+    words = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="tz app", description="Open the window.")
+    parser.add_argument("--model", metavar="ID", help="open a chat with this model")
+    arguments = parser.parse_args(words)
+    if trouble := display_trouble():
+        print(f"tz: {trouble}", file=sys.stderr)
+        return 1
+
+    from PySide6.QtWidgets import QApplication
+
+    from app.instance import Instance
+
+    application = QApplication(["ternary-zero"])
+    application.setApplicationName("ternary-zero")
+    application.setApplicationDisplayName("Ternary-Zero")
+    application.setDesktopFileName("ternary-zero")
+    instance = Instance(application)
+    try:
+        if not instance.claim(words):
+            return 0
+        services = Services.build(application)
+    except TernaryZeroError as error:
+        return _refuse(str(error))
+
+    from app.views.main_window import MainWindow
+
+    window = MainWindow(services)
+    log = _catch_faults(window.show_error)
+    instance.activated.connect(lambda handed: _come_forward(window, parser, handed))
+    _after_first_paint(window, services.start)
+    restore_signals = _quit_on_signals(application)
+    window.show()
+    if arguments.model:
+        window.open_chat(arguments.model)
+    try:
+        return application.exec()
+    finally:
+        window.hide()
+        services.shutdown()
+        instance.release()
+        restore_signals()
+        sys.excepthook = sys.__excepthook__
+        faulthandler.disable()
+        if log is not None:
+            log.close()
+
+
+def _refuse(message: str) -> int:
+    from PySide6.QtWidgets import QMessageBox
+
+    print(f"tz: {message}", file=sys.stderr)
+    if sys.stderr is None or not sys.stderr.isatty():  # started from a menu: nobody reads stderr
+        from PySide6.QtGui import QGuiApplication
+
+        if QGuiApplication.platformName() not in ("offscreen", "minimal"):
+            QMessageBox.critical(None, "Ternary-Zero", message)
+    return 1
+
+
+def _come_forward(window: QWidget, parser: argparse.ArgumentParser, handed: list[str]) -> None:
+    if window.isMinimized():
+        window.showNormal()
+    window.raise_()
+    window.activateWindow()
+    model = parser.parse_known_args(handed)[0].model
+    if model:
+        window.open_chat(model)  # type: ignore[attr-defined]  # MainWindow, see the module's docstring
+
+
+def _after_first_paint(window: QWidget, action: Callable[[], None]) -> None:
+    """Run ``action`` once the window is on the screen."""
+    from PySide6.QtCore import QEvent, QObject, QTimer
+
+    class FirstPaint(QObject):
+        def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+            if event.type() == QEvent.Type.Paint:
+                window.removeEventFilter(self)
+                QTimer.singleShot(0, window, action)
+            return False
+
+    window.installEventFilter(FirstPaint(window))
+
+
+def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
+    """Ctrl-C and SIGTERM close the window as its own button does.
+
+    Python runs no signal handler while Qt waits, so the interpreter's wake-up descriptor rouses Qt.
+    """
+    from PySide6.QtCore import QSocketNotifier
+
+    reader, writer = socket.socketpair()
+    reader.setblocking(False)
+    writer.setblocking(False)
+    notifier = QSocketNotifier(reader.fileno(), QSocketNotifier.Type.Read, application)
+    notifier.activated.connect(lambda: reader.recv(64))
+    old_descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+
+    def on_signal(_: int, __: FrameType | None) -> None:
+        application.quit()
+
+    old = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        notifier.setEnabled(False)
+        signal.set_wakeup_fd(old_descriptor)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        reader.close()
+        writer.close()
+
+    return restore
+
+
+def _catch_faults(show_error: Callable[[str], None]) -> TextIO | None:
+    """Foreseeable errors that reach the event loop are shown; anything else goes into ``window.log``."""
+    log: TextIO | None = None
+    try:
+        paths.logs().mkdir(parents=True, exist_ok=True)
+        log = (paths.logs() / "window.log").open("a", encoding="utf-8")
+        faulthandler.enable(log)
+    except OSError:  # no log is no reason to have no window
+        faulthandler.enable() if sys.stderr is not None else None
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, TernaryZeroError):
+            show_error(str(error))
+            return
+        text = "".join(traceback.format_exception(kind, error, trace))
+        if log is not None:
+            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{text}\n")
+            log.flush()
+        if sys.stderr is not None:
+            sys.stderr.write(text)
+
+    sys.excepthook = hook
+    return log

@@ -122,7 +122,7 @@ class Child(QObject):
     def _on_error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             self.last_words = self._process.errorString()
-            self._end(-2)
+            QTimer.singleShot(0, self, lambda: self._end(-2))  # never from within start()
 
     def _end(self, code: int) -> None:
         if self._over:

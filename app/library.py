@@ -7,18 +7,19 @@ entry says whether it fits this machine, in a sentence with the numbers in it.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
-
-@dataclass(frozen=True)
-class Fit:
-    """Whether a model runs in this machine's memory, and the sentence that says so with numbers."""
-
-    ok: bool
-    sentence: str
+from app.child import TZ, Child
+from app.fit import Fit, Machine, estimated_fit, installed_fit, stored_bytes
+from app.settings import Settings
+from tzcore import paths
+from tzcore.errors import StorageError
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class InstalledEntry:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A model that the program recommends.  ``download_bytes`` and ``ram_bytes`` are 0 where not known.
-    ``installed`` is the id of an installed conversion, else ``""``."""
+    """A model that the program recommends.  ``parameters`` and ``download_bytes`` are approximate; ``encoding``
+    is the one that new models get (a setting), and ``result_bytes`` about what it takes then.  ``context`` in
+    tokens.  ``gated``: its licence must be accepted on the hub first.  ``installed`` is the id of an installed
+    conversion, else ``""``."""
 
     source: str
     name: str
@@ -46,6 +49,8 @@ class CatalogueEntry:
     download_bytes: int
     result_bytes: int
     licence: str
+    gated: bool
+    context: int
     encoding: str
     fit: Fit
     installed: str = ""
@@ -68,6 +73,9 @@ class HubEntry:
     fit: Fit
 
 
+Then = Callable[[Child, list[Any], str], None]
+
+
 class Library(QObject):
     """The lists, refreshed in the background."""
 
@@ -78,29 +86,180 @@ class Library(QObject):
     failed = Signal(str)
     """A listing, search or removal failed; one line for the user."""
 
-    def __init__(self, catalogue: Path | None = None, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Path | None = None,
+        command: Sequence[str] = TZ,
+        parent: QObject | None = None,
+    ) -> None:
+        """``catalogue`` defaults to the one shipped.  StorageError when it is damaged."""
         super().__init__(parent)
-        raise NotImplementedError
+        self._settings = settings
+        self._command = command
+        self._offered = _read_catalogue(catalogue or paths.resources() / "catalogue.json")
+        self._installed: list[InstalledEntry] = []
+        self._loaded = False
+        self._listing: Child | None = None
+        self._searching: Child | None = None
+        self._underway: dict[Child, tuple[list[Any], Then]] = {}
+        settings.changed.connect(self._on_setting)
 
     @property
     def loaded(self) -> bool:
         """The list of installed models has been read at least once."""
-        raise NotImplementedError
+        return self._loaded
+
+    @property
+    def searching(self) -> bool:
+        return self._searching is not None
 
     def refresh(self) -> None:
         """Read the list of installed models again; ``changed`` follows."""
-        raise NotImplementedError
+        self._listing = _replace(self._listing, self._run(["list", "--json"], self._on_listed))
 
     def installed(self) -> list[InstalledEntry]:
-        raise NotImplementedError
+        """As of the last refresh, by id."""
+        return list(self._installed)
 
     def catalogue(self) -> list[CatalogueEntry]:
-        raise NotImplementedError
+        """Smallest first, judged for this machine as it is now and the encoding that new models get."""
+        machine = Machine.here(paths.models())
+        return sorted((self._offer(raw, machine) for raw in self._offered), key=lambda entry: entry.parameters)
 
     def search(self, query: str) -> None:
         """Search the hub; ``search_finished`` or ``failed`` follows.  A newer search replaces it."""
-        raise NotImplementedError
+        child = self._run(["search", "--json", "--", query], self._on_found)
+        self._searching = _replace(self._searching, child)
 
     def remove(self, model_id: str) -> None:
         """Delete an installed model; ``changed`` or ``failed`` follows."""
-        raise NotImplementedError
+        self._run(["rm", "--yes", "--json", "--", model_id], self._on_removed)
+
+    def shutdown(self) -> None:
+        """End what is under way.  For the end of the program."""
+        for child in list(self._underway):
+            child.stop_now(0.5)
+
+    def _run(self, arguments: Sequence[str], then: Then) -> Child:
+        """Start ``tz``; ``then`` gets the child, all that it said, and why it failed (``""`` if it did not)."""
+        child = Child(arguments, self._command, paths.logs() / "library.log", self)
+        self._underway[child] = ([], then)
+        child.said.connect(self._on_said)
+        child.finished.connect(self._on_finished)
+        child.start()
+        return child
+
+    def _on_said(self, value: object) -> None:
+        child = self.sender()
+        if isinstance(child, Child) and child in self._underway:
+            self._underway[child][0].append(value)
+
+    def _on_finished(self, code: int) -> None:
+        child = self.sender()
+        if not isinstance(child, Child) or child not in self._underway:
+            return
+        said, then = self._underway.pop(child)
+        child.deleteLater()
+        error = ""
+        if code != 0:
+            error = child.last_words.removeprefix("tz: ") or f"tz ended with exit code {code}."
+        then(child, said, error)
+
+    def _on_listed(self, child: Child, said: list[Any], error: str) -> None:
+        if child is not self._listing:
+            return
+        self._listing = None
+        rows = next((value for value in said if isinstance(value, list)), None)
+        if error or rows is None:
+            self.failed.emit(error or "The list of installed models cannot be read.")
+            return
+        machine = Machine.here(paths.models())
+        self._installed = sorted((_installed(row, machine) for row in rows), key=lambda entry: entry.id)
+        self._loaded = True
+        self.changed.emit()
+
+    def _on_found(self, child: Child, said: list[Any], error: str) -> None:
+        if child is not self._searching:
+            return
+        self._searching = None
+        rows = next((value for value in said if isinstance(value, list)), None)
+        if error or rows is None:
+            self.failed.emit(error or "The hub's answer cannot be read.")
+            return
+        machine = Machine.here(paths.models())
+        self.search_finished.emit([self._found(row, machine) for row in rows])
+
+    def _on_removed(self, _: Child, __: list[Any], error: str) -> None:
+        if error:
+            self.failed.emit(error)
+        self.refresh()
+
+    def _on_setting(self, key: str) -> None:
+        if key == "encoding":
+            self.changed.emit()
+
+    def _offer(self, raw: dict[str, Any], machine: Machine) -> CatalogueEntry:
+        encoding = str(self._settings.get("encoding"))
+        parameters, download = int(raw["parameters"]), int(raw["download_bytes"])
+        here = [one.id for one in self._installed if raw["id"] in (one.source, one.id.rpartition(":")[0])]
+        return CatalogueEntry(
+            source=raw["id"],
+            name=raw["name"],
+            description=raw["about"],
+            family=raw["family"],
+            parameters=parameters,
+            download_bytes=download,
+            result_bytes=stored_bytes(parameters, encoding),
+            licence=raw["licence"],
+            gated=raw["gated"],
+            context=raw["context"],
+            encoding=encoding,
+            fit=estimated_fit(parameters, download, encoding, machine),
+            installed=here[0] if here else "",
+        )
+
+    def _found(self, row: dict[str, Any], machine: Machine) -> HubEntry:
+        parameters = int(row.get("parameters") or 0)
+        return HubEntry(
+            source=row["id"],
+            downloads=int(row.get("downloads") or 0),
+            likes=int(row.get("likes") or 0),
+            parameters=parameters,
+            family=str(row.get("family") or ""),
+            licence=str(row.get("licence") or ""),
+            gated=bool(row.get("gated")),
+            updated=str(row.get("updated") or ""),
+            supported=bool(row.get("supported", True)),
+            reason=str(row.get("reason") or ""),
+            fit=estimated_fit(parameters, 0, str(self._settings.get("encoding")), machine),
+        )
+
+
+def _replace(old: Child | None, new: Child) -> Child:
+    if old is not None:
+        old.kill()
+    return new
+
+
+def _installed(row: dict[str, Any], machine: Machine) -> InstalledEntry:
+    folder, size = Path(row["path"]), int(row["bytes"])
+    return InstalledEntry(
+        id=row["id"],
+        path=folder,
+        source=str(row.get("source") or ""),
+        encoding=str(row.get("encoding") or ""),
+        bytes=size,
+        fit=installed_fit(size, folder, machine),
+    )
+
+
+def _read_catalogue(path: Path) -> list[dict[str, Any]]:
+    needed = {"id", "name", "about", "family", "parameters", "download_bytes", "licence", "gated", "context"}
+    try:
+        models = json.loads(path.read_text(encoding="utf-8"))["models"]
+        if any(not needed <= set(model) for model in models):
+            raise ValueError("an entry lacks a field")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"The model catalogue {path} is damaged ({error}); reinstall the program") from None
+    return list(models)

@@ -1,0 +1,119 @@
+"""Whether a model fits this machine, from bytes alone, in a sentence with the numbers in it.  No Qt.
+
+The sum is that of ``tz plan``: stored weights, keys and values of the context at fp16, the
+activations of one prompt chunk, the process.  For an installed model all of it is exact (its
+``config.json`` is there); for one that is not, weights are estimated from the number of
+parameters and the encoding, and the sentence says "about".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tzcore.errors import CheckpointError
+
+CONTEXT = 8192
+"""Tokens of context that a fit is judged for, or the model's own maximum where that is less."""
+CHUNK = 512
+PROCESS = 64 << 20
+BITS = {"t1": 2.25, "q2": 2.25, "t2": 4.25, "i4": 4.25, "i8": 8.25, "f16": 16.0}
+"""Stored bits a weight with a scale of 16 bits for every 64 (packed in slots, the larger packing)."""
+ALLOWANCE = 0.25
+"""For the context and activations of a model not seen yet, as a share of its weights at 4 bits.  Enough for
+:data:`CONTEXT` tokens where heads share keys; where they do not, the engine shortens the context to fit."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Whether a model runs in this machine's memory, and the sentence that says so with numbers."""
+
+    ok: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Bytes of memory and of disk where models are kept."""
+
+    memory: int
+    free_memory: int
+    free_disk: int
+
+    @classmethod
+    def here(cls, folder: Path) -> Machine:
+        """This machine, now.  ``folder`` need not exist yet."""
+        import shutil
+
+        import psutil
+
+        memory = psutil.virtual_memory()
+        while not folder.exists():
+            folder = folder.parent
+        return cls(memory.total, memory.available, shutil.disk_usage(folder).free)
+
+
+def judge(need: int, machine: Machine, exact: bool) -> Fit:
+    """A fit for ``need`` bytes of memory.  Some is left to the system: a twentieth, at most 1 GiB."""
+    reserve = min(1 << 30, machine.memory // 20)
+    needs, memory = f"needs {'' if exact else 'about '}{gigabytes(need)}", gigabytes(machine.memory)
+    if need <= machine.free_memory - reserve:
+        return Fit(True, f"fits: {needs} of {memory}")
+    if need <= machine.memory - 2 * reserve:
+        free = gigabytes(machine.free_memory)
+        return Fit(True, f"fits when other programs are closed: {needs} of {memory}, {free} are free now")
+    return Fit(False, f"does not fit: {needs}, this machine has {memory}")
+
+
+def installed_need(weights: int, config: Mapping[str, Any]) -> int:
+    """Bytes in memory of an installed model.  CheckpointError for a config that is not understood."""
+    text = config.get("text_config", config)
+    try:
+        layers, hidden, heads = (int(text[key]) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
+        kv_heads = int(text.get("num_key_value_heads") or heads)
+        head_dim = int(text.get("head_dim") or hidden // heads)
+        intermediate, vocabulary = int(text["intermediate_size"]), int(text["vocab_size"])
+        context = min(CONTEXT, int(text.get("max_position_embeddings") or CONTEXT))
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"config.json is not understood: {error}") from None
+    kv = layers * 2 * kv_heads * head_dim * 2 * context
+    row = 4 * hidden + 3 * intermediate + 2 * (heads + 2 * kv_heads) * head_dim
+    return weights + kv + 4 * (CHUNK * row + 2 * vocabulary) + PROCESS
+
+
+def installed_fit(weights: int, folder: Path, machine: Machine) -> Fit:
+    """The fit of an installed model; one that cannot be read does not fit, and the sentence says why."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return judge(installed_need(weights, config), machine, exact=True)
+    except (OSError, ValueError, CheckpointError, AttributeError) as error:
+        return Fit(False, f"cannot be read: {error}")
+
+
+def stored_bytes(parameters: int, encoding: str) -> int:
+    """About what the converted model takes."""
+    return round(parameters * BITS[encoding] / 8)
+
+
+def estimated_fit(parameters: int, download_bytes: int, encoding: str, machine: Machine) -> Fit:
+    """The fit of a model that is not here, disk included.  Without a number of parameters: from the download
+    (16 bits each); with neither, it says that it is not known."""
+    parameters = parameters or download_bytes // 2
+    if not parameters:
+        return Fit(True, "size not known before its metadata is read")
+    stored = stored_bytes(parameters, encoding)
+    disk = stored + (download_bytes or 2 * parameters)
+    fit = judge(stored + PROCESS + round(ALLOWANCE * parameters / 2), machine, exact=False)
+    if fit.ok and disk > machine.free_disk:
+        free = gigabytes(machine.free_disk)
+        return Fit(False, f"not enough disk space: needs about {gigabytes(disk)}, {free} are free")
+    return fit
+
+
+def gigabytes(count: int) -> str:
+    """``0.2 GB``, ``23 GB``: in units of 2³⁰, as memory is sold."""
+    size = count / (1 << 30)
+    return f"{max(size, 0.1):.1f} GB" if size < 9.95 else f"{size:.0f} GB"
