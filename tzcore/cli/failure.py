@@ -19,11 +19,12 @@ FAILED, INTERRUPTED = 1, 130
 _KEPT = "interrupted; what is finished is kept, and the same command goes on from there"
 _STORAGE = {
     errno.ENOSPC: "the disk is full: free some space and run the same command again",
-    errno.EDQUOT: "the disk quota is used up: free some space and run the same command again",
     errno.EROFS: "the file system is read-only",
     errno.EACCES: "permission denied: choose a folder you may write to, or set TZ_HOME to one",
     errno.EPERM: "not permitted: choose a folder you may write to, or set TZ_HOME to one",
 }
+if hasattr(errno, "EDQUOT"):  # not on Windows
+    _STORAGE[errno.EDQUOT] = "the disk quota is used up: free some space and run the same command again"
 
 
 class Terminated(KeyboardInterrupt):

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tzcore.cli.console import Console, human_bytes, human_count
+from tzcore.errors import ConversionError
 
 if TYPE_CHECKING:
+    from tzcore.checkpoint.source import WeightSource
     from tzcore.hub.sources import SourceInfo
+    from tzcore.quant.settings import Settings
 
 ENCODINGS = ("t1", "q2", "t2", "i4", "i8", "f16")
 PACKINGS = ("slots", "base3")
@@ -67,7 +70,27 @@ def make(text: str, order: Order, console: Console) -> Path:
     try:
         spec = read_spec(source.config, set(source.names()))
         settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration)
-        final = order.out or library.folder_for(order.name or source.id, settings.encoding)
-        return convert(source, final, settings, report=console.report)
+        settings = settings.with_window(spec.max_context)
+        name = order.name or source.id
+        final = order.out or library.folder_for(name, settings.encoding)
+        if final.exists():
+            _check_same(final, source, settings)
+            console.note(f"{final} is there already, made with the same settings.")
+            return final
+        return convert(source, final, settings, report=console.report, identifier=f"{name}:{settings.encoding}")
     finally:
         source.close()
+
+
+def _check_same(folder: Path, source: WeightSource, settings: Settings) -> None:
+    """ConversionError unless what is in ``folder`` is what converting now would give."""
+    from tzcore.checkpoint.reader import read_json
+
+    receipt = read_json(folder / "receipt.json")
+    made_from = receipt.get("source", {})
+    same_source = (made_from.get("id"), made_from.get("revision")) == (source.id, source.revision)
+    # The receipt knows the user's own calibration text by its hash alone, so it counts as another.
+    if same_source and receipt.get("settings") == settings.as_json() and settings.calibration is None:
+        return
+    what = "made with other settings" if same_source else f"made from {made_from.get('id')} {made_from.get('revision')}"
+    raise ConversionError(f"{folder} exists already, {what}: remove it first (tz rm), or choose another --name")
