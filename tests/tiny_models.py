@@ -151,16 +151,21 @@ def tiny_model(family: str, seed: int = 0, **changes: Any) -> Any:
     return model
 
 
-def hub_names(family: str, model: Any) -> dict[str, npt.NDArray[np.float32]]:
-    """The model's tensors under the names that checkpoints on the hub give them."""
-    tensors = {}
-    for name, value in model.state_dict().items():
-        if name == "lm_head.weight" and model.config.get_text_config().tie_word_embeddings:
-            continue
-        if family == "gemma3":
-            name = name.replace("model.language_model.", "language_model.model.").removeprefix("model.")
-        tensors[name] = value.numpy().astype(np.float32)
-    return tensors
+def hub_name(family: str, name: str) -> str:
+    """The name that checkpoints on the hub give to transformers' tensor ``name``."""
+    if family != "gemma3":
+        return name
+    return name.replace("model.language_model.", "language_model.model.").removeprefix("model.")
+
+
+def hub_tensors(family: str, model: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """The model's tensors under those names; a tied head is left out, as checkpoints do."""
+    tied = model.config.get_text_config().tie_word_embeddings
+    return {
+        hub_name(family, name): value.numpy().astype(np.float32)
+        for name, value in model.state_dict().items()
+        if not (tied and name == "lm_head.weight")
+    }
 
 
 @cache
@@ -206,7 +211,7 @@ class TinySource:
         self.licence = "apache-2.0"
         self.config: dict[str, Any] = json.loads(model.config.to_json_string(use_diff=False))
         self.model = model
-        self._tensors = hub_names(family, model)
+        self._tensors = {name: tensor.copy() for name, tensor in hub_tensors(family, model).items()}
         self._folder = Path(tempfile.mkdtemp(prefix="tiny-source-"))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self.files = write_small_files(self._folder)
