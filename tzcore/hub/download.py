@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tzcore.errors import AccessError, SourceError, StorageError
 from tzcore.hub import repository as hub_repository
@@ -23,7 +25,6 @@ SMALL_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
-    "chat_template.json",
 )
 """What is taken beside the weights, where the repository has it."""
 _REQUIRED = ("config.json", "tokenizer.json")
@@ -42,16 +43,23 @@ class Snapshot:
 
 
 def obtain(
-    repo: str, revision: str | None, report: Report = ignore, token: str | None = None, refresh: bool = False
+    repo: str,
+    revision: str | None,
+    report: Report = ignore,
+    token: str | None = None,
+    refresh: bool = False,
+    examine: Callable[[dict[str, Any]], None] = lambda config: None,
 ) -> Snapshot:
     """The needed files of ``org/name``, downloaded where they are not in the cache already.
 
     What is complete in the cache is used without any request; ``refresh`` asks whether the
-    branch has moved on.  Errors as in :mod:`tzcore.hub.repository` and :func:`transport.fetch`.
+    branch has moved on.  ``examine`` is shown the ``config.json`` before any weights are fetched
+    and may raise.  Errors as in :mod:`tzcore.hub.repository` and :func:`transport.fetch`.
     """
     cache = CachedRepository.of(repo)
     if not refresh or hub_repository.offline():
         if complete := cached(repo, revision):
+            examine(_read_config(cache, complete.repository))
             return complete
         if hub_repository.offline():
             raise hub_repository.is_offline(repo)
@@ -62,8 +70,10 @@ def obtain(
     order = [*small, *weights]
     _demand_space(cache, repository, order)
     tally = _Tally(report, sum(file.size for file in order))
-    for file in order:
+    for file in order:  # config.json comes first
         _bring(cache, repository, file, token, tally)
+        if file.name == "config.json":
+            examine(_read_config(cache, repository))
         if file.name == INDEX:
             _check_index(cache.pointer(repository.commit, INDEX), repository)
     return Snapshot(cache.snapshot(repository.commit), repository)
@@ -106,15 +116,19 @@ def needed(repository: Repository) -> tuple[list[RepositoryFile], list[Repositor
     return small, weights
 
 
-def fetch_config(repository: Repository, token: str | None) -> dict[str, object] | None:
+def fetch_config(repository: Repository, token: str | None) -> dict[str, Any] | None:
     """The repository's ``config.json``, by way of the cache; ``None`` if it has none."""
     file = next((file for file in repository.files if file.name == "config.json"), None)
     if file is None:
         return None
     cache = CachedRepository.of(repository.id)
     _bring(cache, repository, file, token, _Tally(ignore, file.size))
+    return _read_config(cache, repository)
+
+
+def _read_config(cache: CachedRepository, repository: Repository) -> dict[str, Any]:
     try:
-        config = json.loads(cache.pointer(repository.commit, file.name).read_bytes())
+        config = json.loads(cache.pointer(repository.commit, "config.json").read_bytes())
     except ValueError:
         config = None
     if not isinstance(config, dict):

@@ -111,6 +111,15 @@ def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
     return Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
 
 
+def count_parameters(repository: Repository, token: str | None) -> int:
+    """Parameters by the headers of the weights, which are fetched alone; where the Hub has not counted."""
+    client = api(token)
+    metadata = ask(
+        lambda: client.get_safetensors_metadata(repository.id, revision=repository.commit), repository.id, token
+    )
+    return sum(int(count) for count in metadata.parameter_count.values())
+
+
 def licence_of(info: Any) -> str:
     """The licence in a model's card or tags, ``"unknown"`` without one."""
     card = info.card_data

@@ -21,8 +21,8 @@ _PICKLE = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 class SafetensorsFolder:
     """The folder as a weight source.  All headers are read and checked when it is opened."""
 
-    def __init__(self, folder: Path, id: str, revision: str, licence: str) -> None:
-        self.id, self.revision, self.licence = id, revision, licence
+    def __init__(self, folder: Path, source_id: str, revision: str, licence: str) -> None:
+        self.id, self.revision, self.licence = source_id, revision, licence
         self.config: dict[str, Any] = read_config(folder)
         self.files: dict[str, Path] = carried_files(folder)
         self._tensors: dict[str, StoredTensor] = {}
