@@ -87,6 +87,7 @@ class Services:
 
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
+        self.client.shutdown()
         self.jobs.shutdown()
         self.library.shutdown()
         self.engine.stop()

@@ -20,6 +20,7 @@ from app.engine_process import EngineProcess
 from app.server_sent_events import EventStream
 
 CANCELLED = "Cancelled."
+CLOSING = "The program was closed while this was under way."
 GARBLED = "The engine's answer cannot be understood."
 
 
@@ -276,6 +277,7 @@ class EngineClient(QObject):
         self._underway: set[Exchange] = set()
         self._loaded: dict[str, int | None] = {}
         self._contexts: dict[str, int | None] = {}
+        self._loading: dict[str, Reply] = {}
         self._manager = QNetworkAccessManager(self)
         self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
         self._manager.setAutoDeleteReplies(False)
@@ -299,6 +301,7 @@ class EngineClient(QObject):
         self._contexts[model_id] = context
         reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context})
         reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
+        self._loading[model_id] = reply
         self._begin(reply)
         return reply
 
@@ -329,6 +332,11 @@ class EngineClient(QObject):
         self._begin(stream)
         return stream
 
+    def shutdown(self) -> None:
+        """End every exchange, so that what is written so far is kept.  For the end of the program."""
+        for exchange in list(self._underway):
+            exchange.fail(CLOSING)
+
     def forget(self, exchange: Exchange) -> None:
         """It is over; it lives on until control is back in the event loop, for slots that read it."""
         QTimer.singleShot(0, self, lambda: self._underway.discard(exchange))
@@ -354,7 +362,9 @@ class EngineClient(QObject):
     def _load_first(self, stream: ChatStream) -> None:
         if not stream.active:
             return
-        load = self.load(stream.model, self._contexts.get(stream.model))
+        load = self._loading.get(stream.model)
+        if load is None or not load.active:
+            load = self.load(stream.model, self._contexts.get(stream.model))
         load.progress.connect(stream.loading)
         load.failed.connect(stream.fail)
         load.done.connect(lambda _: self._dispatch(stream))

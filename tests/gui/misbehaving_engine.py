@@ -46,6 +46,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/v1/load":
+            seen.append("load")
             if body["model"] == "nosuch":
                 self.answer(404, {"error": {"message": "There is no model nosuch here."}})
             elif body["model"] == "html":

@@ -90,6 +90,27 @@ def test_an_unknown_model(qtbot: QtBot, client: EngineClient) -> None:
     assert failed.args == ["There is no model nosuch here."]
 
 
+def test_a_chat_waits_for_the_load_under_way_and_loads_by_itself_otherwise(qtbot: QtBot, client: EngineClient) -> None:
+    load = client.load("m", 512)
+    assert answer(qtbot, client, "split")[1] == ("finished", "stop")
+    assert not load.active
+    assert answer(qtbot, client, "split")[1] == ("finished", "stop")
+    client.load("m", 512)
+    outcome(qtbot, client.load("other"))
+    assert outcome(qtbot, client.health())[1]["seen"] == ["load", "chat", "chat", "load", "load"]
+    assert client.loaded == {"m": 512, "other": None}
+
+
+def test_closing_ends_everything(qtbot: QtBot, client: EngineClient) -> None:
+    stream, said = ask(client, "endless")
+    qtbot.waitUntil(lambda: len(said) > 3, timeout=10_000)
+    reply = client.health()
+    with qtbot.waitSignal(reply.failed):
+        client.shutdown()
+    assert not stream.active
+    assert said[-1] == ("failed", "The program was closed while this was under way.")
+
+
 def test_pieces_of_any_size(qtbot: QtBot, client: EngineClient) -> None:
     assert answer(qtbot, client, "split") == ("zwölf 世界 😀!", ("finished", "stop"))
 
