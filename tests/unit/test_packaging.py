@@ -1,0 +1,94 @@
+"""What the set-up scripts and the README promise."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tzcore.cli.main import VERBS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def normal(requirement: str) -> str:
+    """A requirement's name as registries compare names (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[<>=!~;\[ ]", requirement)[0]).lower()
+
+
+def script(name: str) -> ModuleType:
+    """``packaging/NAME.py`` as a module."""
+    folder = ROOT / "packaging"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location(f"packaging_{name}", folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        return module
+    finally:
+        sys.path.remove(str(folder))
+
+
+def test_every_dependency_is_pinned() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = {normal(r) for r in [*project["dependencies"], *extras["convert"], *extras["dev"]]}
+    lines = (ROOT / "packaging" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.\-]+==[\w.]+", pin) for pin in pins)
+    assert wanted - {normal(pin) for pin in pins} == set()
+
+
+def test_the_readme_names_only_verbs_that_exist_and_both_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^tz (\w+)", readme, re.MULTILINE)) <= set(VERBS)
+    for command in re.findall(r"^python (\S+)$", readme, re.MULTILINE):
+        assert (ROOT / command).is_file()
+    assert {"packaging/start.py", "packaging/test.py"} <= set(re.findall(r"^python (\S+)$", readme, re.MULTILINE))
+
+
+def test_every_folder_on_the_map_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = readme.split("## Map")[1].split("```")[1]
+    top = re.findall(r"^(\S+/) ", block, re.MULTILINE)
+    inside = re.findall(r"^  (\S+) ", block, re.MULTILINE)
+    assert len(top) >= 5
+    for name in [*top, *(f"tzcore/{name}" for name in inside)]:
+        assert (ROOT / name).exists(), name
+
+
+def test_counts_come_from_the_report_and_failures_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = script("test")
+    monkeypatch.setattr(module.environment, "python", lambda: Path(sys.executable))
+    (tmp_path / "test_sample.py").write_text(
+        "import pytest\n"
+        "def test_a(): pass\n"
+        "def test_b(): pass\n"
+        "def test_c(): assert False\n"
+        "def test_d(): pytest.skip('because')\n"
+        "@pytest.fixture\n"
+        "def broken(): raise ValueError\n"
+        "def test_e(broken): pass\n"
+    )
+    code, count = module.run_pytest([str(tmp_path), "-p", "no:cacheprovider"])
+    assert code == 1
+    assert count == module.Count(passed=2, failed=2, skipped=1)
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="these always have a display")
+def test_a_display_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = script("start")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert not start.has_display()
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert start.has_display()
