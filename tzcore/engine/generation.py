@@ -116,9 +116,7 @@ class Engine:
             model = chosen.load(folder, spec, threads)
             report(Progress("load", total, total, "bytes", "weights are loaded"))
             sampling = Sampling.from_generation_config(read_json(path / "generation_config.json"))
-            info = EngineInfo(
-                path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ()
-            )
+            info = EngineInfo(path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ())
             return cls(model, prompts, info, sampling, folder)
         except BaseException:
             if model is not None:
@@ -177,9 +175,7 @@ class Engine:
             wrong = max(prompt) if min(prompt) >= 0 else min(prompt)
             raise RequestError(f"Token {wrong} is outside the model's vocabulary of {self.spec.vocabulary:,}")
 
-    def _answer(
-        self, request: Request, prompt: list[int], cancel: threading.Event, began: float
-    ) -> Iterator[Event]:
+    def _answer(self, request: Request, prompt: list[int], cancel: threading.Event, began: float) -> Iterator[Event]:
         if self._sequence is None:
             raise BackendError("The model was closed")
         cached = self._reuse(prompt)

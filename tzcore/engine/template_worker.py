@@ -19,7 +19,7 @@ import json
 import os
 import signal
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 import jinja2.ext
@@ -33,7 +33,7 @@ MAX_CHARACTERS = 64 << 20
 class GenerationBlocks(jinja2.ext.Extension):
     """``{% generation %}…{% endgeneration %}`` marks the assistant's words for training; here it is ignored."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 - declared so by the base class
 
     def parse(self, parser: jinja2.parser.Parser) -> list[jinja2.nodes.Node]:
         next(parser.stream)

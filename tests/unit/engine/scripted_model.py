@@ -1,0 +1,103 @@
+"""A deterministic stand-in for a loaded model, for tests of the engine's own logic.
+
+Its logits are a function of *all* tokens that the sequence holds, so a wrong reuse of the cache
+changes the answer; or it follows a script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore.architecture.spec import MatrixRef, ModelSpec
+from tzcore.engine.generation import Engine, EngineInfo
+from tzcore.engine.prompt import PromptBuilder
+from tzcore.errors import BackendError, ContextFullError
+
+from tests.unit.engine import small_tokenizers
+
+
+def spec(vocabulary: int = 400, max_context: int = 4096, layers: int = 2) -> ModelSpec:
+    matrix = MatrixRef("model.embed_tokens", 0, vocabulary, 64)
+    return ModelSpec(
+        "llama", 64, 128, 4, 2, 16, vocabulary, max_context, 1e-5, 0.0, 1.0, 0.25, None, None, "silu",
+        matrix, "model.norm.weight", matrix, (None,) * layers, (),  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+class ScriptedSequence:
+    def __init__(self, capacity: int) -> None:
+        self.tokens: list[int] = []
+        self.capacity = capacity
+        self.closed = False
+
+    @property
+    def length(self) -> int:
+        return len(self.tokens)
+
+    def truncate(self, length: int) -> None:
+        assert 0 <= length <= len(self.tokens)
+        del self.tokens[length:]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedModel:
+    """``script``: tokens to say after any prompt (then the first of ``script`` again).  Otherwise random logits."""
+
+    def __init__(self, script: list[int] | None = None, seconds_per_token: float = 0.0, vocabulary: int = 400) -> None:
+        self.spec = spec(vocabulary)
+        self.script = script
+        self.seconds_per_token = seconds_per_token
+        self.calls: list[int] = []  # tokens a call
+        self.sequences: list[ScriptedSequence] = []
+        self.said = 0
+        self.fail_at: int | None = None
+        self.closed = False
+
+    def new_sequence(self, capacity: int) -> ScriptedSequence:
+        self.sequences.append(ScriptedSequence(capacity))
+        return self.sequences[-1]
+
+    def forward(
+        self, sequence: ScriptedSequence, tokens: npt.NDArray[np.int32], logits: str = "last"
+    ) -> npt.NDArray[np.float32]:
+        assert not sequence.closed
+        assert tokens.dtype == np.int32
+        assert tokens.ndim == 1
+        assert tokens.size > 0
+        if sequence.length + tokens.size > sequence.capacity:
+            raise ContextFullError("full")
+        if self.fail_at is not None and len(self.calls) == self.fail_at:
+            self.fail_at = None
+            raise BackendError("the backend failed")
+        time.sleep(self.seconds_per_token * tokens.size)
+        self.calls.append(int(tokens.size))
+        sequence.tokens.extend(int(t) for t in tokens)
+        if logits == "none":
+            return np.empty((0, self.spec.vocabulary), np.float32)
+        if self.script is not None:
+            row = np.zeros(self.spec.vocabulary, np.float32)
+            row[self.script[self.said % len(self.script)]] = 10.0
+            self.said += 1
+            return row[None]
+        seed = hashlib.sha256(np.asarray(sequence.tokens, np.int32).tobytes()).digest()
+        return np.random.default_rng(list(seed)).standard_normal((1, self.spec.vocabulary), np.float32) * 3
+
+    def weight_bytes_per_token(self) -> int:
+        return 1000
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def engine(folder: Path, model: ScriptedModel, context: int = 256, kind: str = "byte_level", **files: object) -> Engine:
+    """An engine on ``model`` with a small real tokenizer and template."""
+    prompts = PromptBuilder.open(small_tokenizers.write(folder, kind, **files))
+    info = EngineInfo(folder, "llama", context, "scripted", "scripted", "asked for", None, ())
+    return Engine(model, prompts, info)  # type: ignore[arg-type]
