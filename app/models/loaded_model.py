@@ -1,0 +1,105 @@
+"""The model that the window wants in the engine's memory, and how far it has got."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Signal
+
+if TYPE_CHECKING:
+    from app.application import Services
+    from app.engine_client import Reply
+
+LOST = ("restarting", "failed", "stopped")
+"""Engine states in which whatever was loaded is gone."""
+
+
+class LoadedModel(QObject):
+    """States: ``"none"`` (nothing wanted), ``"loading"``, ``"ready"``, ``"failed"`` (see ``message``).
+
+    After the engine was restarted the model is loaded again by itself.
+    """
+
+    changed = Signal()
+
+    def __init__(self, services: Services, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._services = services
+        self._reply: Reply | None = None
+        self.model_id = ""
+        self.state = "none"
+        self.context = 0
+        """Tokens that a conversation can hold; 0 while not known."""
+        self.message = ""
+        self.done, self.total = 0, 0
+        services.engine.state_changed.connect(self._on_engine_state)
+        services.engine.failed.connect(self._on_failed)
+        services.settings.changed.connect(self._on_setting)
+
+    def want(self, model_id: str) -> None:
+        """Load ``model_id`` unless it is there or on its way."""
+        if model_id != self.model_id or self.state in ("none", "failed"):
+            self.model_id = model_id
+            self._load()
+
+    def forget(self) -> None:
+        """Nothing is wanted any more (the model was deleted)."""
+        self._drop_reply()
+        self.model_id, self.context = "", 0
+        self._set("none")
+
+    def retry(self) -> None:
+        """After a failure: start the engine if need be, and load again."""
+        self._services.engine.start()
+        self._load()
+
+    def _load(self) -> None:
+        self._drop_reply()
+        if not self.model_id:
+            return
+        context = self._services.settings.get("context")
+        self.done = self.total = self.context = 0
+        self._set("loading")
+        reply = self._services.client.load(self.model_id, int(context) if context else None)
+        self._reply = reply
+        reply.progress.connect(lambda event: self._on_progress(reply, event))
+        reply.done.connect(lambda result: self._on_done(reply, result))
+        reply.failed.connect(lambda message: self._on_load_failed(reply, message))
+
+    def _drop_reply(self) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.cancel()
+
+    def _on_progress(self, reply: Reply, event: object) -> None:
+        if reply is self._reply and isinstance(event, dict):
+            self.done, self.total = int(event.get("done", 0)), int(event.get("total", 0))
+            self.changed.emit()
+
+    def _on_done(self, reply: Reply, result: object) -> None:
+        if reply is self._reply:
+            self._reply = None
+            self.context = int(result.get("context") or 0) if isinstance(result, dict) else 0
+            self._set("ready")
+
+    def _on_load_failed(self, reply: Reply, message: str) -> None:
+        if reply is self._reply:
+            self._reply = None
+            self._on_failed(message)
+
+    def _on_failed(self, message: str) -> None:
+        if self.model_id:
+            self._drop_reply()
+            self._set("failed", message)
+
+    def _on_engine_state(self, state: str) -> None:
+        if state in LOST and self.state == "ready":
+            self._load()  # waits in the client until the new engine is up
+
+    def _on_setting(self, key: str) -> None:
+        if key == "context" and self.state in ("ready", "loading"):
+            self._load()
+
+    def _set(self, state: str, message: str = "") -> None:
+        self.state, self.message = state, message
+        self.changed.emit()

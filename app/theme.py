@@ -1,0 +1,235 @@
+"""Colours and type of the window, light and dark; follows the system until told otherwise.
+
+Every colour is named once, by what it is for.  ``Theme.changed`` is emitted after the
+application's palette and style sheet are in place; widgets that paint or build HTML by themselves then take
+``Theme.colours`` afresh.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from string import Template
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication, QStyleFactory
+
+from tzcore import paths
+
+MODES = ("system", "light", "dark")
+
+
+@dataclass(frozen=True)
+class Colours:
+    """One scheme.  Text on ``window``, ``surface`` and ``sidebar`` has a contrast of at least 4.5 : 1."""
+
+    dark: bool
+    window: str
+    sidebar: str
+    surface: str
+    """Cards, the composer, menus: what stands on the window."""
+    sunken: str
+    """Code, inline code, table heads, progress tracks."""
+    hover: str
+    pressed: str
+    border: str
+    border_strong: str
+    text: str
+    muted: str
+    faint: str
+    """Decoration only: never the sole carrier of a meaning."""
+    accent: str
+    accent_hover: str
+    on_accent: str
+    accent_soft: str
+    """A wash of the accent: selection, the user's messages."""
+    danger: str
+    danger_soft: str
+    warning: str
+    warning_soft: str
+    success: str
+    success_soft: str
+    code_keyword: str
+    code_string: str
+    code_number: str
+    code_comment: str
+    code_function: str
+    code_type: str
+    code_operator: str
+
+    def code(self, role: str) -> str:
+        """The colour of a :data:`app.highlight.ROLES` role."""
+        if role == "inserted":
+            return self.success
+        if role == "deleted":
+            return self.danger
+        return str(getattr(self, f"code_{role}"))
+
+
+LIGHT = Colours(
+    dark=False,
+    window="#fdfdfc",
+    sidebar="#f4f4f1",
+    surface="#ffffff",
+    sunken="#f3f3f0",
+    hover="#ebebe7",
+    pressed="#e0e0db",
+    border="#e4e4df",
+    border_strong="#cfcfc8",
+    text="#1f211f",
+    muted="#63675f",
+    faint="#a3a69e",
+    accent="#0b7a68",
+    accent_hover="#096a5a",
+    on_accent="#ffffff",
+    accent_soft="#e6f2ef",
+    danger="#b3362b",
+    danger_soft="#fbebe9",
+    warning="#8a5a00",
+    warning_soft="#fcf3df",
+    success="#23743b",
+    success_soft="#e7f4ea",
+    code_keyword="#8b3fa8",
+    code_string="#2f7a3b",
+    code_number="#a8540c",
+    code_comment="#7a7d75",
+    code_function="#1f5fb4",
+    code_type="#0b7a68",
+    code_operator="#555a52",
+)
+
+DARK = Colours(
+    dark=True,
+    window="#191b1a",
+    sidebar="#131514",
+    surface="#222524",
+    sunken="#121413",
+    hover="#2a2e2c",
+    pressed="#343937",
+    border="#2e3230",
+    border_strong="#454b48",
+    text="#e6e8e5",
+    muted="#9ea49f",
+    faint="#666c68",
+    accent="#4cc9ae",
+    accent_hover="#6ad6be",
+    on_accent="#06211b",
+    accent_soft="#1f322d",
+    danger="#f0897c",
+    danger_soft="#3a2321",
+    warning="#e3b15c",
+    warning_soft="#362c19",
+    success="#7fcf90",
+    success_soft="#1f3225",
+    code_keyword="#cf9be6",
+    code_string="#9bd08a",
+    code_number="#e6ac6f",
+    code_comment="#818a84",
+    code_function="#83b5f5",
+    code_type="#62d0b8",
+    code_operator="#b4bab5",
+)
+
+
+class Theme(QObject):
+    """Dresses the whole application.  ``mode`` is ``"system"``, ``"light"`` or ``"dark"``."""
+
+    changed = Signal()
+
+    def __init__(self, app: QApplication, mode: str = "system") -> None:
+        super().__init__(app)
+        self._app = app
+        self._mode = mode if mode in MODES else "system"
+        self._colours = LIGHT
+        self._choose_font()
+        app.setStyle(QStyleFactory.create("Fusion"))
+        hints = QGuiApplication.styleHints()
+        hints.colorSchemeChanged.connect(self._on_system_change)
+        self._apply()
+
+    @property
+    def colours(self) -> Colours:
+        return self._colours
+
+    @property
+    def mode(self) -> str:
+        return self._mode
+
+    def set_mode(self, mode: str) -> None:
+        """ValueError for a mode that is none of :data:`MODES`."""
+        if mode not in MODES:
+            raise ValueError(f"theme: {mode!r} is none of {', '.join(MODES)}")
+        if mode != self._mode:
+            self._mode = mode
+            self._apply()
+
+    def _on_system_change(self) -> None:
+        if self._mode == "system":
+            self._apply()
+
+    def _wanted(self) -> Colours:
+        if self._mode == "system":
+            scheme = QGuiApplication.styleHints().colorScheme()
+            return DARK if scheme == Qt.ColorScheme.Dark else LIGHT
+        return DARK if self._mode == "dark" else LIGHT
+
+    def _apply(self) -> None:
+        self._colours = self._wanted()
+        self._app.setPalette(palette(self._colours))
+        self._app.setStyleSheet(style_sheet(self._colours))
+        self.changed.emit()
+
+    def _choose_font(self) -> None:
+        """The system's own interface font, no smaller than what is comfortable to read."""
+        font = QFontDatabase.systemFont(QFontDatabase.SystemFont.GeneralFont)
+        if font.pointSizeF() < 10.5:
+            font.setPointSizeF(10.5)
+        font.setHintingPreference(QFont.HintingPreference.PreferVerticalHinting)
+        self._app.setFont(font)
+
+
+def code_font(scale: float = 0.94) -> QFont:
+    """The system's monospaced font, a little smaller than the text around it."""
+    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+    font.setPointSizeF(QGuiApplication.font().pointSizeF() * scale)
+    font.setStyleHint(QFont.StyleHint.Monospace)
+    return font
+
+
+def palette(colours: Colours) -> QPalette:
+    """Qt's palette in these colours; what the style sheet does not reach takes them from here."""
+    result = QPalette()
+    roles = {
+        QPalette.ColorRole.Window: colours.window,
+        QPalette.ColorRole.WindowText: colours.text,
+        QPalette.ColorRole.Base: colours.surface,
+        QPalette.ColorRole.AlternateBase: colours.sunken,
+        QPalette.ColorRole.Text: colours.text,
+        QPalette.ColorRole.Button: colours.surface,
+        QPalette.ColorRole.ButtonText: colours.text,
+        QPalette.ColorRole.BrightText: colours.danger,
+        QPalette.ColorRole.ToolTipBase: colours.surface,
+        QPalette.ColorRole.ToolTipText: colours.text,
+        QPalette.ColorRole.PlaceholderText: colours.muted,
+        QPalette.ColorRole.Highlight: colours.accent,
+        QPalette.ColorRole.HighlightedText: colours.on_accent,
+        QPalette.ColorRole.Link: colours.accent,
+        QPalette.ColorRole.LinkVisited: colours.accent,
+        QPalette.ColorRole.Light: colours.surface,
+        QPalette.ColorRole.Mid: colours.border,
+        QPalette.ColorRole.Dark: colours.border_strong,
+        QPalette.ColorRole.Shadow: colours.border_strong,
+    }
+    for role, colour in roles.items():
+        result.setColor(role, QColor(colour))
+    disabled = (QPalette.ColorRole.WindowText, QPalette.ColorRole.Text, QPalette.ColorRole.ButtonText)
+    for role in disabled:
+        result.setColor(QPalette.ColorGroup.Disabled, role, QColor(colours.faint))
+    return result
+
+
+def style_sheet(colours: Colours) -> str:
+    """``resources/theme.qss`` with the colours filled in; an unknown name in it is a KeyError."""
+    text = (paths.resources() / "theme.qss").read_text(encoding="utf-8")
+    icons = (paths.resources() / "icons").as_posix()
+    return Template(text).substitute(asdict(colours), icons=icons, scheme="dark" if colours.dark else "light")

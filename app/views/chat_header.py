@@ -1,0 +1,102 @@
+"""The top of a chat: which model answers, whether it is loaded, and what can be done with the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QProgressBar, QSizePolicy, QToolButton, QWidget
+
+from app.library import InstalledEntry
+from app.theme import Theme
+from app.views import wording
+from app.views.controls import Button, IconButton, label
+
+
+class ModelPicker(QComboBox):
+    """The installed models; ``picked`` only when the user chooses."""
+
+    picked = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "picker")
+        self.setAccessibleName("Model")
+        self.setToolTip("The model that answers")
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
+
+    def show_models(self, models: Sequence[InstalledEntry], current: str) -> None:
+        """Offer ``models``; a current one that is not installed any more stays named, but cannot be picked."""
+        self.clear()
+        for entry in models:
+            source, encoding = wording.model_and_encoding(entry.id)
+            self.addItem(f"{wording.short_model(source)}  ·  {encoding or entry.encoding}", entry.id)
+            self.setItemData(self.count() - 1, f"{entry.id}\n{wording.size(entry.bytes)}", Qt.ItemDataRole.ToolTipRole)
+        index = self.findData(current)
+        if index < 0 and current:
+            self.addItem(f"{wording.short_model(current)}  (not installed)", current)
+            index = self.count() - 1
+        self.setCurrentIndex(index)
+
+
+class ChatHeader(QWidget):
+    """Signals say what the user asked for."""
+
+    picked = Signal(str)
+    rename = Signal()
+    export = Signal()
+    delete = Signal()
+    retry = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("chatHeader")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.picker = ModelPicker()
+        self.picker.picked.connect(self.picked)
+        self._state = label("", "small")
+        self._bar = QProgressBar()
+        self._bar.setFixedWidth(110)
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName("Loading the model")
+        self._retry = Button(theme, "Try again", self.retry.emit, icon_name="refresh")
+        self._menu_button = IconButton(theme, "more", "Conversation")
+        self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        menu.addAction("Rename…", self.rename.emit)
+        menu.addAction("Export as Markdown…", self.export.emit)
+        menu.addSeparator()
+        menu.addAction("Delete", self.delete.emit)
+        self._menu_button.setMenu(menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 8, 12, 8)
+        layout.setSpacing(10)
+        layout.addWidget(self.picker)
+        layout.addWidget(self._bar)
+        layout.addWidget(self._state, 1)
+        layout.addWidget(self._retry)
+        layout.addWidget(self._menu_button)
+        self.show_load("none", "", 0, 0)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(200, super().minimumSizeHint().height())
+
+    def set_has_conversation(self, has: bool) -> None:
+        self._menu_button.setVisible(has)
+
+    def show_load(self, state: str, message: str, done: int, total: int) -> None:
+        """The state of a :class:`app.models.loaded_model.LoadedModel`."""
+        self._bar.setVisible(state == "loading")
+        self._bar.setRange(0, 1000 if total else 0)
+        if total:
+            self._bar.setValue(round(1000 * done / total))
+        share = f" {round(100 * done / total)} %" if total else ""
+        texts = {"loading": f"Loading{share}…", "failed": message}
+        self._state.setText(texts.get(state, ""))
+        self._state.setProperty("role", "danger" if state == "failed" else "small")
+        self._state.style().unpolish(self._state)
+        self._state.style().polish(self._state)
+        self._state.setToolTip(message)
+        self._retry.setVisible(state == "failed")

@@ -1,0 +1,320 @@
+"""The chat: header, messages, composer; shows one conversation at a time while others may go on being answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QTimer, Signal
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from app.history import Message
+from app.models.conversation import Conversation
+from app.models.loaded_model import LoadedModel
+from app.theme import Theme
+from app.views import wording
+from app.views.chat_header import ChatHeader
+from app.views.composer import Composer
+from app.views.controls import label
+from app.views.message_list import COLUMN, MessageList
+from app.views.welcome_view import WelcomeView
+
+if TYPE_CHECKING:
+    from app.application import Services
+    from app.engine_client import Reply
+
+COUNT_AFTER = 450
+"""Milliseconds without typing before tokens are counted again."""
+
+
+class ChatView(QWidget):
+    """Emits what the rest of the window must know or do."""
+
+    opened = Signal(object)
+    """The id of the conversation shown now; ``None``: a new one."""
+    created = Signal(int)
+    busy_changed = Signal(int, bool)
+    """An answer begins or ends in the conversation with this id."""
+    library_wanted = Signal()
+    get_wanted = Signal(str, str)
+    rename_wanted = Signal(int)
+    export_wanted = Signal(int)
+    delete_wanted = Signal(int)
+
+    def __init__(self, theme: Theme, services: Services) -> None:
+        super().__init__()
+        self._services = services
+        self._live: dict[int, Conversation] = {}
+        self._count: Reply | None = None
+        self.loaded = LoadedModel(services, self)
+        self.header = ChatHeader(theme)
+        self.messages = MessageList(theme)
+        self.welcome = WelcomeView(theme)
+        self.composer = Composer(theme)
+        self._note = label("Models make mistakes. Check what matters.", "small")
+        self.conversation = self._conversation(None)
+
+        self._stack = QStackedWidget()
+        self._stack.addWidget(self.welcome)
+        self._stack.addWidget(self.messages)
+        bottom = QVBoxLayout()
+        bottom.setContentsMargins(0, 0, 0, 0)
+        bottom.setSpacing(6)
+        bottom.addWidget(self.composer)
+        bottom.addWidget(self._note, 0)
+        self._note.setAlignment(self._note.alignment().AlignHCenter)
+        self._bottom = QWidget()
+        self._bottom.setMaximumWidth(COLUMN + 24)
+        self._bottom.setLayout(bottom)
+        row = QHBoxLayout()
+        row.setContentsMargins(20, 0, 20, 10)
+        row.addStretch(1)
+        row.addWidget(self._bottom, 100)
+        row.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.header)
+        layout.addWidget(self._stack, 1)
+        layout.addLayout(row)
+
+        self._count_timer = QTimer(self)
+        self._count_timer.setSingleShot(True)
+        self._count_timer.setInterval(COUNT_AFTER)
+        self._count_timer.timeout.connect(self._count_tokens)
+        self._connect_signals()
+        self._bind(self.conversation)
+        self.refresh_models()
+
+    def _connect_signals(self) -> None:
+        self.composer.send.connect(self.send)
+        self.composer.stop.connect(self.stop)
+        self.composer.text_changed.connect(self._count_timer.start)
+        self.messages.regenerate.connect(lambda message_id: self.conversation.regenerate(message_id))
+        self.messages.edited.connect(lambda message_id, text: self.conversation.edit(message_id, text))
+        self.messages.step.connect(lambda message_id, step: self.conversation.show_sibling(message_id, step))
+        self.header.picked.connect(self.pick_model)
+        self.header.retry.connect(self.loaded.retry)
+        for signal, wanted in (
+            (self.header.rename, self.rename_wanted),
+            (self.header.export, self.export_wanted),
+            (self.header.delete, self.delete_wanted),
+        ):
+            signal.connect(lambda wanted=wanted: wanted.emit(self.conversation.id))
+        self.welcome.get.connect(self.get_wanted)
+        self.welcome.library.connect(self.library_wanted)
+        self.welcome.idea.connect(self._take_idea)
+        self.loaded.changed.connect(self._on_loaded)
+        self._services.library.changed.connect(self.refresh_models)
+        jobs = self._services.jobs
+        for signal in (jobs.added, jobs.removed, jobs.changed):
+            signal.connect(self._show_welcome)
+
+    # Which conversation
+
+    def new_chat(self, model_id: str = "") -> None:
+        """An empty conversation; it is kept only once something is said."""
+        self._show(self._conversation(None, model_id))
+
+    def open(self, conversation_id: int) -> None:
+        """Show a conversation of the history."""
+        if conversation_id == self.conversation.id:
+            return
+        known = self._live.get(conversation_id)
+        self._show(known or self._conversation(conversation_id))
+
+    def _conversation(self, conversation_id: int | None, model_id: str = "") -> Conversation:
+        conversation = Conversation(self._services, conversation_id, model_id or self._preferred_model())
+        conversation.busy_changed.connect(lambda busy: self._track(conversation, busy))
+        return conversation
+
+    def _track(self, conversation: Conversation, busy: bool) -> None:
+        """Keep a conversation while it is being answered, shown or not."""
+        assert conversation.id is not None
+        if busy:
+            self._live[conversation.id] = conversation
+        else:
+            self._live.pop(conversation.id, None)
+        self.busy_changed.emit(conversation.id, busy)
+
+    def close_conversation(self, conversation_id: int) -> None:
+        """It was deleted: stop what is being written in it, and show another."""
+        conversation = self._live.pop(conversation_id, None)
+        if conversation is not None:
+            conversation.stop()
+        if conversation_id == self.conversation.id:
+            self.conversation.stop()
+            self.new_chat()
+
+    def _show(self, conversation: Conversation) -> None:
+        if not self.conversation.busy:
+            self.conversation.deleteLater()
+        self._unbind(self.conversation)
+        self.conversation = conversation
+        self._bind(conversation)
+        self._show_model()
+        self._load()
+        self.opened.emit(conversation.id)
+        self._count_timer.start()
+        self.composer.edit.setFocus()
+
+    def _bind(self, conversation: Conversation) -> None:
+        conversation.created.connect(self._on_created)
+        conversation.reset.connect(self._on_reset)
+        conversation.appended.connect(self._on_appended)
+        conversation.delta.connect(self.messages.feed)
+        conversation.replaced.connect(self._on_replaced)
+        conversation.prompt_progress.connect(self._on_prompt_progress)
+        conversation.busy_changed.connect(self._on_busy)
+        self._on_reset()
+        self.messages.set_busy(conversation.busy)
+        self.composer.set_busy(conversation.busy)
+
+    def _unbind(self, conversation: Conversation) -> None:
+        for signal, slot in (
+            (conversation.created, self._on_created),
+            (conversation.reset, self._on_reset),
+            (conversation.appended, self._on_appended),
+            (conversation.delta, self.messages.feed),
+            (conversation.replaced, self._on_replaced),
+            (conversation.prompt_progress, self._on_prompt_progress),
+            (conversation.busy_changed, self._on_busy),
+        ):
+            signal.disconnect(slot)
+
+    # What the user does
+
+    def send(self, text: str) -> None:
+        self.conversation.send(text)
+
+    def stop(self) -> None:
+        self.conversation.stop()
+
+    def pick_model(self, model_id: str) -> None:
+        """Go on with another model, here and in new chats."""
+        self.conversation.set_model(model_id)
+        self._services.settings.set("last_model", model_id)
+        self._show_model()
+        self._load()
+
+    def _take_idea(self, text: str) -> None:
+        self.composer.set_text(text)
+        self.composer.edit.setFocus()
+
+    # Models
+
+    def refresh_models(self) -> None:
+        """The list of installed models may be another."""
+        installed = {entry.id for entry in self._services.library.installed()}
+        if self._services.library.loaded and self.loaded.model_id and self.loaded.model_id not in installed:
+            self.loaded.forget()
+        if self.conversation.id is None and self.conversation.model not in installed:
+            self.conversation.set_model(self._preferred_model())
+        self._show_model()
+        self._load()
+
+    def _preferred_model(self) -> str:
+        installed = [entry.id for entry in self._services.library.installed()]
+        last = str(self._services.settings.get("last_model") or "")
+        return last if last in installed else (installed[0] if installed else "")
+
+    def _is_installed(self, model_id: str) -> bool:
+        return any(entry.id == model_id for entry in self._services.library.installed())
+
+    def _load(self) -> None:
+        if self._is_installed(self.conversation.model):
+            self.loaded.want(self.conversation.model)
+
+    def _show_model(self) -> None:
+        model = self.conversation.model
+        installed = self._services.library.installed()
+        self.header.picker.show_models(installed, model)
+        self.header.picker.setVisible(bool(installed or model))
+        self.composer.set_model_name(wording.short_model(wording.model_and_encoding(model)[0]))
+        self._update_blocked()
+        self._show_welcome()
+
+    def _update_blocked(self) -> None:
+        library = self._services.library
+        if not library.installed():
+            reason = "Get a model first" if library.loaded else "Looking for models…"
+        elif not self._is_installed(self.conversation.model):
+            reason = "This model is not installed any more: choose another above"
+        else:
+            reason = ""
+        self.composer.set_blocked(reason)
+
+    def _show_welcome(self, *_: object) -> None:
+        if self.conversation.visible:
+            return
+        library = self._services.library
+        if library.installed():
+            self.welcome.show_ready(self.conversation.model)
+        elif library.loaded:
+            working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
+            catalogue = library.catalogue()
+            starter = next((entry for entry in catalogue if entry.source == "starter"), None)
+            self.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working)
+
+    def _on_loaded(self) -> None:
+        loaded = self.loaded
+        self.header.show_load(loaded.state, loaded.message, loaded.done, loaded.total)
+        if loaded.state == "ready":
+            self._count_tokens()
+        else:
+            self.composer.gauge.show_use(0, 0)
+        if self.conversation.busy and loaded.state == "loading":
+            share = f" {round(100 * loaded.done / loaded.total)} %" if loaded.total else ""
+            self.messages.set_waiting(f"Loading the model{share}…")
+
+    # What the conversation tells
+
+    def _on_created(self, conversation_id: int) -> None:
+        self.header.set_has_conversation(True)
+        self.created.emit(conversation_id)
+
+    def _on_reset(self) -> None:
+        visible = self.conversation.visible
+        self.messages.show_messages(visible)
+        if self.conversation.busy and (text := self.conversation.current_text()):
+            saved = visible[-1].text
+            self.messages.feed(text[len(saved) :])
+        self._stack.setCurrentWidget(self.messages if visible else self.welcome)
+        self.header.set_has_conversation(self.conversation.id is not None)
+        self._show_welcome()
+
+    def _on_appended(self, message: Message) -> None:
+        self._stack.setCurrentWidget(self.messages)
+        self.messages.append(message)
+
+    def _on_replaced(self, message: Message) -> None:
+        self.messages.replace_last(message)
+        self._count_timer.start()
+
+    def _on_prompt_progress(self, done: int, total: int, seconds_left: float) -> None:
+        if total:
+            left = f", {wording.duration(seconds_left)} left" if seconds_left > 0.5 else ""
+            self.messages.set_waiting(f"Reading the prompt {round(100 * done / total)} %{left}")
+
+    def _on_busy(self, busy: bool) -> None:
+        self.messages.set_busy(busy)
+        self.composer.set_busy(busy)
+
+    # The context gauge
+
+    def _count_tokens(self) -> None:
+        if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
+            return
+        prompt = self.conversation.prompt(self.composer.text.strip())
+        if not prompt:
+            self.composer.gauge.show_use(0, self.loaded.context)
+            return
+        if self.conversation.busy:
+            return  # the engine is at work; counted again at the end
+        reply = self._services.client.count_tokens(self.conversation.model, prompt)
+        self._count = reply
+        reply.done.connect(lambda count: self._on_counted(reply, count))
+
+    def _on_counted(self, reply: Reply, count: object) -> None:
+        if reply is self._count and isinstance(count, int):
+            self._count = None
+            self.composer.gauge.show_use(count, self.loaded.context)

@@ -1,0 +1,101 @@
+"""Numbers and technical terms in words that a person reads at a glance."""
+
+from __future__ import annotations
+
+ENCODINGS: dict[str, tuple[str, str]] = {
+    "t2": ("Balanced", "two ternary planes, about 4 bits a weight: close to the original"),
+    "t1": ("Smallest", "one ternary plane, about 2 bits a weight: for large models"),
+    "q2": ("Small", "four levels, about 2 bits a weight: for large models"),
+    "i4": ("4-bit integers", "about 4 bits a weight, the common format"),
+    "i8": ("Nearly lossless", "8-bit integers, about 8 bits a weight"),
+    "f16": ("Unquantised", "16 bits a weight, for comparison"),
+}
+"""Each encoding's everyday name and what it means."""
+
+PHASES = {
+    "resolve": "Looking it up",
+    "download": "Downloading",
+    "calibrate": "Calibrating",
+    "convert": "Ternarising",
+    "evaluate": "Checking the result",
+    "load": "Loading",
+    "prefill": "Reading the prompt",
+}
+
+STATES = {
+    "queued": "Waiting for its turn",
+    "running": "Starting",
+    "paused": "Paused: what is done is kept",
+    "failed": "Failed",
+    "done": "Done",
+    "cancelled": "Cancelled: what is done is kept",
+}
+
+
+def size(count: int | float) -> str:
+    """Bytes in decimal units, as disks and downloads are sold: ``"84 MB"``, ``"1.3 GB"``."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if abs(value) < 999.5 or unit == "TB":
+            digits = 1 if unit in ("GB", "TB") or (unit == "MB" and value < 9.95) else 0
+            return f"{value:.{digits}f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def count(number: int | float) -> str:
+    """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with thin spaces: parameters, downloads, tokens."""
+    if number >= 999_500_000:
+        return f"{number / 1e9:.1f} B".replace(".0 B", " B")
+    if number >= 999_500:
+        return f"{number / 1e6:.0f} M"
+    return f"{int(number):,}".replace(",", "\u2009")
+
+
+def duration(seconds: float) -> str:
+    """``"8 s"``, ``"3 min 20 s"``, ``"2 h 5 min"``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        minutes, rest = divmod(whole, 60)
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min" if rest >= 60 else f"{hours} h"
+
+
+def rate(per_second: float, unit: str) -> str:
+    """``"12 MB/s"``, ``"1.2 M weights/s"``, ``"340 tokens/s"``."""
+    if unit == "bytes":
+        return f"{size(per_second)}/s"
+    if per_second >= 1e6:
+        return f"{per_second / 1e6:.1f} M {unit}/s"
+    return f"{per_second:.0f} {unit}/s" if per_second >= 10 else f"{per_second:.1f} {unit}/s"
+
+
+def amount(done: int, total: int, unit: str) -> str:
+    """``"34 of 85 MB"``, ``"12 M of 135 M weights"``; without a total the amount alone."""
+    if unit == "bytes":
+        if not total:
+            return size(done)
+        whole, part = size(total), size(done)
+        same = part.rpartition(" ")[2] == whole.rpartition(" ")[2]
+        return f"{part.rpartition(' ')[0] if same else part} of {whole}"
+    return f"{count(done)} of {count(total)} {unit}" if total else f"{count(done)} {unit}"
+
+
+def encoding(name: str) -> str:
+    """``"Balanced (t2)"``: the everyday name, with the technical one for those who know it."""
+    base = name.removesuffix("b3")
+    return f"{ENCODINGS[base][0]} ({name})" if base in ENCODINGS else name
+
+
+def short_model(model_id: str) -> str:
+    """``"SmolLM2-135M-Instruct:t2"`` of ``"HuggingFaceTB/SmolLM2-135M-Instruct:t2"``."""
+    return model_id.rpartition("/")[2]
+
+
+def model_and_encoding(model_id: str) -> tuple[str, str]:
+    """Split ``"starter:t2"``; the encoding is empty where the id has none."""
+    source, colon, name = model_id.rpartition(":")
+    return (source, name) if colon else (model_id, "")
