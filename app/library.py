@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.child import TZ, Child
 from app.fit import Fit, Machine, estimated_fit, installed_fit, stored_bytes
@@ -58,7 +58,8 @@ class CatalogueEntry:
 
 @dataclass(frozen=True)
 class HubEntry:
-    """A model found on the hub.  ``parameters`` is 0 where the hub does not say."""
+    """A model found on the hub.  ``parameters`` is 0 where the hub does not say.  ``reason`` says why one that
+    is not ``supported`` cannot be converted."""
 
     source: str
     downloads: int
@@ -67,11 +68,13 @@ class HubEntry:
     family: str
     licence: str
     gated: bool
-    updated: str
     supported: bool
     reason: str
     fit: Fit
 
+
+SEARCH_TIMEOUT = 30.0
+"""Seconds that the hub has to answer a search."""
 
 Then = Callable[[Child, list[Any], str], None]
 
@@ -102,6 +105,8 @@ class Library(QObject):
         self._loaded = False
         self._listing: Child | None = None
         self._searching: Child | None = None
+        self._patience = QTimer(self, singleShot=True, interval=round(SEARCH_TIMEOUT * 1000))
+        self._patience.timeout.connect(self._give_up_searching)
         self._underway: dict[Child, tuple[list[Any], Then]] = {}
         settings.changed.connect(self._on_setting)
 
@@ -131,6 +136,7 @@ class Library(QObject):
         """Search the hub; ``search_finished`` or ``failed`` follows.  A newer search replaces it."""
         child = self._run(["search", "--json", "--", query], self._on_found)
         self._searching = _replace(self._searching, child)
+        self._patience.start()
 
     def remove(self, model_id: str) -> None:
         """Delete an installed model; ``changed`` or ``failed`` follows."""
@@ -183,12 +189,19 @@ class Library(QObject):
         if child is not self._searching:
             return
         self._searching = None
+        self._patience.stop()
         rows = next((value for value in said if isinstance(value, list)), None)
         if error or rows is None:
             self.failed.emit(error or "The hub's answer cannot be read.")
             return
         machine = Machine.here(paths.models())
         self.search_finished.emit([self._found(row, machine) for row in rows])
+
+    def _give_up_searching(self) -> None:
+        child, self._searching = self._searching, None
+        if child is not None:
+            child.kill()
+            self.failed.emit("The hub does not answer. Is this computer connected to the internet?")
 
     def _on_removed(self, _: Child, __: list[Any], error: str) -> None:
         if error:
@@ -229,11 +242,16 @@ class Library(QObject):
             family=str(row.get("family") or ""),
             licence=str(row.get("licence") or ""),
             gated=bool(row.get("gated")),
-            updated=str(row.get("updated") or ""),
-            supported=bool(row.get("supported", True)),
-            reason=str(row.get("reason") or ""),
+            supported=bool(row.get("supported")),
+            reason="" if row.get("supported") else _why_not(str(row.get("family") or "")),
             fit=estimated_fit(parameters, 0, str(self._settings.get("encoding")), machine),
         )
+
+
+def _why_not(family: str) -> str:
+    if not family:
+        return "The hub does not say what family this model is of."
+    return f"Models of the family {family}, or stored as this one is, cannot be converted yet."
 
 
 def _replace(old: Child | None, new: Child) -> Child:

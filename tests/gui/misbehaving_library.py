@@ -35,7 +35,7 @@ else:
         time.sleep(1)
     print(json.dumps([
         {"id": f"org/{last}", "downloads": 7, "likes": 2, "parameters": 10**9, "family": "llama", "licence": "mit",
-         "gated": False, "supported": True, "reason": ""},
+         "gated": False, "supported": True},
         {"id": "org/giant", "parameters": 10**12},
         {"id": "org/unknown-size", "parameters": None},
     ]))

