@@ -33,8 +33,8 @@ class Config:
         """A positive integer; null counts as missing."""
         value = self.raw.get(key)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.refuse(key, value, "is not a positive whole number")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+            raise self.refuse(key, value, "is not a positive whole number of sensible size")
         return value
 
     def optional_integer(self, key: str, default: int | None) -> int | None:
@@ -49,7 +49,7 @@ class Config:
         """A positive number; null counts as missing."""
         value = self.raw.get(key)
         value = default if value is None else value
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
             raise self.refuse(key, value, "is not a positive number")
         return float(value)
 

@@ -12,6 +12,9 @@ from tzcore.architecture.config import Config
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec, Rope
 from tzcore.architecture.tensors import Tensors
 
+MOST_LAYERS = 1000
+"""Far above any model; a damaged file must not make us describe billions of layers."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -53,6 +56,8 @@ def read_size(
         head_dim=config.optional_integer("head_dim", head_dim) or width // queries,
         vocabulary=config.integer("vocab_size", vocabulary),
     )
+    if size.layers > MOST_LAYERS:
+        raise config.refuse("num_hidden_layers", size.layers, f"is more than {MOST_LAYERS}")
     if size.heads % size.kv_heads:
         raise config.refuse("num_key_value_heads", size.kv_heads, f"does not divide {size.heads} heads")
     if size.head_dim % 2:

@@ -110,10 +110,12 @@ def make_rope(parameters: dict[str, Any], head_dim: int, max_position: int, cont
     missing or not a number is an UnsupportedModelError naming it.
     """
     dim = int(head_dim * _number(parameters, "partial_rotary_factor", 1.0))
-    if dim < 2 or dim % 2:
-        raise UnsupportedModelError(f"RoPE: {dim} rotated elements of {head_dim} is not an even number above 0")
+    if dim < 4 or dim % 2:
+        raise UnsupportedModelError(f"RoPE: {dim} rotated elements of {head_dim} is not an even number from 4 on")
     base = _number(parameters, "rope_theta")
     trained = int(_number(parameters, "original_max_position_embeddings", max_position))
+    if base <= 1 or trained < 2:
+        raise UnsupportedModelError(f"RoPE: base {base} with a trained length of {trained} is impossible")
     match parameters["rope_type"]:
         case "default":
             return _rope(_plain(base, dim))
@@ -145,7 +147,7 @@ def _plain(base: float, dim: int) -> Doubles:
 def _number(parameters: dict[str, Any], key: str, default: float | None = None) -> float:
     value = parameters.get(key)
     value = default if value is None else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
         raise UnsupportedModelError(f"RoPE ({parameters['rope_type']}): {key} = {value!r} is not a positive number")
     return float(value)
 

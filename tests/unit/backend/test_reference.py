@@ -228,8 +228,6 @@ def test_weight_bytes_are_those_stored(llama: Path) -> None:
 
 
 def test_a_spec_of_another_model_is_refused(llama: Path, tmp_path: Path) -> None:
-    other = ModelFolder.open(
-        tiny_folder(tmp_path / "m", "llama", source=tiny_source("llama", intermediate_size=256))
-    )
+    other = ModelFolder.open(tiny_folder(tmp_path / "m", "llama", source=tiny_source("llama", intermediate_size=256)))
     with pytest.raises(CheckpointError, match=r"gate_proj.weight has the shape \[320, 192\]"):
         ReferenceBackend().load(ModelFolder.open(llama), spec_of(other))
