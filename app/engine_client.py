@@ -189,8 +189,9 @@ class ChatStream(Exchange):
     """More text of the answer."""
     finished = Signal(str, dict, dict)
     """Reason (``"stop"``, ``"length"``, ``"cancelled"``), usage (``prompt_tokens``, ``completion_tokens``,
-    ``total_tokens``) and timings as the server gives them, plus ``first_token_seconds`` and
-    ``tokens_per_second`` (both measured here where the server is silent)."""
+    ``total_tokens``) and timings: those of the server (see :mod:`tzcore.serve.answer_form`),
+    ``first_token_seconds`` from the call to the first text, ``tokens_per_second`` of decoding, and
+    ``stop_reason`` ``"context"`` where the context is full."""
     lost = "The engine stopped unexpectedly; the answer so far is kept."
 
     def __init__(self, client: EngineClient, body: dict[str, Any]) -> None:
@@ -200,9 +201,8 @@ class ChatStream(Exchange):
         self._events = EventStream()
         self._usage: dict[str, Any] = {}
         self._timings: dict[str, Any] = {}
-        self._reason = ""
+        self._reason = self._stop_reason = ""
         self._first: float | None = None
-        self._prompt_began: float | None = None
 
     @property
     def text(self) -> str:
@@ -239,16 +239,11 @@ class ChatStream(Exchange):
                 self._pieces.append(text)
                 self.delta.emit(text)
             self._reason = choice.get("finish_reason") or self._reason
+            self._stop_reason = choice.get("stop_reason") or self._stop_reason
 
     def _report(self, progress: dict[str, Any]) -> None:
-        done, total = int(progress["processed"]), int(progress["total"])
-        cached = int(progress.get("cache", 0))
-        now = time.monotonic()
-        if self._prompt_began is None:
-            self._prompt_began = now
-        elapsed = float(progress["time_ms"]) / 1000 if "time_ms" in progress else now - self._prompt_began
-        left = elapsed * (total - done) / (done - cached) if done > cached and elapsed > 0 else -1.0
-        self.progress.emit(done, total, left)
+        done, total, left = int(progress["processed"]), int(progress["total"]), progress.get("time_left_s")
+        self.progress.emit(done, total, -1.0 if left is None else float(left))
 
     def _complete(self) -> None:
         if self._reason:
@@ -259,10 +254,11 @@ class ChatStream(Exchange):
     def _end(self, reason: str) -> None:
         timings = dict(self._timings)
         if self._first is not None:
-            timings.setdefault("first_token_seconds", self._first - self._began)
-            tokens, spent = int(self._usage.get("completion_tokens", 0)), time.monotonic() - self._first
-            if tokens > 1 and spent > 0:
-                timings.setdefault("tokens_per_second", (tokens - 1) / spent)
+            timings["first_token_seconds"] = self._first - self._began
+        if timings.get("predicted_per_second"):
+            timings["tokens_per_second"] = timings["predicted_per_second"]
+        if self._stop_reason:
+            timings["stop_reason"] = self._stop_reason
         if self._finish():
             self.finished.emit(reason, dict(self._usage), timings)
 
@@ -366,8 +362,14 @@ class EngineClient(QObject):
         if load is None or not load.active:
             load = self.load(stream.model, self._contexts.get(stream.model))
         load.progress.connect(stream.loading)
-        load.failed.connect(stream.fail)
+        load.failed.connect(lambda message: self._on_load_failed(stream, message))
         load.done.connect(lambda _: self._dispatch(stream))
+
+    def _on_load_failed(self, stream: ChatStream, message: str) -> None:
+        if message == CANCELLED:  # by who asked for it, perhaps to load it with another context
+            self._dispatch(stream)
+        else:
+            stream.fail(message)
 
     def _on_ready(self, _: str) -> None:
         self._loaded.clear()  # this is another child
