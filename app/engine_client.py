@@ -293,9 +293,10 @@ class EngineClient(QObject):
         return self._get("/v1/models")
 
     def load(self, model_id: str, context: int | None = None) -> Reply:
-        """Bring a model into memory.  ``done`` gives ``{"model", "context", …}``."""
+        """Bring a model into memory.  ``done`` gives ``{"model", "context", "backend", "memory", …}``: see the
+        route ``/v1/load`` of :mod:`tzcore.serve.application`."""
         self._contexts[model_id] = context
-        reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context})
+        reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context, "stream": True})
         reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
         self._loading[model_id] = reply
         self._begin(reply)
@@ -311,7 +312,7 @@ class EngineClient(QObject):
     def count_tokens(self, model_id: str, messages: list[dict[str, str]]) -> Reply:
         """Tokens of the conversation in the model's chat template (``done`` gives an int)."""
         body = {"model": model_id, "messages": messages}
-        reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["count"]))
+        reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["tokens"]))
         self._begin(reply)
         return reply
 

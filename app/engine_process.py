@@ -8,7 +8,6 @@ health in between the process gives up, says so, and :meth:`EngineProcess.start`
 from __future__ import annotations
 
 import os
-import secrets
 import time
 from collections.abc import Sequence
 
@@ -46,7 +45,7 @@ class EngineProcess(QObject):
         self.threads = threads
         """Takes effect when the child starts next."""
         self._command = command
-        self._token = secrets.token_urlsafe(32)
+        self._token = ""
         self._log = paths.logs() / "engine.log"
         self._state = "stopped"
         self._url = ""
@@ -94,7 +93,8 @@ class EngineProcess(QObject):
 
     @property
     def token(self) -> str:
-        """Bearer token of this window's engine; another for each run of the window."""
+        """Bearer token of the running child, ``""`` where none runs.  The child makes it up and says it on its
+        stdout: on a command line every user of the machine could read it."""
         return self._token
 
     @property
@@ -108,7 +108,7 @@ class EngineProcess(QObject):
         return self._error if self._state == "failed" else ""
 
     def _launch(self) -> None:
-        arguments = ["serve", "--host", "127.0.0.1", "--port", "0", "--token", self._token]
+        arguments = ["serve", "--host", "127.0.0.1", "--port", "0", "--token", "random"]
         arguments += ["--parent-pid", str(os.getpid()), "--json"]
         if self.threads:
             arguments += ["--threads", str(self.threads)]
@@ -126,7 +126,7 @@ class EngineProcess(QObject):
             self._error = str(event.get("message", ""))
         elif event.get("event") == "ready" and not self._url:
             self._patience.stop()
-            self._url = str(event["url"])
+            self._url, self._token = str(event["url"]), str(event["token"])
             self._ready_at = time.monotonic()
             again = self._deaths > 0
             self._change("running")
@@ -140,7 +140,8 @@ class EngineProcess(QObject):
             return
         self._child = None
         self._patience.stop()
-        was_ready, self._url = bool(self._url), ""
+        was_ready = bool(self._url)
+        self._url = self._token = ""
         reason = self._error or child.last_words or f"exit code {code}"
         child.deleteLater()
         if was_ready and time.monotonic() - self._ready_at >= HEALTHY:

@@ -1,6 +1,6 @@
 """A child that speaks the engine's protocol and misbehaves on demand, for what the real one never does.
 
-``python misbehaving_engine.py MODE serve --port 0 --token T …``.  MODE says how it starts; the last
+``python misbehaving_engine.py MODE serve --port 0 --token random …``.  MODE says how it starts; the last
 message of a chat says how it answers.
 """
 
@@ -14,7 +14,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MODE = sys.argv[1]
-TOKEN = sys.argv[sys.argv.index("--token") + 1]
+TOKEN = f"secret-{os.getpid()}"
+assert sys.argv[sys.argv.index("--token") + 1] == "random"
 seen: list[str] = []
 
 
@@ -118,7 +119,7 @@ server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
 port = server.server_address[1]
 print("this line is not JSON")
-print(json.dumps({"event": "ready", "port": port, "url": f"http://127.0.0.1:{port}"}), flush=True)
+print(json.dumps({"event": "ready", "port": port, "url": f"http://127.0.0.1:{port}", "token": TOKEN}), flush=True)
 if MODE == "short-lived":
     threading.Timer(0.05, os._exit, (9,)).start()
 server.serve_forever()
