@@ -43,11 +43,11 @@ class Sampling:
             value = getattr(self, field.name)
             whole = field.name in ("top_k", "seed")
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                raise RequestError(f"{field.name} must be a {'whole number' if whole else 'number'}, not {value!r}")
+                raise RequestError(f"{field.name} must be a {'whole number' if whole else 'number'}, not {repr(value)[:40]}")
             if not whole:
                 self._in_range(field.name, value)
         if not 0 <= self.top_k < 1 << 31:
-            raise RequestError(f"top_k must be 0 (off) or a positive number of tokens, not {self.top_k}")
+            raise RequestError(f"top_k must be 0 (off) or a positive number of tokens, not {repr(self.top_k)[:40]}")
         if self.seed is not None and not -(1 << 63) <= self.seed < 1 << 64:
             raise RequestError("seed must fit into 64 bits")
 
@@ -55,7 +55,7 @@ class Sampling:
     def _in_range(name: str, value: float) -> None:
         low, high = _RANGES[name]
         if not low <= value <= high:  # false for NaN as well
-            raise RequestError(f"{name} must be from {low:g} to {high:g}, not {value:g}")
+            raise RequestError(f"{name} must be from {low:g} to {high:g}, not {repr(value)[:40]}")
         if name == "repetition_penalty" and value <= 0:
             raise RequestError("repetition_penalty must be more than 0 (1 is off)")
 

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tests.unit.engine import small_tokenizers
 from tzcore.architecture.spec import MatrixRef, ModelSpec
 from tzcore.engine.generation import Engine, EngineInfo
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.errors import BackendError, ContextFullError
-
-from tests.unit.engine import small_tokenizers
 
 
 def spec(vocabulary: int = 400, max_context: int = 4096, layers: int = 2) -> ModelSpec:

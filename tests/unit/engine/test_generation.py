@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.unit.engine import small_tokenizers
+from tests.unit.engine.scripted_model import ScriptedModel, engine
 from tzcore.engine.generation import Engine
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.request import Event, Finished, PrefillProgress, Request, TextDelta
 from tzcore.engine.sampler import Sampling
 from tzcore.errors import BackendError, ContextFullError, RequestError, TernaryZeroError
-
-from tests.unit.engine import small_tokenizers
-from tests.unit.engine.scripted_model import ScriptedModel, engine
 
 GREEDY = Sampling(temperature=0)
 

@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
+from tests.unit.engine.scripted_model import spec
 from tzcore import hardware
 from tzcore.engine.plan import DEFAULT_CONTEXT, DoesNotFitError, plan
 from tzcore.errors import RequestError
-
-from tests.unit.engine.scripted_model import spec
 
 GB = 10**9
 PER_TOKEN = 2 * 2 * 2 * 16 * 2  # layers · (k, v) · kv heads · head dimension · fp16

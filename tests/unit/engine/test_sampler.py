@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from tzcore.engine.sampler import Sampler, Sampling
 from tzcore.errors import BackendError, RequestError
 

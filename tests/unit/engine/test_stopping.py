@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tzcore.engine.stopping import StopFilter
 
 AB = st.text("ab", max_size=30)

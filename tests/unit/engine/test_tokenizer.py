@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tzcore.engine.tokenizer import IncrementalDecoder, Tokenizer
-from tzcore.errors import CheckpointError, RequestError
 
 from tests.unit.engine import small_tokenizers
+from tzcore.engine.tokenizer import IncrementalDecoder, Tokenizer
+from tzcore.errors import CheckpointError, RequestError
 
 
 @pytest.fixture(scope="module", params=["byte_level", "byte_fallback"])

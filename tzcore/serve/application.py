@@ -1,0 +1,194 @@
+"""The routes of the server and what each does."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import tzcore
+from tzcore.engine.prompt import PromptBuilder
+from tzcore.engine.request import Request as EngineRequest
+from tzcore.errors import TernaryZeroError
+from tzcore.hub.library import InstalledModel
+from tzcore.progress import Progress
+from tzcore.serve import failures, generation_request, request_body
+from tzcore.serve.failures import FieldError
+from tzcore.serve.generation_response import SSE_HEADERS, GenerationResponse, sse
+from tzcore.serve.guard import Guard
+from tzcore.serve.pool import HostedModel, Pool
+
+
+def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, ...] = ()) -> Starlette:
+    """The ASGI application that serves ``pool`` when bound to ``host``."""
+    routes = Routes(pool)
+    middleware = [Middleware(Guard, host=host, token=token, origins=origins)]
+    if origins:
+        cors = Middleware(CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["*"])
+        middleware.append(cors)
+    return Starlette(
+        routes=[
+            Route("/health", routes.health),
+            Route("/v1/models", routes.models),
+            Route("/v1/models/{model:path}", routes.model),
+            Route("/v1/chat/completions", routes.chat, methods=["POST"]),
+            Route("/v1/completions", routes.completion, methods=["POST"]),
+            Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
+            Route("/v1/load", routes.load, methods=["POST"]),
+            Route("/v1/unload", routes.unload, methods=["POST"]),
+        ],
+        middleware=middleware,
+        exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
+    )
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    return failures.response(error)
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path} does not exist here"
+    content = failures.body("invalid_request_error", "unknown_url", message)
+    return JSONResponse(content, error.status_code, error.headers)
+
+
+class Routes:
+    """The handlers, with the pool that they serve from."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": tzcore.__version__, "models": self._pool.describe()})
+
+    async def models(self, _: Request) -> Response:
+        available = await self._pool.available()
+        return JSONResponse({"object": "list", "data": [self._model(model) for model in available]})
+
+    async def model(self, request: Request) -> Response:
+        return JSONResponse(self._model(await self._pool.find(request.path_params["model"])))
+
+    async def chat(self, request: Request) -> Response:
+        asked = generation_request.chat(await request_body.read(request))
+        return GenerationResponse(self._pool, asked, chat=True)
+
+    async def completion(self, request: Request) -> Response:
+        asked = generation_request.completion(await request_body.read(request))
+        return GenerationResponse(self._pool, asked, chat=False)
+
+    async def tokenize(self, request: Request) -> Response:
+        """Count the tokens of a conversation in the model's template, or of bare text; loads no weights."""
+        fields = await request_body.read(request)
+        if (fields.get("messages") is None) == (fields.get("text") is None):
+            raise FieldError("messages", "give either messages or text")
+        counted: EngineRequest | None = None  # the empty text
+        if fields.get("messages") is not None:
+            variables = fields.mapping("chat_template_kwargs")
+            counted = EngineRequest(messages=generation_request.messages(fields), template_variables=variables)
+        elif text := fields.text("text"):
+            counted = EngineRequest(prompt=text)
+        installed = await self._pool.find(fields.text("model"))
+        hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
+        tokens = await asyncio.to_thread(_count, installed, hosted, counted)
+        return JSONResponse({"tokens": tokens, "context": hosted.engine.context if hosted else None})
+
+    async def load(self, request: Request) -> Response:
+        """Open a model; with ``"stream": true`` or an Accept of ``text/event-stream`` its progress is streamed."""
+        fields = await request_body.read(request)
+        name, context = fields.text("model"), fields.whole("context")
+        if context is not None and context < 1:
+            raise FieldError("context", f"context must be at least 1, not {context}")
+        if not (fields.flag("stream") or "text/event-stream" in request.headers.get("accept", "")):
+            return JSONResponse(_loaded(*await self._pool.load(name, context)))
+        await self._pool.find(name)  # an unknown model is an HTTP error
+
+        async def events() -> Any:
+            loop = asyncio.get_running_loop()
+            reports: asyncio.Queue[Progress | None] = asyncio.Queue()
+
+            def report(progress: Progress) -> None:
+                loop.call_soon_threadsafe(reports.put_nowait, progress)
+
+            loading = asyncio.ensure_future(self._pool.load(name, context, report))
+            loading.add_done_callback(lambda _: reports.put_nowait(None))
+            while (progress := await reports.get()) is not None:
+                yield sse(progress.as_event())
+            try:
+                yield sse(_loaded(*loading.result()))
+            except Exception as error:
+                yield sse({"event": "error", **failures.describe(error)[1]})
+            yield b"data: [DONE]\n\n"
+
+        headers = {name.decode(): value.decode() for name, value in SSE_HEADERS}
+        return StreamingResponse(events(), headers=headers)
+
+    async def unload(self, request: Request) -> Response:
+        fields = await request_body.read(request)
+        return JSONResponse({"model": await self._pool.unload(fields.text("model"), fields.flag("force"))})
+
+    def _model(self, model: InstalledModel) -> dict[str, Any]:
+        hosted = next((h for h in self._pool.hosted if h.id == model.id), None)
+        return {
+            "id": model.id,
+            "object": "model",
+            "created": _seconds(model.created),
+            "owned_by": "ternary-zero",
+            "source": model.source,
+            "encoding": model.encoding,
+            "bytes": model.bytes,
+            "loaded": hosted is not None,
+            "context": hosted.engine.context if hosted else None,
+        }
+
+
+def _seconds(created: str) -> int:
+    try:
+        return int(datetime.fromisoformat(created).timestamp())
+    except ValueError:
+        return 0
+
+
+def _count(installed: InstalledModel, hosted: HostedModel | None, request: EngineRequest | None) -> int:
+    if request is None:
+        return 0
+    if hosted is not None:
+        return hosted.engine.count_tokens(request)
+    prompts = PromptBuilder.open(installed.path)
+    try:
+        return len(prompts.tokens(request))
+    finally:
+        prompts.close()
+
+
+def _loaded(hosted: HostedModel, released: list[str]) -> dict[str, Any]:
+    info = hosted.engine.info
+    memory = info.memory
+    return {
+        "event": "done",
+        "model": hosted.id,
+        "context": info.context,
+        "family": info.family,
+        "backend": info.backend,
+        "backend_description": info.backend_description,
+        "backend_reason": info.backend_reason,
+        "notices": list(info.notices),
+        "released": released,
+        "memory": None
+        if memory is None
+        else {
+            "weights": memory.weights,
+            "kv": memory.kv,
+            "workspace": memory.workspace,
+            "total": memory.total,
+            "largest_context": memory.largest_context,
+        },
+    }
