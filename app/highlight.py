@@ -64,9 +64,10 @@ _lock = threading.Lock()
 def fetch(language: str) -> None:
     """Import and compile the lexer of ``language`` here and now.  Unknown languages have none."""
     try:
-        lexer: Lexer | None = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-        for _ in lexer.get_tokens_unprocessed("x = 1\n"):  # compiles its expressions
+        found: Lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+        for _ in found.get_tokens_unprocessed("x = 1\n"):  # compiles its expressions
             pass
+        lexer: Lexer | None = found
     except ClassNotFound:
         lexer = None
     with _lock:

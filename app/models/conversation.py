@@ -133,7 +133,7 @@ class Conversation(QObject):
         self.reset.emit()
 
     def _answer(self) -> None:
-        assert self.id is not None and self.messages
+        assert self.id is not None
         prompt = self.prompt()
         message = self._services.history.append(
             self.id, self.messages[-1].id, "assistant", "", model=self.model, state="streaming"

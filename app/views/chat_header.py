@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QProgressBar, QSizePolicy, QToolButton, QWidget
 
+from app import wording
 from app.library import InstalledEntry
 from app.theme import Theme
-from app.views import wording
 from app.views.controls import Button, IconButton, label
 
 
@@ -27,16 +27,16 @@ class ModelPicker(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
 
-    def show_models(self, models: Sequence[InstalledEntry], current: str) -> None:
-        """Offer ``models``; a current one that is not installed any more stays named, but cannot be picked."""
+    def show_models(self, models: Sequence[InstalledEntry], current: str, name: Callable[[str], str]) -> None:
+        """Offer ``models``, called by ``name``; a current one that is not installed any more stays named."""
         self.clear()
         for entry in models:
-            source, encoding = wording.model_and_encoding(entry.id)
-            self.addItem(f"{wording.short_model(source)}  ·  {encoding or entry.encoding}", entry.id)
+            encoding = wording.model_and_encoding(entry.id)[1] or entry.encoding
+            self.addItem(f"{name(entry.id)}  ·  {encoding}", entry.id)
             self.setItemData(self.count() - 1, f"{entry.id}\n{wording.size(entry.bytes)}", Qt.ItemDataRole.ToolTipRole)
         index = self.findData(current)
         if index < 0 and current:
-            self.addItem(f"{wording.short_model(current)}  (not installed)", current)
+            self.addItem(f"{name(current)}  (not installed)", current)
             index = self.count() - 1
         self.setCurrentIndex(index)
 

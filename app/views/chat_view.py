@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
+from app import wording
 from app.history import Message
 from app.models.conversation import Conversation
 from app.models.loaded_model import LoadedModel
+from app.models.model_names import model_name
 from app.theme import Theme
-from app.views import wording
 from app.views.chat_header import ChatHeader
 from app.views.composer import Composer
 from app.views.controls import label
@@ -89,9 +90,9 @@ class ChatView(QWidget):
         self.composer.send.connect(self.send)
         self.composer.stop.connect(self.stop)
         self.composer.text_changed.connect(self._count_timer.start)
-        self.messages.regenerate.connect(lambda message_id: self.conversation.regenerate(message_id))
-        self.messages.edited.connect(lambda message_id, text: self.conversation.edit(message_id, text))
-        self.messages.step.connect(lambda message_id, step: self.conversation.show_sibling(message_id, step))
+        self.messages.regenerate.connect(self._regenerate)
+        self.messages.edited.connect(self._edit)
+        self.messages.step.connect(self._show_sibling)
         self.header.picked.connect(self.pick_model)
         self.header.retry.connect(self.loaded.retry)
         for signal, wanted in (
@@ -189,6 +190,15 @@ class ChatView(QWidget):
     def stop(self) -> None:
         self.conversation.stop()
 
+    def _regenerate(self, message_id: int) -> None:
+        self.conversation.regenerate(message_id)
+
+    def _edit(self, message_id: int, text: str) -> None:
+        self.conversation.edit(message_id, text)
+
+    def _show_sibling(self, message_id: int, step: int) -> None:
+        self.conversation.show_sibling(message_id, step)
+
     def pick_model(self, model_id: str) -> None:
         """Go on with another model, here and in new chats."""
         self.conversation.set_model(model_id)
@@ -217,6 +227,9 @@ class ChatView(QWidget):
         last = str(self._services.settings.get("last_model") or "")
         return last if last in installed else (installed[0] if installed else "")
 
+    def _name(self, model_id: str) -> str:
+        return model_name(model_id, self._services.library)
+
     def _is_installed(self, model_id: str) -> bool:
         return any(entry.id == model_id for entry in self._services.library.installed())
 
@@ -227,9 +240,9 @@ class ChatView(QWidget):
     def _show_model(self) -> None:
         model = self.conversation.model
         installed = self._services.library.installed()
-        self.header.picker.show_models(installed, model)
-        self.header.picker.setVisible(bool(installed or model))
-        self.composer.set_model_name(wording.short_model(wording.model_and_encoding(model)[0]))
+        self.header.picker.show_models(installed, model, self._name)
+        self.header.setVisible(bool(installed or model))
+        self.composer.set_model_name(self._name(model))
         self._update_blocked()
         self._show_welcome()
 
@@ -248,7 +261,7 @@ class ChatView(QWidget):
             return
         library = self._services.library
         if library.installed():
-            self.welcome.show_ready(self.conversation.model)
+            self.welcome.show_ready(self._name(self.conversation.model))
         elif library.loaded:
             working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
             catalogue = library.catalogue()

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import perf_counter
 
-from PySide6.QtCore import QTimer, Qt
-from PySide6.QtGui import QColor, QFontMetricsF, QGuiApplication, QSyntaxHighlighter, QTextCharFormat, QTextCursor
-from PySide6.QtGui import QTextDocument, QWheelEvent
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QGuiApplication,
+    QSyntaxHighlighter,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout
 
 from app import highlight
@@ -38,7 +46,7 @@ class _Painter(QSyntaxHighlighter):
             text_format.setFontItalic(role == "comment")
             self._formats[role] = text_format
 
-    def highlightBlock(self, text: str) -> None:  # noqa: N802, ARG002
+    def highlightBlock(self, text: str) -> None:  # noqa: N802
         number = self.currentBlock().blockNumber()
         if number < len(self.lines):
             for start, length, role in self.lines[number]:
@@ -172,7 +180,8 @@ class CodeView(QFrame):
         if self._lexing is None:
             self._lexing = highlight.spans(self._block.text, self._block.language)
             self._line_starts = _line_starts(self._block.text)
-            self._line, self._pending = 0, [[]]
+            self._line = 0
+            self._pending: list[list[highlight.Span]] = [[]]
         self._timer.setInterval(0)
         deadline = perf_counter() + SLICE
         for span in self._lexing:

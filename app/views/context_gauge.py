@@ -6,8 +6,8 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from app import wording
 from app.theme import Theme
-from app.views import wording
 from app.views.controls import label
 
 NEARLY_FULL = 0.85

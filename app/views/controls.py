@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 from app.theme import Theme
 from app.views.icons import icon
@@ -71,12 +71,12 @@ class Button(QPushButton):
         colour: str = "",
         parent: QWidget | None = None,
     ) -> None:
-        super().__init__(text, parent)
+        super().__init__(parent)
         self._theme, self._icon_name = theme, icon_name
+        self.set_text(text)
         self._colour = colour or {"primary": "on_accent", "danger": "danger"}.get(kind, "muted")
         if kind:
             self.setProperty("kind", kind)
-        self.setAccessibleName(text)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setAutoDefault(False)
         if on_click is not None:
@@ -85,6 +85,11 @@ class Button(QPushButton):
             self.setIconSize(QSize(17, 17))
             theme.changed.connect(self._redraw)
             self._redraw()
+
+    def set_text(self, text: str) -> None:
+        """The word on it, also its accessible name.  A space parts it from the icon."""
+        self.setText(f" {text}" if self._icon_name and text else text)
+        self.setAccessibleName(text)
 
     def set_icon(self, icon_name: str) -> None:
         self._icon_name = icon_name
@@ -121,6 +126,7 @@ def tag(text: str, tone: str = "") -> QLabel:
 
 
 def frame(role: str) -> QFrame:
+    """A frame that the style sheet dresses by its role."""
     result = QFrame()
     result.setProperty("role", role)
     return result
@@ -134,12 +140,23 @@ def set_property(widget: QWidget, name: str, value: object) -> None:
         widget.style().polish(widget)
 
 
-def clear(layout_owner: QWidget) -> None:
-    """Take every widget out of a widget's layout and delete it."""
-    layout = layout_owner.layout()
-    if layout is None:
-        return
-    while (item := layout.takeAt(0)) is not None:
-        if (widget := item.widget()) is not None:
-            widget.hide()
-            widget.deleteLater()
+class Column(QWidget):
+    """Widgets below one another, filled and emptied as a list changes."""
+
+    def __init__(self, spacing: int = 10) -> None:
+        super().__init__()
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(spacing)
+
+    def add(self, widget: QWidget, alignment: Qt.AlignmentFlag | None = None) -> None:
+        self._layout.addWidget(widget)
+        if alignment is not None:
+            self._layout.setAlignment(widget, alignment)
+
+    def clear(self) -> None:
+        """Take every widget out and delete it."""
+        while (item := self._layout.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()
+                widget.deleteLater()

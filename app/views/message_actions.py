@@ -9,9 +9,9 @@ from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
+from app import wording
 from app.history import Message
 from app.theme import Theme
-from app.views import wording
 from app.views.controls import IconButton, label
 
 

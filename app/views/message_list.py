@@ -46,7 +46,7 @@ class MessageList(QScrollArea):
         self._column.setMaximumWidth(COLUMN)
         self._layout = QVBoxLayout(self._column)
         self._layout.setContentsMargins(4, 26, 4, 18)
-        self._layout.setSpacing(20)
+        self._layout.setSpacing(14)
         self._earlier = Button(theme, "Show earlier messages", self._show_earlier, kind="fold")
         self._layout.addWidget(self._earlier, 0, Qt.AlignmentFlag.AlignHCenter)
         self._layout.addStretch(1)
@@ -59,7 +59,9 @@ class MessageList(QScrollArea):
         row.addStretch(1)
         self.setWidget(content)
 
-        self._to_end = IconButton(theme, "arrow-down", "To the latest message", self.scroll_to_end, kind="float", parent=self)
+        self._to_end = IconButton(
+            theme, "arrow-down", "To the latest message", self.scroll_to_end, kind="float", parent=self
+        )
         self._to_end.hide()
 
         bar = self.verticalScrollBar()
@@ -175,7 +177,7 @@ class MessageList(QScrollArea):
         for number, message in enumerate(page):
             self._add(message, at=number)
         self._earlier.setVisible(first - len(page) > 0)
-        self.widget().adjustSize()
+        self._column.adjustSize()
         QTimer.singleShot(0, lambda: self.verticalScrollBar().setValue(anchor.y() - before))
 
     def _mark_last(self) -> None:

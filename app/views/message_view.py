@@ -14,7 +14,7 @@ from app.views.message_actions import MessageActions
 from app.views.message_body import MessageBody
 from app.views.rich_text import RichText
 from app.views.thinking_view import ThinkingView
-from app.views.wording import short_model
+from app.wording import short_model
 
 BUBBLE = 600
 """Widest bubble of a user's message, in pixels."""
@@ -87,13 +87,13 @@ class UserMessage(MessageView):
         inner = QVBoxLayout(self._bubble)
         inner.setContentsMargins(16, 10, 16, 11)
         inner.addWidget(self._text)
-        self._row = QHBoxLayout()
-        self._row.addStretch()
-        self._row.addWidget(self._bubble)
-        layout = QVBoxLayout(self)
+        row = QHBoxLayout()
+        row.addStretch()
+        row.addWidget(self._bubble)
+        self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        layout.addLayout(self._row)
+        layout.addLayout(row)
         layout.addWidget(self.actions_row)
         self.actions_row.change.connect(self.begin_edit)
         self.actions_row.show_message(message, message.text)
@@ -108,7 +108,7 @@ class UserMessage(MessageView):
             self._editor.rejected.connect(self._end_edit)
             self._bubble.hide()
             self.actions_row.setVisible(False)
-            self.layout().insertWidget(0, self._editor)
+            self._column.insertWidget(0, self._editor)
             self._editor.take_focus()
 
     def _accept(self, text: str) -> None:
@@ -185,7 +185,7 @@ class AnswerMessage(MessageView):
         self._thinking: ThinkingView | None = None
         self._body = MessageBody(theme)
         self._waiting = label("", "muted")
-        self._ending = label("", "small", wrap=True)
+        self._ending = label("", wrap=True)
         self._again = Button(theme, "Regenerate", self._regenerate, icon_name="refresh")
         ending = QHBoxLayout()
         ending.setContentsMargins(0, 0, 0, 0)
@@ -195,7 +195,7 @@ class AnswerMessage(MessageView):
         self._ending_frame = frame("notice")
         self._ending_frame.setLayout(ending)
         ending.setContentsMargins(12, 8, 8, 8)
-        layout = QVBoxLayout(self)
+        self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (self._body, self._waiting, self._ending_frame, self.actions_row):
@@ -259,7 +259,7 @@ class AnswerMessage(MessageView):
     def _think(self, text: str, still: bool) -> None:
         if self._thinking is None:
             self._thinking = ThinkingView(self._theme)
-            self.layout().insertWidget(0, self._thinking)
+            self._column.insertWidget(0, self._thinking)
         self._thinking.show_thinking(text, still)
 
     def _show_ending(self) -> None:
@@ -273,6 +273,8 @@ class AnswerMessage(MessageView):
         if message.state == "done" and not message.text.strip():
             text = "The model ended its answer without saying anything."
         tones = {"interrupted": "warning", "failed": "danger"}
+        set_property(self._ending, "role", "" if message.state in tones else "small")
+        set_property(self._ending_frame, "role", "notice" if message.state in tones else "plain")
         set_property(self._ending_frame, "tone", tones.get(message.state, ""))
         self._ending.setText(text)
         self._again.setVisible(message.state in tones)

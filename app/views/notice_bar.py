@@ -58,8 +58,7 @@ class NoticeBar(QWidget):
         self.setAccessibleName(text)
         self._tone, self._action = tone, on_action
         set_property(self._frame, "tone", tone)
-        self._button.setText(action)
-        self._button.setAccessibleName(action)
+        self._button.set_text(action)
         self._button.setVisible(bool(action))
         self._draw_icon()
         self.show()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtGui import QDesktopServices, QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
 from app.markdown import SAFE_SCHEMES
@@ -50,8 +50,7 @@ class RichText(QTextBrowser):
         self.setReadOnly(True)
         self.setUndoRedoEnabled(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        as_needed = Qt.ScrollBarPolicy.ScrollBarAsNeeded if scroll_sideways else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
-        self.setHorizontalScrollBarPolicy(as_needed)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextBrowserInteraction | Qt.TextInteractionFlag.TextSelectableByKeyboard
@@ -85,12 +84,11 @@ class RichText(QTextBrowser):
         self._render()
 
     def natural_width(self) -> int:
-        """The width that would hold every line unbroken."""
-        document = self.document().clone()
-        document.setTextWidth(-1)
-        return math.ceil(document.idealWidth()) + 1
+        """The width that would hold every line of plain text unbroken."""
+        metrics = QFontMetricsF(self.font())
+        return math.ceil(max(metrics.horizontalAdvance(line) for line in self.toPlainText().split("\n"))) + 3
 
-    def loadResource(self, kind: int, name: QUrl | str) -> object:  # noqa: N802, ARG002
+    def loadResource(self, kind: int, name: QUrl | str) -> object:  # noqa: N802
         """Nothing is ever loaded: no remote and no local images or style sheets."""
         return None
 
@@ -126,10 +124,13 @@ class RichText(QTextBrowser):
     def _fit(self) -> None:
         document = self.document()
         width = self.viewport().width()
-        document.setTextWidth(max(width, document.idealWidth()) if self._sideways else width)
+        document.setTextWidth(width)
         height = math.ceil(document.size().height())
-        if self._sideways and document.idealWidth() > width + 1:
-            height += self.horizontalScrollBar().sizeHint().height()
+        if self._sideways:
+            wide = document.size().width() > width + 4  # its longest words do not fit
+            policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+            self.setHorizontalScrollBarPolicy(policy)
+            height += self.horizontalScrollBar().sizeHint().height() if wide else 0
         if height != self.height() or self.minimumHeight() != height:
             self.setFixedHeight(height)
 

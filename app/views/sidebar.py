@@ -21,6 +21,8 @@ MODE_NAME = {"system": "Appearance: as the system", "light": "Appearance: light"
 
 
 class Sidebar(QWidget):
+    """Signals say what the user asked for; those that concern a conversation carry its id."""
+
     new_chat = Signal()
     library = Signal()
     settings = Signal()

@@ -6,8 +6,8 @@ from time import monotonic
 
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from app import wording
 from app.theme import Theme
-from app.views import wording
 from app.views.controls import Button, frame
 from app.views.rich_text import RichText
 
@@ -46,7 +46,7 @@ class ThinkingView(QWidget):
         elif self._began is not None:
             self._name(f"Thought for {wording.duration(monotonic() - self._began)}")
             self._began = None
-        elif not self._button.text() or self._button.text() == "Thinking…":
+        elif self._button.accessibleName() in ("", "Thinking…"):
             self._name("Thoughts")
         if self.unfolded:
             self._content.set_plain(text)
@@ -59,9 +59,8 @@ class ThinkingView(QWidget):
         self._content.restyle()
 
     def _name(self, text: str) -> None:
-        if self._button.text() != text:
-            self._button.setText(text)
-            self._button.setAccessibleName(text)
+        if self._button.accessibleName() != text:
+            self._button.set_text(text)
 
     def _toggle(self) -> None:
         unfold = not self.unfolded

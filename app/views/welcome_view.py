@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from app import wording
 from app.library import CatalogueEntry
 from app.theme import Theme
-from app.views import wording
-from app.views.controls import Button, clear, frame, label, tag
+from app.views.controls import Button, Column, frame, label, tag
 from app.views.icons import APPLICATION, pixmap
+from app.views.offer_card import FitLine, licence_name
 
 IDEAS = (
     "Explain how a rainbow forms, in three sentences",
@@ -36,8 +39,7 @@ class WelcomeView(QWidget):
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._line = label("", "muted", wrap=True)
         self._line.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-        self._body = QWidget()
-        QVBoxLayout(self._body).setContentsMargins(0, 0, 0, 0)
+        self._body = Column()
         column = QWidget()
         column.setMaximumWidth(560)
         inner = QVBoxLayout(column)
@@ -66,14 +68,14 @@ class WelcomeView(QWidget):
             "Pick a model, and it is downloaded, ternarised and kept on this machine. "
             "From then on everything stays here, with no network."
         )
-        clear(self._body)
-        body = self._body.layout()
+        self._body.clear()
+        body = self._body
         if working:
             note = label("A model is on its way. You can watch it in the library.", "muted", wrap=True)
             note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
-            body.addWidget(note)
+            body.add(note)
         elif starter is not None:
-            body.addWidget(self._starter_card(starter))
+            body.add(self._starter_card(starter))
         row = QWidget()
         row_layout = QHBoxLayout(row)
         row_layout.setContentsMargins(0, 4, 0, 0)
@@ -82,20 +84,17 @@ class WelcomeView(QWidget):
         text = "Open the library" if working or starter is None else "See all models"
         row_layout.addWidget(Button(self._theme, text, self.library.emit, kind=kind, icon_name="library"))
         row_layout.addStretch()
-        body.addWidget(row)
+        body.add(row)
 
-    def show_ready(self, model_id: str) -> None:
+    def show_ready(self, name: str) -> None:
         """A model is there and nothing was said yet."""
-        if self._again(("ready", model_id)):
+        if self._again(("ready", name)):
             return
         self._title.setText("What would you like to know?")
-        source, _ = wording.model_and_encoding(model_id)
-        self._line.setText(f"{wording.short_model(source)} answers here, on this machine.")
-        clear(self._body)
+        self._line.setText(f"{name} answers here, on this machine.")
+        self._body.clear()
         for text in IDEAS:
-            self._body.layout().addWidget(
-                Button(self._theme, text, lambda text=text: self.idea.emit(text), kind="chip")
-            )
+            self._body.add(Button(self._theme, text, partial(self.idea.emit, text), kind="chip"))
 
     def _again(self, what: object) -> bool:
         """Whether ``what`` is shown already; draws the mark at the screen's density."""
@@ -116,10 +115,10 @@ class WelcomeView(QWidget):
         if starter.download_bytes:
             tags.addWidget(tag(f"{wording.size(starter.download_bytes)} to download"))
         if starter.licence:
-            tags.addWidget(tag(starter.licence))
-        tags.addWidget(tag(starter.fit.sentence, "good" if starter.fit.ok else "bad"))
+            tags.addWidget(tag(licence_name(starter.licence)))
         tags.addStretch()
         layout.addLayout(tags)
+        layout.addWidget(FitLine(self._theme, starter.fit))
         layout.addSpacing(6)
         get = Button(
             self._theme, "Get it", lambda: self.get.emit(starter.source, starter.encoding or "t2"),

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 ENCODINGS: dict[str, tuple[str, str]] = {
-    "t2": ("Balanced", "two ternary planes, about 4 bits a weight: close to the original"),
-    "t1": ("Smallest", "one ternary plane, about 2 bits a weight: for large models"),
-    "q2": ("Small", "four levels, about 2 bits a weight: for large models"),
-    "i4": ("4-bit integers", "about 4 bits a weight, the common format"),
-    "i8": ("Nearly lossless", "8-bit integers, about 8 bits a weight"),
-    "f16": ("Unquantised", "16 bits a weight, for comparison"),
+    "t2": ("Balanced", "3.5 bits"),
+    "q2": ("Small", "2.25 bits"),
+    "t1": ("Smallest", "2 bits"),
+    "i4": ("4-bit integers", "4.25 bits"),
+    "i8": ("Nearly lossless", "8.25 bits"),
+    "f16": ("Unquantised", "16 bits"),
 }
-"""Each encoding's everyday name and what it means."""
+"""Each encoding's everyday name and about how many bits a weight takes, its share of the scales included."""
+
+ENCODING_HINTS = {
+    "t2": "Two ternary planes. Close to the original; the right choice for models under about 10 B.",
+    "q2": "Four levels. For large models where memory is short.",
+    "t1": "One ternary plane. The smallest; small models lose their wits.",
+    "i4": "The common four-bit format, for comparison.",
+    "i8": "Hardly distinguishable from the original, at half its size.",
+    "f16": "The original weights, for comparison.",
+}
 
 PHASES = {
     "resolve": "Looking it up",

@@ -1,0 +1,247 @@
+"""The window: sidebar, notice bar, and chat or library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, Qt, QTimer
+from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtWidgets import (
+    QApplication,
+    QFileDialog,
+    QHBoxLayout,
+    QInputDialog,
+    QLineEdit,
+    QMainWindow,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from app import highlight
+from app.jobs import Job
+from app.models.conversation_list import ConversationList
+from app.models.model_names import model_name
+from app.theme import Theme
+from app.views.chat_view import ChatView
+from app.views.icons import application_icon
+from app.views.library_view import LibraryView
+from app.views.notice_bar import NoticeBar
+from app.views.settings_dialog import SettingsDialog
+from app.views.sidebar import Sidebar
+
+if TYPE_CHECKING:
+    from app.application import Services
+
+
+class MainWindow(QMainWindow):
+    """Everything that is seen.  Nothing is started here: see :meth:`app.application.Services.start`."""
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        application = QApplication.instance()
+        assert isinstance(application, QApplication)
+        self._services = services
+        self.theme = Theme(application, str(services.settings.get("theme")))
+        self.setWindowTitle("Ternary-Zero")
+        self.setWindowIcon(application_icon())
+        self.setMinimumSize(760, 520)
+
+        self.conversations = ConversationList(services.history)
+        self.sidebar = Sidebar(self.theme, self.conversations)
+        self.notice = NoticeBar(self.theme)
+        self.chat = ChatView(self.theme, services)
+        self.library: LibraryView | None = None
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self.chat)
+        right = QWidget()
+        right.setObjectName("content")
+        right.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        column = QVBoxLayout(right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(self.notice)
+        column.addWidget(self.pages, 1)
+        whole = QWidget()
+        row = QHBoxLayout(whole)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        row.addWidget(self.sidebar)
+        row.addWidget(right, 1)
+        self.setCentralWidget(whole)
+
+        self._connect_signals()
+        self._add_shortcuts()
+        self._restore_geometry()
+        self.chat.composer.edit.setFocus()
+        QTimer.singleShot(1200, self, highlight.warm)
+
+    def _connect_signals(self) -> None:
+        sidebar, chat, services = self.sidebar, self.chat, self._services
+        sidebar.new_chat.connect(self.new_chat)
+        sidebar.library.connect(self.show_library)
+        sidebar.settings.connect(self.show_settings)
+        sidebar.open_conversation.connect(self.open_conversation)
+        sidebar.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
+        for part in (sidebar, chat):
+            signals = (part.rename, part.export, part.delete) if part is sidebar else (
+                chat.rename_wanted, chat.export_wanted, chat.delete_wanted
+            )
+            for signal, slot in zip(signals, (self.rename, self.export, self.delete), strict=True):
+                signal.connect(slot)
+        chat.opened.connect(sidebar.show_current)
+        chat.created.connect(self._on_created)
+        chat.busy_changed.connect(self._on_busy)
+        chat.library_wanted.connect(self.show_library)
+        chat.get_wanted.connect(self._get)
+        services.settings.changed.connect(self._on_setting)
+        services.engine.restarted.connect(lambda message: self.notice.show_notice(message, "warning"))
+        services.engine.failed.connect(self._on_engine_failed)
+        services.jobs.finished.connect(self._on_job_finished)
+        services.library.failed.connect(self._on_library_failed)
+
+    def _add_shortcuts(self) -> None:
+        for keys, action in (
+            ("Ctrl+N", self.new_chat),
+            ("Ctrl+L", self.show_library),
+            ("Ctrl+F", self.focus_search),
+            ("Ctrl+,", self.show_settings),
+            ("Esc", self._on_escape),
+            ("Ctrl+Q", self.close),
+        ):
+            QShortcut(QKeySequence(keys), self).activated.connect(action)
+
+    # What can be shown
+
+    def new_chat(self) -> None:
+        self._show_chat()
+        if self.chat.conversation.id is not None:
+            self.chat.new_chat()
+        self.chat.composer.edit.setFocus()
+
+    def open_chat(self, model_id: str) -> None:
+        """A new chat with this model, which is loaded when needed."""
+        self._show_chat()
+        self.chat.new_chat(model_id)
+        self._services.settings.set("last_model", model_id)
+
+    def open_conversation(self, conversation_id: int) -> None:
+        self._show_chat()
+        self.chat.open(conversation_id)
+
+    def show_library(self) -> None:
+        if self.library is None:  # made on first use: the window opens faster without it
+            self.library = LibraryView(self.theme, self._services)
+            self.library.chat_wanted.connect(self.open_chat)
+            self.pages.addWidget(self.library)
+        self.pages.setCurrentWidget(self.library)
+        self.sidebar.library_button.setChecked(True)
+        self.library.search.setFocus()
+
+    def show_settings(self) -> None:
+        dialog = SettingsDialog(self.theme, self._services.settings, self)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def focus_search(self) -> None:
+        if self.pages.currentWidget() is self.library and self.library is not None:
+            self.library.search.setFocus()
+            self.library.search.selectAll()
+        else:
+            self.sidebar.focus_search()
+
+    def show_error(self, message: str) -> None:
+        """A foreseeable error that nothing else has shown."""
+        self.notice.show_notice(message, "danger")
+
+    def _show_chat(self) -> None:
+        self.pages.setCurrentWidget(self.chat)
+        self.sidebar.library_button.setChecked(False)
+
+    # What can be done with a conversation
+
+    def rename(self, conversation_id: int) -> None:
+        old = self._services.history.conversation(conversation_id).title
+        title, accepted = QInputDialog.getText(
+            self, "Rename conversation", "Title", QLineEdit.EchoMode.Normal, old
+        )
+        if accepted and title.strip():
+            self._services.history.rename(conversation_id, title.strip())
+            self.conversations.refresh()
+
+    def export(self, conversation_id: int) -> None:
+        title = self._services.history.conversation(conversation_id).title or "conversation"
+        name = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in title).strip()[:80]
+        file, _ = QFileDialog.getSaveFileName(self, "Export conversation", f"{name}.md", "Markdown (*.md)")
+        if not file:
+            return
+        try:
+            Path(file).write_text(self._services.history.export_markdown(conversation_id), encoding="utf-8")
+        except OSError as error:
+            self.show_error(f"{file} cannot be written: {error.strerror}.")
+
+    def delete(self, conversation_id: int) -> None:
+        """Out of the list at once, and back again with one click."""
+        title = self._services.history.conversation(conversation_id).title or "Conversation"
+        self.chat.close_conversation(conversation_id)
+        self._services.history.delete(conversation_id)
+        self.conversations.refresh()
+
+        def restore() -> None:
+            self._services.history.restore(conversation_id)
+            self.conversations.refresh()
+            self.open_conversation(conversation_id)
+
+        self.notice.show_notice(f"“{title}” was deleted.", action="Undo", on_action=restore, seconds=12)
+
+    # What the services tell
+
+    def _on_created(self, conversation_id: int) -> None:
+        self.conversations.refresh()
+        self.sidebar.show_current(conversation_id)
+
+    def _on_busy(self, conversation_id: int, busy: bool) -> None:
+        self.conversations.set_busy(conversation_id, busy)
+        self.conversations.refresh()
+
+    def _on_setting(self, key: str) -> None:
+        if key == "theme":
+            self.theme.set_mode(str(self._services.settings.get("theme")))
+
+    def _on_engine_failed(self, message: str) -> None:
+        self.notice.show_notice(message, "danger", "Start it again", self._services.engine.start)
+
+    def _on_job_finished(self, job: Job) -> None:
+        name = model_name(job.model_id or job.source, self._services.library)
+        if job.model_id:
+            self.notice.show_notice(f"{name} is ready.", "", "Chat", lambda: self.open_chat(job.model_id), seconds=30)
+
+    def _on_library_failed(self, message: str) -> None:
+        searching = self.library is not None and self.pages.currentWidget() is self.library
+        if not searching:
+            self.show_error(message)
+
+    def _get(self, source: str, encoding: str) -> None:
+        self._services.jobs.add(source, encoding)
+        self.show_library()
+
+    def _on_escape(self) -> None:
+        if self.chat.conversation.busy:
+            self.chat.stop()
+        elif self.pages.currentWidget() is not self.chat:
+            self._show_chat()
+        else:
+            self.chat.composer.edit.setFocus()
+
+    # Geometry
+
+    def _restore_geometry(self) -> None:
+        saved = str(self._services.settings.get("window_geometry") or "")
+        if not saved or not self.restoreGeometry(QByteArray.fromBase64(saved.encode())):
+            self.resize(1180, 800)
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802
+        geometry = bytes(self.saveGeometry().toBase64().data()).decode()
+        self._services.settings.set("window_geometry", geometry)
+        super().closeEvent(event)

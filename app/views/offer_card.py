@@ -1,0 +1,173 @@
+"""A model that could be got: one of the catalogue, or one found on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+
+from app import wording
+from app.fit import Fit
+from app.library import CatalogueEntry, HubEntry
+from app.theme import Theme
+from app.views.controls import Button, label, tag
+from app.views.icons import pixmap
+
+Act = Callable[[str], object]
+
+LICENCES = {"apache-2.0": "Apache 2.0", "mit": "MIT", "gemma": "Gemma licence", "other": "Own licence"}
+
+
+def licence_name(licence: str) -> str:
+    """``"Apache 2.0"`` of ``"apache-2.0"``."""
+    if licence.startswith("llama"):
+        return f"Llama {licence.removeprefix('llama')} licence"
+    return LICENCES.get(licence, licence)
+
+
+class FitLine(QWidget):
+    """A mark and the sentence with the numbers."""
+
+    def __init__(self, theme: Theme, fit: Fit) -> None:
+        super().__init__()
+        self._theme, self._ok = theme, fit.ok
+        self._mark = QLabel()
+        text = label(fit.sentence[:1].upper() + fit.sentence[1:], "small" if fit.ok else "warning", wrap=True)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self._mark, 0, Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(text, 1)
+        theme.changed.connect(self._draw)
+        self._draw()
+
+    def _draw(self) -> None:
+        colours = self._theme.colours
+        name, colour = ("check", colours.success) if self._ok else ("warning", colours.warning)
+        self._mark.setPixmap(pixmap(name, colour, 15, self.devicePixelRatioF()))
+
+
+class _Card(QFrame):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setProperty("role", "card")
+        self.setAccessibleName(name)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(18, 15, 18, 16)
+        self.column.setSpacing(8)
+
+    def add_tags(self, texts: list[tuple[str, str]]) -> None:
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        for text, tone in texts:
+            row.addWidget(tag(text, tone))
+        row.addStretch()
+        self.column.addLayout(row)
+
+
+class OfferCard(_Card):
+    """A catalogue entry.  ``working``: a job gets it already."""
+
+    def __init__(self, theme: Theme, entry: CatalogueEntry, working: bool, on_get: Act, on_chat: Act) -> None:
+        super().__init__(entry.name)
+        self.column.addWidget(label(entry.name, "heading"))
+        self.column.addWidget(label(entry.description, "muted", wrap=True))
+        tags = [(f"{wording.count(entry.parameters)} weights", ""), (licence_name(entry.licence), "")]
+        if entry.gated:
+            tags.append(("needs an account", "bad"))
+        self.add_tags(tags)
+        self.column.addStretch(1)
+        sizes = f"{wording.size(entry.download_bytes)} to download, about {wording.size(entry.result_bytes)} to keep"
+        self.column.addWidget(label(sizes, "small", wrap=True))
+        self.column.addWidget(FitLine(theme, entry.fit))
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 4, 0, 0)
+        if entry.installed:
+            button = Button(theme, "Chat", lambda: on_chat(entry.installed), icon_name="chat")
+            button.setAccessibleName(f"Chat with {entry.name}")
+        else:
+            kind = "primary" if entry.source == "starter" else ""
+            button = Button(
+                theme, "Getting it…" if working else "Get and ternarise", lambda: on_get(entry.source), kind=kind,
+                icon_name="download",
+            )
+            button.setAccessibleName(f"Get and ternarise {entry.name}")
+            button.setEnabled(not working)
+        row.addWidget(button)
+        row.addStretch()
+        self.column.addLayout(row)
+
+
+class HubCard(_Card):
+    """A search result."""
+
+    def __init__(self, theme: Theme, entry: HubEntry, working: bool, on_get: Act) -> None:
+        super().__init__(entry.source)
+        row = QHBoxLayout()
+        row.setSpacing(12)
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addWidget(label(entry.source, "heading", wrap=True, selectable=True))
+        facts = []
+        if entry.parameters:
+            facts.append(f"{wording.count(entry.parameters)} weights")
+        if entry.licence:
+            facts.append(licence_name(entry.licence))
+        facts.append(f"{wording.count(entry.downloads)} downloads")
+        if entry.gated:
+            facts.append("needs an account")
+        words.addWidget(label("  ·  ".join(facts), "small", wrap=True))
+        words.addWidget(FitLine(theme, entry.fit if entry.supported else Fit(False, entry.reason or "Not supported")))
+        row.addLayout(words, 1)
+        button = Button(
+            theme, "Getting it…" if working else "Get and ternarise", lambda: on_get(entry.source), icon_name="download"
+        )
+        button.setAccessibleName(f"Get and ternarise {entry.source}")
+        button.setEnabled(entry.supported and not working)
+        row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.column.addLayout(row)
+
+
+class CardGrid(QWidget):
+    """Cards of equal width in as many columns as fit."""
+
+    SMALLEST = 320
+    GAP = 14
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cards: list[QWidget] = []
+        self._columns = 0
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(self.GAP)
+
+    @property
+    def cards(self) -> list[QWidget]:
+        return self._cards
+
+    def show_cards(self, cards: list[QWidget]) -> None:
+        """Replace what is shown."""
+        for card in self._cards:
+            self._grid.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        self._cards, self._columns = cards, 0
+        self._arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        columns = max(1, (self.width() + self.GAP) // (self.SMALLEST + self.GAP))
+        if columns == self._columns:
+            return
+        for column in range(max(columns, self._columns)):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+        self._columns = columns
+        for number, card in enumerate(self._cards):
+            self._grid.addWidget(card, number // columns, number % columns)

@@ -1,0 +1,169 @@
+"""Services for tests of the window: the real settings, history and jobs; an engine that does what it is told.
+
+The engine child and its client are replaced, because a test of a widget should say itself when the
+next piece of an answer arrives.  ``test_window_end_to_end.py`` runs the window with the real ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from app.application import Services
+from app.fit import Fit
+from app.history import History
+from app.jobs import Jobs
+from app.library import CatalogueEntry, HubEntry, InstalledEntry
+from app.settings import Settings
+
+
+class ScriptedStream(QObject):
+    """A stream whose signals the test emits."""
+
+    progress = Signal(int, int, float)
+    delta = Signal(str)
+    finished = Signal(str, dict, dict)
+    failed = Signal(str)
+
+    def __init__(self, model: str, messages: list[dict[str, str]], options: dict[str, Any]) -> None:
+        super().__init__()
+        self.model, self.messages, self.options = model, messages, options
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        self.finished.emit("cancelled", {}, {})
+
+    def answer(self, text: str) -> None:
+        """A whole answer at once."""
+        self.delta.emit(text)
+        self.finished.emit(
+            "stop", {"completion_tokens": 7}, {"tokens_per_second": 42.0, "first_token_seconds": 0.25}
+        )
+
+
+class ScriptedReply(QObject):
+    done = Signal(object)
+    failed = Signal(str)
+    progress = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ScriptedClient(QObject):
+    """Keeps every request for the test to look at and answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.streams: list[ScriptedStream] = []
+        self.loads: list[tuple[str, int | None, ScriptedReply]] = []
+        self.counts: list[tuple[list[dict[str, str]], ScriptedReply]] = []
+
+    @property
+    def stream(self) -> ScriptedStream:
+        return self.streams[-1]
+
+    def chat(self, model_id: str, messages: list[dict[str, str]], options: dict[str, Any]) -> ScriptedStream:
+        self.streams.append(ScriptedStream(model_id, messages, options))
+        return self.streams[-1]
+
+    def load(self, model_id: str, context: int | None = None) -> ScriptedReply:
+        self.loads.append((model_id, context, ScriptedReply()))
+        return self.loads[-1][2]
+
+    def count_tokens(self, model_id: str, messages: list[dict[str, str]]) -> ScriptedReply:
+        self.counts.append((messages, ScriptedReply()))
+        return self.counts[-1][1]
+
+
+class ScriptedEngine(QObject):
+    ready = Signal(str)
+    restarted = Signal(str)
+    failed = Signal(str)
+    state_changed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.starts = 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+
+class ScriptedLibrary(QObject):
+    changed = Signal()
+    search_finished = Signal(list)
+    failed = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded = True
+        self.models: list[InstalledEntry] = []
+        self.offers: list[CatalogueEntry] = [starter_offer()]
+        self.removed: list[str] = []
+        self.searches: list[str] = []
+
+    def refresh(self) -> None:
+        self.changed.emit()
+
+    def installed(self) -> list[InstalledEntry]:
+        return list(self.models)
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        return list(self.offers)
+
+    def search(self, query: str) -> None:
+        self.searches.append(query)
+
+    def remove(self, model_id: str) -> None:
+        self.removed.append(model_id)
+
+    def install(self, *ids: str) -> None:
+        self.models = [installed(model_id) for model_id in ids]
+        self.offers = [replace(offer, installed=ids[0] if ids else "") for offer in self.offers]
+        self.changed.emit()
+
+
+def installed(model_id: str) -> InstalledEntry:
+    source, _, encoding = model_id.rpartition(":")
+    fit = Fit(True, "fits: needs 0.2 GB of 24 GB")
+    return InstalledEntry(model_id, Path("/nowhere"), source, encoding, 71_000_000, fit)
+
+
+def starter_offer() -> CatalogueEntry:
+    return CatalogueEntry(
+        source="starter", name="SmolLM2 135M", description="Tiny; simple questions only.", family="llama",
+        parameters=134_515_008, download_bytes=92_871_040, result_bytes=71_000_000, licence="apache-2.0", gated=False,
+        context=8192, encoding="t2", fit=Fit(True, "fits: needs about 0.1 GB of 24 GB"),
+    )
+
+
+def hub_entry(source: str, supported: bool = True, reason: str = "") -> HubEntry:
+    return HubEntry(
+        source=source, downloads=1_234_567, likes=10, parameters=1_500_000_000, family="qwen2", licence="apache-2.0",
+        gated=False, updated="2026-01-01", supported=supported, reason=reason,
+        fit=Fit(True, "fits: needs about 1 GB of 24 GB"),
+    )
+
+
+def scripted_services(folder: Path, *models: str) -> Services:
+    """Real settings, history and jobs in ``folder``; everything that needs an engine or a child is scripted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    library = ScriptedLibrary()
+    library.models = [installed(model_id) for model_id in models]
+    return Services(
+        settings=Settings(folder / "settings.json"),
+        engine=ScriptedEngine(),  # type: ignore[arg-type]
+        client=ScriptedClient(),  # type: ignore[arg-type]
+        jobs=Jobs(folder / "jobs.sqlite", command=("sleep-is-not-started",)),
+        history=History(folder / "history.sqlite"),
+        library=library,  # type: ignore[arg-type]
+    )
