@@ -111,13 +111,22 @@ def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
     return Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
 
 
-def count_parameters(repository: Repository, token: str | None) -> int:
-    """Parameters by the headers of the weights, which are fetched alone; where the Hub has not counted."""
-    client = api(token)
-    metadata = ask(
-        lambda: client.get_safetensors_metadata(repository.id, revision=repository.commit), repository.id, token
-    )
-    return sum(int(count) for count in metadata.parameter_count.values())
+def list_models(parameters: dict[str, Any], token: str | None) -> list[Any]:
+    """One page of ``/api/models`` as huggingface_hub's ``ModelInfo``.
+
+    Not by its ``list_models``: that waits for half a minute of tries of its own without a timeout.
+    """
+    hub()
+    from huggingface_hub import ModelInfo, constants, get_session
+    from huggingface_hub.utils import hf_raise_for_status
+
+    def question() -> list[Any]:
+        address = f"{constants.ENDPOINT}/api/models"
+        response = get_session().get(address, params=parameters, headers=headers(token), timeout=TIMEOUT)
+        hf_raise_for_status(response)
+        return [ModelInfo(**model) for model in response.json()]
+
+    return ask(question, "the list of models", token)
 
 
 def licence_of(info: Any) -> str:
@@ -147,7 +156,7 @@ def ask(question: Callable[[], _T], repo: str, token: str | None) -> _T:
             if attempt == TRIES:
                 raise unreachable(error) from error
             wait = _FIRST_WAIT * 2 ** (attempt - 1)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             raise _other(error, repo) from error
         time.sleep(min(wait, _LONGEST_RETRY_AFTER) * random.uniform(0.9, 1.1))
     raise AssertionError("unreachable")
@@ -172,13 +181,13 @@ def refusal(error: Any, repo: str, token: str | None) -> TernaryZeroError:
         return SourceError(f"{repo} has been disabled on the Hub by its owner or its staff")
     if isinstance(error, errors.RevisionNotFoundError):
         return SourceError(f"{repo} has no such revision; leave out '@...' or look at its branches and tags on the Hub")
-    if status == 401 and "invalid" in (headers.get("x-error-message") or "").lower():
+    if status == 401 and _has_token(token) and "invalid" in (headers.get("x-error-message") or "").lower():
         return bad_token()
     if isinstance(error, errors.RepositoryNotFoundError):
         close = [name for name in nearest(repo) if name != repo]
         meant = f"did you mean {' or '.join(close)}? " if close else ""
-        private = "" if _has_token(token) else "; if it is private, log in first: hf auth login"
-        return SourceError(f"there is no model {repo} on the Hub; {meant}check the spelling{private}")
+        private = "" if _has_token(token) else " (or it is private and needs a login: hf auth login)"
+        return SourceError(f"there is no model {repo} on the Hub{private}; {meant}check the spelling")
     if status in (401, 403):
         reason = headers.get("x-error-message") or status
         return AccessError(f"the Hub refused {repo}: {reason}; check your token's rights")

@@ -9,7 +9,14 @@ from typing import Any
 from tzcore.errors import SourceError
 from tzcore.hub import repository
 
-SORTS = ("downloads", "likes", "trending_score", "last_modified", "created_at")
+_SORTS = {
+    "downloads": "downloads",
+    "likes": "likes",
+    "trending": "trendingScore",
+    "modified": "lastModified",
+    "created": "createdAt",
+}
+SORTS = tuple(_SORTS)
 _EXPAND = ["downloads", "likes", "gated", "safetensors", "config", "tags", "cardData", "pipeline_tag"]
 _LOOKED_AT_MOST = 400
 
@@ -47,25 +54,22 @@ def search(query: str, limit: int = 20, filters: Filters = Filters(), token: str
     """
     if limit < 1:
         raise SourceError("a search for less than one model finds none; give a positive limit")
-    if filters.sort not in SORTS:
+    if filters.sort not in _SORTS:
         raise SourceError(f"cannot sort by {filters.sort!r}; possible are {', '.join(SORTS)}")
-    client = repository.api(token)
-
-    def ask() -> list[HubModel]:
-        listed = client.list_models(
-            search=query.strip() or None,
-            author=filters.author,
-            filter=["safetensors"],
-            pipeline_tag="text-generation",
-            gated=False if filters.open_only else None,
-            sort=filters.sort,
-            limit=min(_LOOKED_AT_MOST, 4 * limit + 20),
-            expand=_EXPAND,
-        )
-        hits = (_hit(info) for info in listed if "gguf" not in (info.tags or []))
-        return list(itertools.islice((hit for hit in hits if _wanted(hit, filters)), limit))
-
-    return repository.ask(ask, query, token)
+    parameters = {
+        "search": query.strip() or None,
+        "author": filters.author,
+        "filter": "safetensors",
+        "pipeline_tag": "text-generation",
+        "gated": False if filters.open_only else None,
+        "sort": _SORTS[filters.sort],
+        "direction": -1,
+        "limit": min(_LOOKED_AT_MOST, 4 * limit + 20),
+        "expand": _EXPAND,
+    }
+    listed = repository.list_models({key: value for key, value in parameters.items() if value is not None}, token)
+    hits = (_hit(info) for info in listed if "gguf" not in (info.tags or []))
+    return list(itertools.islice((hit for hit in hits if _wanted(hit, filters)), limit))
 
 
 def _hit(info: Any) -> HubModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class SourceInfo:
     """What is known of a source before it is fetched.
 
     ``parameters`` and ``download_bytes`` are ``None`` where nothing says; ``download_bytes`` counts
-    what is not on this machine yet.  ``approximate``: the two come from the catalogue.
+    what is not on this machine yet.  ``approximate``: they come from the catalogue or an estimate.
     ``config`` is the ``config.json`` where it can be had without the weights.
     """
 
@@ -176,10 +176,17 @@ def _describe_hub(reference: Reference, token: str | None) -> SourceInfo:
         if not known.gated:
             raise
         config = {"model_type": known.model_type} if known.model_type else None
-    parameters = known.parameters
-    if parameters is None and config is not None:
-        parameters = repository.count_parameters(known, token)
-    return _info(reference, known.commit, config, parameters, missing, known.licence, known.gated)
+    info = _info(reference, known.commit, config, known.parameters, missing, known.licence, known.gated)
+    if known.parameters is None and (estimate := _estimate(known, config)):
+        return replace(info, parameters=estimate, approximate=True)
+    return info
+
+
+def _estimate(known: repository.Repository, config: dict[str, Any] | None) -> int | None:
+    """Parameters by the length of the weights and the type they say they are in."""
+    kind = str((config or {}).get("dtype") or (config or {}).get("torch_dtype") or "").removeprefix("torch.")
+    width = {"float32": 4, "float16": 2, "bfloat16": 2}.get(kind)
+    return sum(file.size for file in download.needed(known)[1]) // width if width else None
 
 
 def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> SourceInfo:

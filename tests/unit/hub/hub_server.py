@@ -178,18 +178,21 @@ class _Handler(BaseHTTPRequestHandler):
             refused = {"X-Error-Code": "GatedRepo", "X-Error-Message": message}
             return self._json(403 if token else 401, {"error": message}, refused)
         if file not in repo.files or revision not in ("main", repo.commit):
-            return self._json(404, {"error": "no"}, {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"})
+            return self._json(
+                404, {"error": "no"}, {"X-Error-Code": "EntryNotFound", "X-Error-Message": "Entry not found"}
+            )
         content = repo.files[file]
         if repo.is_lfs(file):
             self.send_response(302)
-            self.send_header("Location", f"{self.server_hub.url}/cdn/{name.replace('/', '~')}~{file}?signature=x")
+            store = self.server_hub.url.replace("127.0.0.1", "localhost")  # another host, as the real one has
+            self.send_header("Location", f"{store}/cdn/{name.replace('/', '~')}~{file}?signature=x")
             self.send_header("X-Linked-Etag", f'"{hashlib.sha256(content).hexdigest()}"')
             self.send_header("X-Linked-Size", str(len(content)))
             self.send_header("X-Repo-Commit", repo.commit)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return None
-        return self._send_file(file, content, f'"{git_sha1(content)}"', headers)
+        return self._send_file(file, content, f'"{git_sha1(content)}"', headers, repo.commit)
 
     def _cdn(self, key: str, headers: dict[str, str]) -> None:
         org, name, file = key.split("~", 2)
@@ -197,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         etag = hashlib.md5(content).hexdigest() + self.server_hub.validator
         self._send_file(file, content, f'"{etag}"', headers)
 
-    def _send_file(self, name: str, content: bytes, etag: str, headers: dict[str, str]) -> None:
+    def _send_file(self, name: str, content: bytes, etag: str, headers: dict[str, str], commit: str = "") -> None:
         hub = self.server_hub
         fault = hub.faults[name].popleft() if hub.faults[name] and self.command == "GET" else Fault()
         if fault.status:
@@ -215,6 +218,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("ETag", etag)
         self.send_header("Accept-Ranges", "bytes")
+        if commit:
+            self.send_header("X-Repo-Commit", commit)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if fault.encoding:
