@@ -352,6 +352,15 @@ def _text(text: str, linkify: bool) -> str:
     return _BREAK.sub("<br/>", "".join(out) + escape(text[end:]))
 
 
+def join(first: Prose, second: Prose) -> Prose:
+    """Neighbouring prose as one block; a list that a blank line cut in two becomes one list again."""
+    if first.html.endswith("</ol>") and (opening := re.match(r'<ol start="\d+">', second.html)):
+        return Prose(first.html[: -len("</ol>")] + second.html[opening.end() :])
+    if first.html.endswith("</ul>") and second.html.startswith("<ul>"):
+        return Prose(first.html[: -len("</ul>")] + second.html[len("<ul>") :])
+    return Prose(first.html + second.html)
+
+
 class Stream:
     """Blocks of a growing text.  Cost of a ``feed`` is that of the tail alone.
 

@@ -13,7 +13,7 @@ ENCODINGS: dict[str, tuple[str, str]] = {
 """Each encoding's everyday name and about how many bits a weight takes, its share of the scales included."""
 
 ENCODING_HINTS = {
-    "t2": "Two ternary planes. Close to the original; the right choice for models under about 10 B.",
+    "t2": "Two ternary planes. Close to the original; right for models under about 10 B.",
     "q2": "Four levels. For large models where memory is short.",
     "t1": "One ternary plane. The smallest; small models lose their wits.",
     "i4": "The common four-bit format, for comparison.",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from app.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, parse
+from app.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, join, parse
 from app.theme import Theme
 from app.views.code_view import CodeView
 from app.views.controls import frame
 from app.views.rich_text import RichText
 from app.views.table_view import TableView
+
+JOINED = 3000
+"""Most characters of HTML in one widget when pieces are joined."""
 
 
 class BlockView(Protocol):
@@ -82,6 +87,10 @@ class MessageBody(QWidget):
         self._blocks: list[Block] = []
         self._views: list[QWidget] = []
         self._stream: Stream | None = None
+        self._join_at = 0
+        self._join_timer = QTimer(self)
+        self._join_timer.setInterval(0)
+        self._join_timer.timeout.connect(self._join_step)
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self._layout.setSpacing(10)
@@ -96,21 +105,47 @@ class MessageBody(QWidget):
 
     def set_text(self, text: str) -> None:
         self._stream = None
+        self._join_timer.stop()
         self.show_blocks(parse(text))
 
     def feed(self, delta: str) -> None:
         """Add ``delta`` to the text fed so far."""
         if self._stream is None:
             self._stream = Stream()
+            self._join_timer.stop()
             self.show_blocks(())
         kept = self._stream.frozen
         self.show_blocks(self._stream.feed(delta), first=kept)
 
     def finish(self) -> None:
-        """The text is whole: show it as one parse of all of it, keeping every widget that already fits."""
-        if self._stream is not None:
-            text, self._stream = self._stream.text, None
-            self.show_blocks(parse(text))
+        """The text is whole.  Paragraphs that came one by one are joined, a few at each turn of the event
+        loop, so that a selection can reach over them."""
+        self._stream = None
+        if self._blocks and isinstance(last := self._blocks[-1], Code) and not last.closed:
+            self.show_blocks([*self._blocks[:-1], replace(last, closed=True)], first=len(self._blocks) - 1)
+        self._join_at = 0
+        self._join_timer.start()
+
+    def _join_step(self) -> None:
+        """Join the next run of prose up to a size whose layout takes a few milliseconds."""
+        while self._join_at + 1 < len(self._blocks):
+            at = self._join_at
+            joined, end = self._blocks[at], at + 1
+            while end < len(self._blocks) and isinstance(joined, Prose) and isinstance(
+                more := self._blocks[end], Prose
+            ):
+                if len(joined.html) + len(more.html) > JOINED:
+                    break
+                joined, end = join(joined, more), end + 1
+            self._join_at += 1
+            if end > at + 1:
+                cast(BlockView, self._views[at]).show_block(joined)
+                self._blocks[at] = joined
+                for view in self._views[at + 1 : end]:
+                    _discard(view)
+                del self._blocks[at + 1 : end], self._views[at + 1 : end]
+                return
+        self._join_timer.stop()
 
     def show_blocks(self, blocks: Sequence[Block], first: int = 0) -> None:
         """Show ``blocks``; the caller knows those before ``first`` to be shown already."""

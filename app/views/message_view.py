@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from app.history import Message
 from app.markdown import split_thinking
@@ -84,6 +84,7 @@ class UserMessage(MessageView):
         self._text.set_plain(message.text)
         self._natural = self._text.natural_width()
         self._bubble = frame("user")
+        self._bubble.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         inner = QVBoxLayout(self._bubble)
         inner.setContentsMargins(16, 10, 16, 11)
         inner.addWidget(self._text)
