@@ -7,13 +7,15 @@ import socket
 
 import pytest
 
-from tests.unit.hub.conftest import hub as hub
+from tests.unit.hub import conftest
 from tests.unit.hub.hub_server import Fault, HubServer, Repo
 from tests.unit.hub.model_files import repository_files
 from tzcore.errors import AccessError, NetworkError, SourceError, TernaryZeroError
 from tzcore.hub import sources
 from tzcore.hub.reference import parse
 from tzcore.hub.search import search
+
+hub = conftest.hub
 
 
 def refusal(kind: type[TernaryZeroError], source: str, token: str | None = None) -> str:
@@ -77,7 +79,7 @@ def test_an_unknown_revision(hub: HubServer) -> None:
         (("config.json", "tokenizer.json", "pytorch_model.bin"), "pickle weights only.*look for a version with"),
         (
             ("README.md", "model-Q4_K_M.gguf", "model-Q8_0.gguf"),
-            r"GGUF files only \(model-Q4_K_M.gguf, model-Q8_0.gguf\)",
+            r"GGUF files only \(model-Q4_K_M.gguf, model-Q8",
         ),
         (("adapter_config.json", "adapter_model.safetensors"), "is an adapter"),
         (("config.json", "unet.safetensors"), "not a language model"),

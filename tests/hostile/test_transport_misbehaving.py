@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.hub.conftest import hub as hub
+from tests.unit.hub import conftest
 from tests.unit.hub.hub_server import Fault, HubServer, Repo
 from tzcore.errors import AccessError, NetworkError, SourceError
 from tzcore.hub.transport import Patience, RemoteFile, fetch
 
 CONTENT = np.random.default_rng(1).integers(0, 256, 500_003, np.uint8).tobytes()
 QUICK = Patience(attempts=3, connect=1, read=0.4, stall=0.4, slowest=100, first_wait=0.01, longest_wait=0.02)
+hub = conftest.hub
 ROOT = Path(__file__).resolve().parents[2]
 
 

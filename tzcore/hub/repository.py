@@ -117,14 +117,17 @@ def list_models(parameters: dict[str, Any], token: str | None) -> list[Any]:
     Not by its ``list_models``: that waits for half a minute of tries of its own without a timeout.
     """
     hub()
-    from huggingface_hub import ModelInfo, constants, get_session
-    from huggingface_hub.utils import hf_raise_for_status
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.hf_api import ModelInfo
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # as above
+
+    info: Any = ModelInfo
 
     def question() -> list[Any]:
         address = f"{constants.ENDPOINT}/api/models"
         response = get_session().get(address, params=parameters, headers=headers(token), timeout=TIMEOUT)
         hf_raise_for_status(response)
-        return [ModelInfo(**model) for model in response.json()]
+        return [info(**model) for model in response.json()]
 
     return ask(question, "the list of models", token)
 
@@ -183,7 +186,9 @@ def refusal(error: Any, repo: str, token: str | None) -> TernaryZeroError:
         return SourceError(f"{repo} has no such revision; leave out '@...' or look at its branches and tags on the Hub")
     if status == 401 and _has_token(token) and "invalid" in (headers.get("x-error-message") or "").lower():
         return bad_token()
-    if isinstance(error, errors.RepositoryNotFoundError):
+    # Without a token the Hub answers 401 for what is not there, too: it does not say what is private.
+    missing = status == 404 or (status == 401 and not _has_token(token))
+    if isinstance(error, errors.RepositoryNotFoundError) or missing:
         close = [name for name in nearest(repo) if name != repo]
         meant = f"did you mean {' or '.join(close)}? " if close else ""
         private = "" if _has_token(token) else " (or it is private and needs a login: hf auth login)"
