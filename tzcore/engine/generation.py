@@ -39,9 +39,11 @@ from tzcore.progress import Progress, Report, ignore
 
 __all__ = ["Engine", "EngineInfo", "Event", "Finished", "PrefillProgress", "Request", "Sampling", "TextDelta"]
 
-_FIRST_CHUNK = 32  # tokens, before the speed is known
-_LEAST_CHUNK = 8
-_CHUNK_SECONDS = 0.06  # of one prefill call, as it cannot be interrupted and Stop may take 0.1
+# Tokens of one prefill call, which cannot be interrupted, while Stop is to take at most 0.1 s.
+# Every call reads all weights once; under 16 tokens that reading would cost more than a tenth
+# of the speed, so machines slower than 16 tokens in 0.1 s stop after one such chunk instead.
+_LEAST_CHUNK = 16
+_CHUNK_SECONDS = 0.06
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Engine:
         self._ends = prompts.end_tokens()
         self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
         self._held: list[int] = []  # the tokens that the sequence holds
-        self._chunk = _FIRST_CHUNK
+        self._chunk = _LEAST_CHUNK
         self._sequence: Sequence | None = model.new_sequence(info.context)
 
     @classmethod
@@ -259,7 +261,6 @@ class Engine:
         """Choose the next chunk: the largest power of two that stays within the time of one call."""
         if tokens < self._chunk:
             return  # the end of a prompt says little about the speed of a full chunk
-        if seconds * 2 <= _CHUNK_SECONDS:
-            self._chunk = min(self._chunk * 2, LARGEST_CHUNK)
-        elif seconds > _CHUNK_SECONDS * 1.25:
-            self._chunk = max(self._chunk // 2, _LEAST_CHUNK)
+        fitting = int(tokens * _CHUNK_SECONDS / max(seconds, 1e-9))
+        fitting = 1 << max(fitting, 1).bit_length() - 1
+        self._chunk = max(_LEAST_CHUNK, min(fitting, 2 * self._chunk, LARGEST_CHUNK))

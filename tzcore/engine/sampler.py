@@ -43,7 +43,8 @@ class Sampling:
             value = getattr(self, field.name)
             whole = field.name in ("top_k", "seed")
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-                raise RequestError(f"{field.name} must be a {'whole number' if whole else 'number'}, not {repr(value)[:40]}")
+                kind = "whole number" if whole else "number"
+                raise RequestError(f"{field.name} must be a {kind}, not {repr(value)[:40]}")
             if not whole:
                 self._in_range(field.name, value)
         if not 0 <= self.top_k < 1 << 31:

@@ -45,17 +45,17 @@ class ChatTemplate:
         self,
         templates: Mapping[str, str],
         special_tokens: Mapping[str, str] | None = None,
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         memory: int = BYTES,
     ) -> None:
         self._templates = dict(templates)
         self._special_tokens = dict(special_tokens or {})
-        self._seconds = seconds
+        self._seconds = SECONDS if seconds is None else seconds
         self._memory = memory
         self._lock = threading.Lock()
         self._worker: _Worker | None = None
         if not self.plain:
-            self._worker = _Worker(self._templates, seconds, memory)
+            self._worker = _Worker(self._templates, self._seconds, memory)
 
     @classmethod
     def open(cls, folder: Path, special_tokens: Mapping[str, str] | None = None) -> ChatTemplate:

@@ -92,7 +92,7 @@ def test_chunks_grow_on_a_fast_machine_and_stay_small_on_a_slow_one(make) -> Non
     run(make(fast, context=4000), ask("word " * 900, max_tokens=1))
     run(make(slow, context=4000), ask("word " * 60, max_tokens=1))
     assert max(fast.calls) >= 256
-    assert max(slow.calls[1:]) <= 16
+    assert max(slow.calls) <= 16
 
 
 def test_greedy_is_deterministic_and_the_cache_changes_nothing(make) -> None:  # type: ignore[no-untyped-def]
