@@ -15,13 +15,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run the window until it is closed."""
+    from app.display import display_trouble
+
+    if trouble := display_trouble():
+        raise MissingExtraError(trouble)
     try:
-        from app import application
+        from PySide6 import QtWidgets  # noqa: F401  (the first import to fail where a system library is missing)
     except ImportError as error:
         raise MissingExtraError(
-            f"the window cannot start because Qt does not load ({error}); on Debian install the libraries with "
-            "apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1"
+            f"the window cannot start because Qt does not load ({error}); on Debian install its libraries with "
+            "apt install libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0"
         ) from None
-    if not application.display_available():
-        raise MissingExtraError("there is no display here to open a window on; in a terminal use: tz chat MODEL")
-    return application.main(["--model", args.model] if args.model else [])
+    from app.application import main
+
+    return main(["--model", args.model] if args.model else [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from tzcore.progress import Progress
@@ -53,19 +54,24 @@ def amount(count: float, unit: str) -> str:
 
 
 class Pace:
-    """Rate and time left of one phase, from when this process began it.
+    """Rate and time left of one phase, over the last :data:`SPAN` seconds.
 
-    What an earlier, interrupted run had done is in the first report and does not count as speed.
+    What an earlier, interrupted run had done is in the first report and does not count as speed;
+    a quick beginning (an embedding, a cached file) is soon forgotten.
     """
 
+    SPAN = 20.0
+
     def __init__(self, first: Progress) -> None:
-        self._began = time.monotonic()
-        self._start = first.done
+        self._points = deque([(time.monotonic(), first.done)])
 
     def words(self, now: Progress) -> str:
         """``12.3 MB/s, 0:42 left``; empty until there is something to measure."""
-        elapsed = time.monotonic() - self._began
-        gained = now.done - self._start
+        moment = time.monotonic()
+        self._points.append((moment, now.done))
+        while len(self._points) > 2 and moment - self._points[1][0] >= self.SPAN:
+            self._points.popleft()
+        elapsed, gained = moment - self._points[0][0], now.done - self._points[0][1]
         if elapsed < 0.2 or gained <= 0:
             return ""
         rate = gained / elapsed

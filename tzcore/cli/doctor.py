@@ -115,10 +115,10 @@ def _window() -> Iterator[Finding]:
     except ImportError as error:
         yield Finding("window", "fail", f"Qt does not load: {error}")
         return
-    from app.application import display_available
+    from app.display import display_trouble
 
-    state = ("ok", "a display is there") if display_available() else ("note", "no display here; tz chat works without")
-    yield Finding("window", state[0], f"Qt {QtCore.qVersion()}, {state[1]}")
+    trouble = display_trouble()
+    yield Finding("window", "note" if trouble else "ok", f"Qt {QtCore.qVersion()}, {trouble or 'a display is there'}")
 
 
 def _graphics() -> Iterator[Finding]:

@@ -35,4 +35,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         width = max(len(model.id) for model in models)
         for model in models:
             print(f"{model.id:<{width}}  {human_bytes(model.bytes):>9}  {model.path}")
+    if not console.json:
+        for folder in library.unfinished():
+            console.note(f"{folder.path}: {folder.why} ({human_bytes(folder.bytes)})")
     return 0

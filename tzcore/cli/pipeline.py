@@ -51,7 +51,10 @@ def find_or_make(text: str, console: Console) -> Path:
 def cost(info: SourceInfo) -> str:
     """What fetching and converting a source takes, in words."""
     weights = f"{human_count(info.parameters)} weights to convert" if info.parameters else "conversion"
-    fetch = f"{human_bytes(info.download_bytes)} to fetch" if info.download_bytes else "nothing to fetch"
+    if info.download_bytes is None:
+        fetch = "a download of unknown size"
+    else:
+        fetch = f"{human_bytes(info.download_bytes)} to fetch" if info.download_bytes else "nothing to fetch"
     return f"{fetch}, {weights}, licence {info.licence}"
 
 
