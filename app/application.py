@@ -10,13 +10,11 @@ the first paint.
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import signal
 import socket
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType, TracebackType
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from app.jobs import Jobs
     from app.library import Library
     from app.settings import Settings
+    from app.views.main_window import MainWindow
 
 
 @dataclass(frozen=True)
@@ -102,9 +101,7 @@ def display_available() -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run the window until it is closed.  ``argv``: ``[--model ID]``.  Returns the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    parser = argparse.ArgumentParser(prog="tz app", description="Open the window.")
-    parser.add_argument("--model", metavar="ID", help="open a chat with this model")
-    arguments = parser.parse_args(words)
+    model = _model_wanted(words)
     if trouble := display_trouble():
         print(f"tz: {trouble}", file=sys.stderr)
         return 1
@@ -129,12 +126,12 @@ def main(argv: list[str] | None = None) -> int:
 
     window = MainWindow(services)
     log = _catch_faults(window.show_error)
-    instance.activated.connect(lambda handed: _come_forward(window, parser, handed))
+    instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, services.start)
     restore_signals = _quit_on_signals(application)
     window.show()
-    if arguments.model:
-        window.open_chat(arguments.model)
+    if model:
+        window.open_chat(model)
     try:
         return application.exec()
     finally:
@@ -160,14 +157,24 @@ def _refuse(message: str) -> int:
     return 1
 
 
-def _come_forward(window: QWidget, parser: argparse.ArgumentParser, handed: list[str]) -> None:
+def _model_wanted(words: list[str]) -> str:
+    """The model that the command line names, or ``""``.  Wrong usage exits with 2."""
+    if not words:  # argparse takes a while to import
+        return ""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="tz app", description="Open the window.")
+    parser.add_argument("--model", metavar="ID", default="", help="open a chat with this model")
+    return str(parser.parse_args(words).model)
+
+
+def _come_forward(window: MainWindow, handed: list[str]) -> None:
     if window.isMinimized():
         window.showNormal()
     window.raise_()
     window.activateWindow()
-    model = parser.parse_known_args(handed)[0].model
-    if model:
-        window.open_chat(model)  # type: ignore[attr-defined]  # MainWindow, see the module's docstring
+    if model := _model_wanted(handed):  # the second start has checked them
+        window.open_chat(model)
 
 
 def _after_first_paint(window: QWidget, action: Callable[[], None]) -> None:
@@ -228,6 +235,8 @@ def _catch_faults(show_error: Callable[[str], None]) -> TextIO | None:
         if isinstance(error, TernaryZeroError):
             show_error(str(error))
             return
+        import traceback
+
         text = "".join(traceback.format_exception(kind, error, trace))
         if log is not None:
             log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{text}\n")

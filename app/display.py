@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import sys
@@ -29,6 +28,8 @@ def display_trouble(environment: Mapping[str, str] | None = None) -> str:
         return ""
     if not _x11_answers(env.get("DISPLAY", "")):
         return NONE
+    import ctypes
+
     try:
         ctypes.CDLL("libxcb-cursor.so.0")
     except OSError:
