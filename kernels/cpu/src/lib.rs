@@ -1,6 +1,34 @@
 //! The CPU core: whole decoder steps in native code behind a small C ABI.
+//!
+//! `model_abi` and `lone` are the doors; `step` is the way of a chunk through the network;
+//! `kernels` compiles `product`, `attention` and `elementwise` for each instruction set in `simd`.
 
+// Kernels are unsafe from end to end: their contracts stand at the functions.
+#![allow(unsafe_op_in_unsafe_fn)]
+
+mod abi;
+mod affinity;
+mod attention;
+mod bandwidth;
+mod buffer;
+mod cache;
+mod elementwise;
+mod error;
 mod fit;
+mod formats;
+mod half;
+mod kernels;
+mod lone;
+mod matrix;
+mod model;
+mod model_abi;
+mod pool;
+mod product;
+mod rope;
+mod simd;
+mod stage;
+mod step;
+mod workspace;
 
 /// The version of the C ABI; the Python side refuses to load any other.
 #[unsafe(no_mangle)]

@@ -1,0 +1,96 @@
+//! The structs that cross the C ABI.  Addresses and lengths go together; absent parts are null
+//! with length 0.  Weights are borrowed: whoever builds a model keeps them mapped until it is freed.
+
+/// Float32 numbers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzVector {
+    pub data: *const f32,
+    pub length: usize,
+}
+
+/// A matrix as a model folder stores it; `tzcore/trits.py` gives the layout.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzMatrix {
+    /// Tiles; the length is in bytes.
+    pub codes: *const u8,
+    pub codes_length: usize,
+    /// fp16 `[tiles, groups, 16]`; the length is in numbers.  Null for f16 matrices.
+    pub scales: *const u16,
+    pub scales_length: usize,
+    /// ±1, one a column, where the input is transformed.
+    pub signs: *const i8,
+    pub signs_length: usize,
+    /// The Hadamard block, 0 for no transform.
+    pub block: u32,
+    pub rows: u32,
+    pub cols: u32,
+    /// 1 t1, 2 t1b3, 3 q2, 4 t2, 5 t2b3, 6 i4, 7 i8, 8 f16
+    pub format: u32,
+    /// 64 or 128; 0 for f16.
+    pub group: u32,
+}
+
+/// Rotary frequencies of one kind of layer.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzRope {
+    pub inverse_frequencies: TzVector,
+    pub scale: f32,
+}
+
+/// One block of the network; the fields are those of `LayerSpec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzLayer {
+    pub input_norm: TzVector,
+    pub q: TzMatrix,
+    pub k: TzMatrix,
+    pub v: TzMatrix,
+    pub o: TzMatrix,
+    pub q_bias: TzVector,
+    pub k_bias: TzVector,
+    pub v_bias: TzVector,
+    pub q_norm: TzVector,
+    pub k_norm: TzVector,
+    pub post_attention_norm: TzVector,
+    pub mlp_norm: TzVector,
+    pub gate: TzMatrix,
+    pub up: TzMatrix,
+    pub down: TzMatrix,
+    pub post_mlp_norm: TzVector,
+    /// Positions a token sees, itself included; 0 for all.
+    pub window: u32,
+    /// Index into the model's ropes.
+    pub rope: u32,
+}
+
+/// The whole network; the fields are those of `ModelSpec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzModelSpec {
+    pub hidden: u32,
+    pub intermediate: u32,
+    pub heads: u32,
+    pub kv_heads: u32,
+    pub head_dim: u32,
+    pub vocabulary: u32,
+    pub norm_eps: f32,
+    pub norm_offset: f32,
+    pub embedding_scale: f32,
+    pub attention_scale: f32,
+    /// 0 for none.
+    pub attention_softcap: f32,
+    /// 0 for none.
+    pub logit_softcap: f32,
+    /// 0 SiLU, 1 GELU in its tanh form
+    pub activation: u32,
+    pub embedding: TzMatrix,
+    pub final_norm: TzVector,
+    pub head: TzMatrix,
+    pub layers: *const TzLayer,
+    pub layer_count: usize,
+    pub ropes: *const TzRope,
+    pub rope_count: usize,
+}

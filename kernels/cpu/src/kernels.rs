@@ -1,0 +1,213 @@
+//! The kernels compiled for each instruction set, and the choice between them at run time.
+
+use crate::elementwise::Quantised;
+use crate::error::{Result, ensure};
+use crate::formats::FormatId;
+use crate::{attention, product};
+
+/// The functions of one instruction set.
+///
+/// All are unsafe to call: the processor must have it (which [`select`] checks) and pointers
+/// must be valid as the generic functions of the same name ask.
+pub(crate) struct Kernels {
+    pub name: &'static str,
+    available: fn() -> bool,
+    /// Most tokens of an integer product in one pass.
+    pub block: usize,
+    pub product: unsafe fn(FormatId, usize, &product::Job),
+    pub attend: unsafe fn(&attention::Job),
+    pub multiply: unsafe fn(*const f32, *const f32, *mut f32, usize),
+    pub accumulate: unsafe fn(*mut f32, *const f32, usize),
+    pub norm: unsafe fn(*const f32, *const f32, *mut f32, usize, f32),
+    pub hadamard: unsafe fn(*mut f32, usize, usize),
+    pub quantise: unsafe fn(*const f32, usize, usize, Quantised),
+    pub activate: unsafe fn(*const f32, *const f32, *mut f32, usize, bool),
+    pub softcap: unsafe fn(*mut f32, usize, f32),
+}
+
+impl Kernels {
+    /// Splits `tokens` into the blocks that a product takes, none above `limit`: `(first, count)`.
+    pub fn blocks(&self, tokens: usize, limit: usize) -> impl Iterator<Item = (usize, usize)> {
+        let largest = self.block.min(limit);
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let count = [16, 8, 4, 2, 1].into_iter().find(|&n| n <= largest && n <= tokens - next)?;
+            next += count;
+            Some((next - count, count))
+        })
+    }
+
+    /// The block of [`Kernels::blocks`] (without a limit) that holds `token`.
+    pub fn block_of(&self, token: usize, tokens: usize) -> (usize, usize) {
+        let whole = tokens / self.block * self.block;
+        if token < whole {
+            return (token / self.block * self.block, self.block);
+        }
+        let mut found = self.blocks(tokens - whole, usize::MAX).map(|(first, count)| (whole + first, count));
+        found.find(|(first, count)| token < first + count).expect("the token is one of them")
+    }
+}
+
+/// Most tokens that a product with f16 weights takes in one pass.
+pub(crate) const HALF_BLOCK: usize = 4;
+
+macro_rules! compile_for {
+    ($module:ident, $simd:ty, $name:literal, $features:literal, $available:expr) => {
+        pub(crate) mod $module {
+            use crate::elementwise::{self, Quantised};
+            use crate::formats::*;
+            use crate::kernels::Kernels;
+            use crate::{attention, product};
+
+            type S = $simd;
+
+            #[target_feature(enable = $features)]
+            unsafe fn integers<F: Format, const M: usize>(job: &product::Job) {
+                product::integers::<S, F, M>(job)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn halves<const M: usize>(job: &product::Job) {
+                product::halves::<S, M>(job)
+            }
+            unsafe fn block<F: Format>(tokens: usize, job: &product::Job) {
+                match tokens {
+                    16 => integers::<F, 16>(job),
+                    8 => integers::<F, 8>(job),
+                    4 => integers::<F, 4>(job),
+                    2 => integers::<F, 2>(job),
+                    1 => integers::<F, 1>(job),
+                    _ => unreachable!("no product takes {tokens} tokens at once"),
+                }
+            }
+            unsafe fn product(format: FormatId, tokens: usize, job: &product::Job) {
+                match format {
+                    FormatId::T1 => block::<TritSlots>(tokens, job),
+                    FormatId::T1B3 => block::<TritWords>(tokens, job),
+                    FormatId::Q2 => block::<Crumbs>(tokens, job),
+                    FormatId::T2 => block::<NineSlots>(tokens, job),
+                    FormatId::T2B3 => block::<NineWords>(tokens, job),
+                    FormatId::I4 => block::<Nibbles>(tokens, job),
+                    FormatId::I8 => block::<SignedBytes>(tokens, job),
+                    FormatId::F16 => match tokens {
+                        4 => halves::<4>(job),
+                        2 => halves::<2>(job),
+                        1 => halves::<1>(job),
+                        _ => unreachable!("no f16 product takes {tokens} tokens at once"),
+                    },
+                }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn attend(job: &attention::Job) {
+                attention::attend::<S>(job)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn multiply(x: *const f32, y: *const f32, to: *mut f32, count: usize) {
+                elementwise::multiply::<S>(x, y, to, count)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn accumulate(x: *mut f32, y: *const f32, count: usize) {
+                elementwise::accumulate::<S>(x, y, count)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn norm(x: *const f32, weight: *const f32, to: *mut f32, count: usize, eps: f32) {
+                elementwise::norm::<S>(x, weight, to, count, eps)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn hadamard(x: *mut f32, count: usize, block: usize) {
+                elementwise::hadamard::<S>(x, count, block)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn quantise(x: *const f32, count: usize, group: usize, to: Quantised) {
+                elementwise::quantise::<S>(x, count, group, to)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn activate(gate: *const f32, up: *const f32, to: *mut f32, count: usize, gelu: bool) {
+                elementwise::activate::<S>(gate, up, to, count, gelu)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn softcap(x: *mut f32, count: usize, cap: f32) {
+                elementwise::softcap::<S>(x, count, cap)
+            }
+
+            pub(crate) static KERNELS: Kernels = Kernels {
+                name: $name,
+                available: $available,
+                block: <S as crate::simd::Simd>::BLOCK,
+                product,
+                attend,
+                multiply,
+                accumulate,
+                norm,
+                hadamard,
+                quantise,
+                activate,
+                softcap,
+            };
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+compile_for!(
+    avx512,
+    crate::simd::avx512::Avx512,
+    "avx512-vnni",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
+    || is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
+);
+#[cfg(target_arch = "x86_64")]
+compile_for!(
+    avxvnni,
+    crate::simd::ymm::AvxVnni,
+    "avx-vnni",
+    "avx2,fma,f16c,avxvnni",
+    || is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
+        && is_x86_feature_detected!("avxvnni")
+);
+#[cfg(target_arch = "x86_64")]
+compile_for!(
+    avx2,
+    crate::simd::ymm::Avx2,
+    "avx2",
+    "avx2,fma,f16c",
+    || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
+);
+#[cfg(target_arch = "aarch64")]
+compile_for!(
+    neon,
+    crate::simd::neon::Neon,
+    "neon-dotprod",
+    "neon,dotprod,fp16",
+    || std::arch::is_aarch64_feature_detected!("dotprod") && std::arch::is_aarch64_feature_detected!("fp16")
+);
+#[cfg(target_arch = "x86_64")]
+compile_for!(scalar, crate::simd::scalar::Scalar, "scalar", "sse2", || true);
+#[cfg(target_arch = "aarch64")]
+compile_for!(scalar, crate::simd::scalar::Scalar, "scalar", "neon", || true);
+
+#[cfg(target_arch = "x86_64")]
+static ALL: [&Kernels; 4] = [&avx512::KERNELS, &avxvnni::KERNELS, &avx2::KERNELS, &scalar::KERNELS];
+#[cfg(target_arch = "aarch64")]
+static ALL: [&Kernels; 2] = [&neon::KERNELS, &scalar::KERNELS];
+
+/// What this processor can run, best first.
+pub(crate) fn available() -> impl Iterator<Item = &'static Kernels> {
+    ALL.into_iter().filter(|kernels| (kernels.available)())
+}
+
+/// The kernels called `name`, or the best; one that this processor cannot run is an error.
+pub(crate) fn select(name: Option<&str>) -> Result<&'static Kernels> {
+    let found = available().find(|kernels| name.is_none_or(|name| kernels.name == name));
+    let Some(kernels) = found else {
+        let names: Vec<_> = available().map(|kernels| kernels.name).collect();
+        ensure!(false, "no kernels called {:?} run here; these do: {}", name, names.join(", "));
+        unreachable!();
+    };
+    Ok(kernels)
+}

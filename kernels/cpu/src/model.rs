@@ -1,0 +1,182 @@
+//! A whole network, checked: every shape agrees with every other before anything runs.
+
+use crate::abi::{TzLayer, TzMatrix, TzModelSpec, TzVector};
+use crate::error::{Error, Result, ensure};
+use crate::matrix::{Matrix, Preparation, Stage, vector};
+
+const LARGEST: u32 = 1 << 24;
+const MOST_LAYERS: usize = 1 << 12;
+const LARGEST_HEAD: u32 = 1 << 12;
+
+pub(crate) struct Layer {
+    pub input_norm: Vec<f32>,
+    pub qkv: Stage,
+    pub q_norm: Option<Vec<f32>>,
+    pub k_norm: Option<Vec<f32>>,
+    pub o: Stage,
+    pub post_attention_norm: Option<Vec<f32>>,
+    pub mlp_norm: Vec<f32>,
+    pub gate_up: Stage,
+    pub down: Stage,
+    pub post_mlp_norm: Option<Vec<f32>>,
+    pub window: usize,
+    pub rope: usize,
+}
+
+pub(crate) struct Rope {
+    pub frequencies: Vec<f32>,
+    pub scale: f32,
+}
+
+/// Norm weights have the family's offset added already.
+pub(crate) struct Network {
+    pub hidden: usize,
+    pub intermediate: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub head_dim: usize,
+    pub vocabulary: usize,
+    pub eps: f32,
+    pub embedding_scale: f32,
+    pub attention_scale: f32,
+    pub attention_softcap: f32,
+    pub logit_softcap: f32,
+    pub gelu: bool,
+    pub embedding: (Matrix, Preparation),
+    pub layers: Vec<Layer>,
+    pub final_norm: Vec<f32>,
+    pub head: Stage,
+    pub ropes: Vec<Rope>,
+}
+
+const ABSENT: TzVector = TzVector { data: std::ptr::null(), length: 0 };
+
+/// A matrix that must have this shape.
+unsafe fn shaped(
+    name: &str,
+    raw: &TzMatrix,
+    (rows, cols): (usize, usize),
+    bias: &TzVector,
+) -> Result<(Matrix, Preparation)> {
+    ensure!(
+        (raw.rows as usize, raw.cols as usize) == (rows, cols),
+        "{name}: the shape is {} × {} where the model needs {rows} × {cols}",
+        raw.rows,
+        raw.cols
+    );
+    unsafe { Matrix::new(name, raw, bias) }
+}
+
+fn needed(owner: &str, part: &str, found: Option<Vec<f32>>) -> Result<Vec<f32>> {
+    found.ok_or_else(|| Error::invalid(format!("{owner}: {part} is missing")))
+}
+
+/// Checks an array handed over as address and count.
+unsafe fn items<'a, T>(what: &str, data: *const T, count: usize, most: usize) -> Result<&'a [T]> {
+    ensure!(!data.is_null() && count > 0 && count <= most, "{count} {what} are not possible");
+    ensure!(data.is_aligned(), "the address of the {what} is not aligned");
+    Ok(unsafe { std::slice::from_raw_parts(data, count) })
+}
+
+impl Network {
+    /// # Safety
+    /// Every pointer is null or valid for its length; weights stay mapped while this lives.
+    pub unsafe fn new(raw: &TzModelSpec) -> Result<Self> {
+        for (name, value, most) in [
+            ("hidden", raw.hidden, LARGEST),
+            ("intermediate", raw.intermediate, LARGEST),
+            ("heads", raw.heads, LARGEST_HEAD),
+            ("kv_heads", raw.kv_heads, LARGEST_HEAD),
+            ("head_dim", raw.head_dim, LARGEST_HEAD),
+            ("vocabulary", raw.vocabulary, LARGEST),
+        ] {
+            ensure!((1..=most).contains(&value), "{name} is {value}");
+        }
+        ensure!(raw.heads.is_multiple_of(raw.kv_heads), "{} heads for {} kv_heads", raw.heads, raw.kv_heads);
+        ensure!(raw.activation <= 1, "no activation has the number {}", raw.activation);
+        for (name, value) in [
+            ("norm_eps", raw.norm_eps),
+            ("norm_offset", raw.norm_offset),
+            ("embedding_scale", raw.embedding_scale),
+            ("attention_scale", raw.attention_scale),
+        ] {
+            ensure!(value.is_finite(), "{name} is {value}");
+        }
+        for (name, value) in [("attention_softcap", raw.attention_softcap), ("logit_softcap", raw.logit_softcap)] {
+            ensure!(value.is_finite() && value >= 0.0, "{name} is {value}");
+        }
+        let (hidden, vocabulary) = (raw.hidden as usize, raw.vocabulary as usize);
+        unsafe {
+            let mut ropes = Vec::new();
+            for rope in items("ropes", raw.ropes, raw.rope_count, MOST_LAYERS)? {
+                let length = rope.inverse_frequencies.length;
+                ensure!(2 * length <= raw.head_dim as usize, "a rope turns more than a head has");
+                let found = vector("rope", "inverse_frequencies", &rope.inverse_frequencies, length, 0.0)?;
+                ropes.push(Rope { frequencies: needed("rope", "inverse_frequencies", found)?, scale: rope.scale });
+            }
+            let mut layers = Vec::new();
+            for (i, layer) in items("layers", raw.layers, raw.layer_count, MOST_LAYERS)?.iter().enumerate() {
+                ensure!((layer.rope as usize) < ropes.len(), "layer {i}: there is no rope {}", layer.rope);
+                layers.push(Layer::new(&format!("layer {i}"), raw, layer)?);
+            }
+            let final_norm = vector("model", "final_norm", &raw.final_norm, hidden, raw.norm_offset)?;
+            Ok(Self {
+                hidden,
+                intermediate: raw.intermediate as usize,
+                heads: raw.heads as usize,
+                kv_heads: raw.kv_heads as usize,
+                head_dim: raw.head_dim as usize,
+                vocabulary,
+                eps: raw.norm_eps,
+                embedding_scale: raw.embedding_scale,
+                attention_scale: raw.attention_scale,
+                attention_softcap: raw.attention_softcap,
+                logit_softcap: raw.logit_softcap,
+                gelu: raw.activation == 1,
+                embedding: shaped("embedding", &raw.embedding, (vocabulary, hidden), &ABSENT)?,
+                layers,
+                final_norm: needed("model", "final_norm", final_norm)?,
+                head: Stage::new(vec![shaped("head", &raw.head, (vocabulary, hidden), &ABSENT)?]),
+                ropes,
+            })
+        }
+    }
+
+    /// The stages of all layers and the head.
+    pub fn stages(&self) -> impl Iterator<Item = &Stage> {
+        let layers = self.layers.iter().flat_map(|l| [&l.qkv, &l.o, &l.gate_up, &l.down]);
+        layers.chain([&self.head])
+    }
+}
+
+impl Layer {
+    unsafe fn new(name: &str, spec: &TzModelSpec, raw: &TzLayer) -> Result<Self> {
+        let (hidden, wide, dim) = (spec.hidden as usize, spec.intermediate as usize, spec.head_dim as usize);
+        let (queries, keys) = (spec.heads as usize * dim, spec.kv_heads as usize * dim);
+        unsafe {
+            let matrix = |part: &str, raw, shape, bias| shaped(&format!("{name}, {part}"), raw, shape, bias);
+            let norm = |part: &str, raw, length| vector(name, part, raw, length, spec.norm_offset);
+            Ok(Self {
+                input_norm: needed(name, "input_norm", norm("input_norm", &raw.input_norm, hidden)?)?,
+                qkv: Stage::new(vec![
+                    matrix("q", &raw.q, (queries, hidden), &raw.q_bias)?,
+                    matrix("k", &raw.k, (keys, hidden), &raw.k_bias)?,
+                    matrix("v", &raw.v, (keys, hidden), &raw.v_bias)?,
+                ]),
+                q_norm: norm("q_norm", &raw.q_norm, dim)?,
+                k_norm: norm("k_norm", &raw.k_norm, dim)?,
+                o: Stage::new(vec![matrix("o", &raw.o, (hidden, queries), &ABSENT)?]),
+                post_attention_norm: norm("post_attention_norm", &raw.post_attention_norm, hidden)?,
+                mlp_norm: needed(name, "mlp_norm", norm("mlp_norm", &raw.mlp_norm, hidden)?)?,
+                gate_up: Stage::new(vec![
+                    matrix("gate", &raw.gate, (wide, hidden), &ABSENT)?,
+                    matrix("up", &raw.up, (wide, hidden), &ABSENT)?,
+                ]),
+                down: Stage::new(vec![matrix("down", &raw.down, (hidden, wide), &ABSENT)?]),
+                post_mlp_norm: norm("post_mlp_norm", &raw.post_mlp_norm, hidden)?,
+                window: if raw.window == 0 { usize::MAX } else { raw.window as usize },
+                rope: raw.rope as usize,
+            })
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The threads of a step: persistent workers that spin while a job runs and sleep between jobs.
+//!
+//! A job is one function that every thread runs; [`Worker::barrier`] separates its phases.  The
+//! caller is thread 0.  A panic in any thread ends the job in all of them and is reported.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crate::affinity;
+use crate::error::{Code, Error, Result};
+
+/// Pauses before a waiting thread offers its core to others (who may be what it waits for).
+const SPINS: u32 = 2000;
+const MAX_THREADS: usize = 1024;
+
+type Task = *const (dyn Fn(&Worker) + Sync);
+
+/// On its own cache line, so that waiting on one counter does not slow another.
+#[repr(align(128))]
+#[derive(Default)]
+struct Apart<T>(T);
+
+struct Shared {
+    threads: usize,
+    /// The job in progress and its number; changed under the lock.
+    job: Mutex<(usize, Option<SendTask>)>,
+    wake: Condvar,
+    /// The same number, for those that still spin.
+    number: Apart<AtomicUsize>,
+    running: Apart<AtomicUsize>,
+    arrived: Apart<AtomicUsize>,
+    phase: Apart<AtomicUsize>,
+    panicked: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct SendTask(Task);
+// SAFETY: the task is Sync, and `run` keeps it alive until every thread is done with it.
+unsafe impl Send for SendTask {}
+
+const STOP: usize = usize::MAX;
+
+/// One thread of a job.
+pub(crate) struct Worker<'a> {
+    shared: &'a Shared,
+    pub index: usize,
+    pub threads: usize,
+}
+
+struct Abandoned;
+
+impl Worker<'_> {
+    /// Waits until all threads are here; what they wrote before is visible after.
+    pub fn barrier(&self) {
+        if self.threads == 1 {
+            return;
+        }
+        let shared = self.shared;
+        let phase = shared.phase.0.load(Ordering::Relaxed);
+        if shared.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
+            shared.arrived.0.store(0, Ordering::Relaxed);
+            shared.phase.0.store(phase.wrapping_add(1), Ordering::Release);
+            return;
+        }
+        spin(|| {
+            if shared.panicked.load(Ordering::Relaxed) {
+                std::panic::resume_unwind(Box::new(Abandoned));
+            }
+            shared.phase.0.load(Ordering::Acquire) != phase
+        });
+    }
+
+    /// This thread's share of `count` equal items, in contiguous runs.
+    pub fn share(&self, count: usize) -> std::ops::Range<usize> {
+        count * self.index / self.threads..count * (self.index + 1) / self.threads
+    }
+}
+
+fn spin(mut done: impl FnMut() -> bool) {
+    let mut spins = 0;
+    while !done() {
+        if spins < SPINS {
+            spins += 1;
+            std::hint::spin_loop();
+        } else {
+            thread::yield_now();
+        }
+    }
+}
+
+/// A set of threads that runs one job at a time.
+pub(crate) struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    cpus: Vec<u32>,
+    turn: Mutex<()>,
+}
+
+impl Pool {
+    /// `threads` threads, the caller's included; thread `i` runs on `cpus[i]`, where given.
+    pub fn new(threads: usize, cpus: Vec<u32>) -> Result<Self> {
+        if threads == 0 || threads > MAX_THREADS {
+            return Err(Error::invalid(format!("{threads} threads; 1 to {MAX_THREADS} are possible")));
+        }
+        if !cpus.is_empty() && cpus.len() != threads {
+            return Err(Error::invalid(format!("{} processors named for {threads} threads", cpus.len())));
+        }
+        let shared = Arc::new(Shared {
+            threads,
+            job: Mutex::new((0, None)),
+            wake: Condvar::new(),
+            number: Apart::default(),
+            running: Apart::default(),
+            arrived: Apart::default(),
+            phase: Apart::default(),
+            panicked: AtomicBool::new(false),
+        });
+        let mut pool = Self { shared, workers: Vec::new(), cpus, turn: Mutex::new(()) };
+        for index in 1..threads {
+            let shared = pool.shared.clone();
+            let cpu = pool.cpus.get(index).copied();
+            let body = move || work(&shared, index, cpu);
+            let worker = thread::Builder::new().name(format!("tz-{index}")).spawn(body);
+            let worker = worker.map_err(|error| Error::new(Code::Memory, format!("a thread could not start: {error}")))?;
+            pool.workers.push(worker);
+        }
+        Ok(pool)
+    }
+
+    pub fn threads(&self) -> usize {
+        self.shared.threads
+    }
+
+    /// Runs `task` on all threads and waits for them.
+    pub fn run(&self, task: &(dyn Fn(&Worker) + Sync)) -> Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = &*self.shared;
+        let _pinned = self.cpus.first().map(|&cpu| affinity::Pinned::to(cpu));
+        shared.panicked.store(false, Ordering::Relaxed);
+        shared.arrived.0.store(0, Ordering::Relaxed);
+        shared.running.0.store(shared.threads - 1, Ordering::Relaxed);
+        if shared.threads > 1 {
+            // SAFETY: only the lifetime changes, and no thread uses the task after `running` is 0.
+            let task = unsafe { std::mem::transmute::<&(dyn Fn(&Worker) + Sync), Task>(task) };
+            let mut job = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+            job.0 = (job.0 + 1) % STOP;
+            job.1 = Some(SendTask(task));
+            shared.number.0.store(job.0, Ordering::Release);
+            drop(job);
+            shared.wake.notify_all();
+        }
+        perform(shared, 0, task);
+        spin(|| shared.running.0.load(Ordering::Acquire) == 0);
+        if shared.panicked.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Internal, "a thread of the step panicked"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        *job = (STOP, None);
+        self.shared.number.0.store(STOP, Ordering::Release);
+        drop(job);
+        self.shared.wake.notify_all();
+        for worker in self.workers.drain(..) {
+            let _ = worker.join();
+        }
+    }
+}
+
+fn perform(shared: &Shared, index: usize, task: &(dyn Fn(&Worker) + Sync)) {
+    let worker = Worker { shared, index, threads: shared.threads };
+    if catch_unwind(AssertUnwindSafe(|| task(&worker))).is_err() {
+        shared.panicked.store(true, Ordering::Relaxed);
+    }
+}
+
+fn work(shared: &Shared, index: usize, cpu: Option<u32>) {
+    if let Some(cpu) = cpu {
+        std::mem::forget(affinity::Pinned::to(cpu));
+    }
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while shared.number.0.load(Ordering::Acquire) == seen && spins < SPINS {
+            spins += 1;
+            std::hint::spin_loop();
+        }
+        let mut job = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        while job.0 == seen {
+            job = shared.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
+        }
+        seen = job.0;
+        let task = job.1;
+        drop(job);
+        let Some(SendTask(task)) = task else { return };
+        // SAFETY: `run` waits for this thread before the task ends.
+        perform(shared, index, unsafe { &*task });
+        shared.running.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_are_separated() {
+        let pool = Pool::new(4, vec![]).unwrap();
+        let counter = AtomicUsize::new(0);
+        for round in 0..50 {
+            pool.run(&|worker| {
+                for phase in 1..=20 {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                    worker.barrier();
+                    assert_eq!(counter.load(Ordering::Relaxed), round * 80 + phase * 4);
+                    worker.barrier();
+                }
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_job_everywhere_and_the_pool_lives_on() {
+        let pool = Pool::new(3, vec![]).unwrap();
+        let failed = pool.run(&|worker| {
+            if worker.index == 1 {
+                std::panic::resume_unwind(Box::new("wanted"));
+            }
+            worker.barrier();
+        });
+        assert_eq!(failed.unwrap_err().code, Code::Internal);
+        pool.run(&|worker| worker.barrier()).unwrap();
+    }
+
+    #[test]
+    fn shares_cover_everything_once() {
+        let pool = Pool::new(3, vec![]).unwrap();
+        let seen: Vec<_> = (0..10).map(|_| AtomicUsize::new(0)).collect();
+        pool.run(&|worker| {
+            for i in worker.share(10) {
+                seen[i].fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .unwrap();
+        assert!(seen.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+    }
+}

@@ -1,0 +1,165 @@
+//! Sixteen lanes: AVX-512 with VNNI (Ice Lake and Zen 4 onwards).
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512;
+
+/// `f32` bits with the sign flipped in the lanes whose index has the bit `1 << stage`.
+#[inline(always)]
+unsafe fn butterfly(v: __m512, swapped: __m512, negated: u16) -> __m512 {
+    _mm512_mask_sub_ps(_mm512_add_ps(v, swapped), negated, swapped, v)
+}
+
+impl Simd for Avx512 {
+    const LANES: usize = 16;
+    const BLOCK: usize = 16;
+    const SIGNED_ZERO: f32 = 128.0;
+    type I = __m512i;
+    type F = __m512;
+
+    #[inline(always)]
+    unsafe fn load_quads(from: *const u8) -> __m512i {
+        _mm512_loadu_si512(from.cast())
+    }
+    #[inline(always)]
+    unsafe fn splat_i(value: i32) -> __m512i {
+        _mm512_set1_epi32(value)
+    }
+    #[inline(always)]
+    unsafe fn field(v: __m512i, shift: i32, mask: i32) -> __m512i {
+        _mm512_and_si512(_mm512_srl_epi32(v, _mm_cvtsi32_si128(shift)), _mm512_set1_epi32(mask))
+    }
+    #[inline(always)]
+    unsafe fn mul_high(v: __m512i, factor: u16) -> __m512i {
+        _mm512_mulhi_epu16(v, _mm512_set1_epi16(factor as i16))
+    }
+    #[inline(always)]
+    unsafe fn mul_low(v: __m512i, factor: u16) -> __m512i {
+        _mm512_mullo_epi16(v, _mm512_set1_epi16(factor as i16))
+    }
+    #[inline(always)]
+    unsafe fn merge(low: __m512i, high: __m512i) -> __m512i {
+        // low | (high & mask), with the truth table of (A=low, B=high, C=mask).
+        _mm512_ternarylogic_epi32::<0xF8>(low, high, _mm512_set1_epi16(0xFF00_u16 as i16))
+    }
+    #[inline(always)]
+    unsafe fn trit_pair(words: __m512i) -> __m512i {
+        // 3·d₀ + d₁ in 0 … 8 picks the word d₀ | d₁ << 8: a permutation is cheaper than products.
+        const fn pair(value: i16) -> i16 {
+            value / 3 | (value % 3) << 8
+        }
+        let table = _mm512_set_epi16(
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, pair(8), pair(7), pair(6), pair(5),
+            pair(4), pair(3), pair(2), pair(1), pair(0),
+        );
+        _mm512_permutexvar_epi16(Self::mul_high(words, 9), table)
+    }
+    #[inline(always)]
+    unsafe fn dot(acc: __m512i, codes: __m512i, quad: i32) -> __m512i {
+        _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(quad))
+    }
+    #[inline(always)]
+    unsafe fn dot_signed(acc: __m512i, codes: __m512i, quad: i32) -> __m512i {
+        // Flipping the top bit adds 128, which makes the bytes unsigned.
+        Self::dot(acc, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)), quad)
+    }
+    #[inline(always)]
+    unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_add_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sum_i(v: __m512i) -> i32 {
+        _mm512_reduce_add_epi32(v)
+    }
+    #[inline(always)]
+    unsafe fn to_float(v: __m512i) -> __m512 {
+        _mm512_cvtepi32_ps(v)
+    }
+    #[inline(always)]
+    unsafe fn to_int(v: __m512) -> __m512i {
+        _mm512_cvtps_epi32(v)
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(v: __m512i, to: *mut i8) {
+        _mm_storeu_si128(to.cast(), _mm512_cvtsepi32_epi8(v));
+    }
+    #[inline(always)]
+    unsafe fn largest_bits(seen: __m512i, v: __m512) -> __m512i {
+        _mm512_max_epi32(seen, _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7FFF_FFFF)))
+    }
+    #[inline(always)]
+    unsafe fn max_i(v: __m512i) -> i32 {
+        _mm512_reduce_max_epi32(v)
+    }
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> __m512 {
+        _mm512_set1_ps(value)
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m512 {
+        _mm512_loadu_ps(from)
+    }
+    #[inline(always)]
+    unsafe fn store(v: __m512, to: *mut f32) {
+        _mm512_storeu_ps(to, v);
+    }
+    #[inline(always)]
+    unsafe fn load_half(from: *const u16) -> __m512 {
+        _mm512_cvtph_ps(_mm256_loadu_si256(from.cast()))
+    }
+    #[inline(always)]
+    unsafe fn add(a: __m512, b: __m512) -> __m512 {
+        _mm512_add_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn sub(a: __m512, b: __m512) -> __m512 {
+        _mm512_sub_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn mul(a: __m512, b: __m512) -> __m512 {
+        _mm512_mul_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn div(a: __m512, b: __m512) -> __m512 {
+        _mm512_div_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
+        _mm512_fmadd_ps(a, b, c)
+    }
+    #[inline(always)]
+    unsafe fn max(a: __m512, b: __m512) -> __m512 {
+        _mm512_max_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn min(a: __m512, b: __m512) -> __m512 {
+        _mm512_min_ps(a, b)
+    }
+    #[inline(always)]
+    unsafe fn round(v: __m512) -> __m512 {
+        _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(v)
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(n: __m512) -> __m512 {
+        let biased = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+        _mm512_castsi512_ps(_mm512_slli_epi32::<23>(biased))
+    }
+    #[inline(always)]
+    unsafe fn sum(v: __m512) -> f32 {
+        _mm512_reduce_add_ps(v)
+    }
+    #[inline(always)]
+    unsafe fn largest(v: __m512) -> f32 {
+        _mm512_reduce_max_ps(v)
+    }
+    #[inline(always)]
+    unsafe fn hadamard(v: __m512) -> __m512 {
+        let v = butterfly(v, _mm512_permute_ps::<0xB1>(v), 0xAAAA);
+        let v = butterfly(v, _mm512_permute_ps::<0x4E>(v), 0xCCCC);
+        let v = butterfly(v, _mm512_shuffle_f32x4::<0xB1>(v, v), 0xF0F0);
+        butterfly(v, _mm512_shuffle_f32x4::<0x4E>(v, v), 0xFF00)
+    }
+}

@@ -1,0 +1,78 @@
+//! SIMD lanes as a trait.  A kernel is written once over [`Simd`] and compiled for each
+//! instruction set; lanes are rows of a tile in matrix products, elements elsewhere.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod scalar;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod ymm;
+
+/// `LANES` 32-bit lanes.  `I` holds integers, or four unsigned bytes a lane (a *quad*).
+///
+/// # Safety
+/// Every function needs the instruction set of its type (callers sit under `target_feature`),
+/// and pointers valid for the whole vector; no alignment is asked for.
+#[allow(clippy::missing_safety_doc)]
+pub(crate) trait Simd: Copy + 'static {
+    const LANES: usize;
+    /// Most tokens a matrix product keeps in registers at once.
+    const BLOCK: usize;
+    /// What [`Simd::dot_signed`] adds to its signed bytes.
+    const SIGNED_ZERO: f32;
+    type I: Copy;
+    type F: Copy;
+
+    /// `4·LANES` bytes, four a lane.
+    unsafe fn load_quads(from: *const u8) -> Self::I;
+    unsafe fn splat_i(value: i32) -> Self::I;
+    /// `(v >> shift) & mask` in every 32-bit lane.
+    unsafe fn field(v: Self::I, shift: i32, mask: i32) -> Self::I;
+    /// High 16 bits of the unsigned 16-bit products with `factor`.
+    unsafe fn mul_high(v: Self::I, factor: u16) -> Self::I;
+    /// Low 16 bits of the 16-bit products with `factor`.
+    unsafe fn mul_low(v: Self::I, factor: u16) -> Self::I;
+    /// `low | (high & 0xFF00)` in every 16-bit half.
+    unsafe fn merge(low: Self::I, high: Self::I) -> Self::I;
+    /// The first two base-3 digits of every 16-bit word, as its two bytes.
+    #[inline(always)]
+    unsafe fn trit_pair(words: Self::I) -> Self::I {
+        Self::merge(Self::mul_high(words, 3), Self::mul_high(Self::mul_low(words, 3), 3 << 8))
+    }
+    /// `acc +` the dot products of unsigned bytes at most 15 with the signed bytes of `quad`.
+    unsafe fn dot(acc: Self::I, codes: Self::I, quad: i32) -> Self::I;
+    /// The same for signed bytes, each taken as if `SIGNED_ZERO` were added to it.
+    unsafe fn dot_signed(acc: Self::I, codes: Self::I, quad: i32) -> Self::I;
+
+    unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn sum_i(v: Self::I) -> i32;
+    unsafe fn to_float(v: Self::I) -> Self::F;
+    /// Nearest integers, ties to even.
+    unsafe fn to_int(v: Self::F) -> Self::I;
+    /// Stores lanes within ±127 as `LANES` bytes.
+    unsafe fn store_bytes(v: Self::I, to: *mut i8);
+    /// Larger of `seen` and the bits of |v|, as integers: NaN counts as larger than infinity.
+    unsafe fn largest_bits(seen: Self::I, v: Self::F) -> Self::I;
+    unsafe fn max_i(v: Self::I) -> i32;
+
+    unsafe fn splat(value: f32) -> Self::F;
+    unsafe fn load(from: *const f32) -> Self::F;
+    unsafe fn store(v: Self::F, to: *mut f32);
+    unsafe fn load_half(from: *const u16) -> Self::F;
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
+    /// `a·b + c`
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
+    unsafe fn round(v: Self::F) -> Self::F;
+    /// `2ⁿ` for integral lanes within −126 … 127.
+    unsafe fn power_of_two(n: Self::F) -> Self::F;
+    unsafe fn sum(v: Self::F) -> f32;
+    unsafe fn largest(v: Self::F) -> f32;
+    /// The Walsh–Hadamard transform of the lanes, not normalised.
+    unsafe fn hadamard(v: Self::F) -> Self::F;
+}

@@ -1,0 +1,161 @@
+//! Running one stage: preparing its input and multiplying it by the stage's matrices.
+
+use crate::buffer::Buffer;
+use crate::elementwise::Quantised;
+use crate::error::Result;
+use crate::formats::{FormatId, TILE, padded};
+use crate::kernels::{HALF_BLOCK, Kernels};
+use crate::matrix::{Matrix, Preparation, Stage};
+use crate::pool::Worker;
+use crate::product::Job;
+
+/// Bytes of weights that stay in a core's cache while blocks of tokens pass over them.
+const RESIDENT_BYTES: usize = 128 << 10;
+const SMALLEST_GROUP: usize = 64;
+
+/// A prepared input of some tokens: int8 blocks with scales and sums, or float32 rows.
+pub(crate) struct Input {
+    values: Buffer<f32>,
+    scales: Buffer<f32>,
+    sums: Buffer<f32>,
+}
+
+impl Input {
+    /// Room for `tokens` inputs of any preparation up to `columns` wide.
+    pub fn new(tokens: usize, columns: usize, float: bool) -> Result<Self> {
+        let width = padded(columns);
+        let groups = width / SMALLEST_GROUP;
+        Ok(Self {
+            values: Buffer::zeroed(tokens * if float { width } else { width / 4 })?,
+            scales: Buffer::zeroed(tokens * groups)?,
+            sums: Buffer::zeroed(tokens * groups)?,
+        })
+    }
+}
+
+/// Prepares columns `from .. to` (multiples of the stage's span, or its end) of one token.
+///
+/// # Safety
+/// The kernels run here; `x` is the token's row of `cols` numbers; `scratch` has room for the padded
+/// row; the token's part of `input` (made for these shapes) is no one else's.
+#[allow(clippy::too_many_arguments)]
+pub(crate) unsafe fn prepare(
+    kernels: &Kernels,
+    preparation: &Preparation,
+    x: *const f32,
+    cols: usize,
+    (from, to): (usize, usize),
+    (token, tokens): (usize, usize),
+    scratch: *mut f32,
+    input: &Input,
+) {
+    let width = padded(cols);
+    let count = to.min(cols) - from;
+    let end = if to >= cols { width } else { to };
+    let target = match preparation.group {
+        Some(_) => scratch,
+        None => input.values.pointer().add(token * width + from),
+    };
+    match &preparation.transform {
+        Some(transform) => {
+            (kernels.multiply)(x.add(from), transform.signs.as_ptr().add(from), target, count);
+            (kernels.hadamard)(target, count, transform.block);
+        }
+        None => std::ptr::copy_nonoverlapping(x.add(from), target, count),
+    }
+    for i in count..end - from {
+        *target.add(i) = 0.0;
+    }
+    if let Some(group) = preparation.group {
+        let (first, block) = kernels.block_of(token, tokens);
+        let groups = cols.div_ceil(group);
+        let place = first * groups + from / group * block + (token - first);
+        let quantised = Quantised {
+            codes: input.values.pointer().cast::<i8>().add(first * width + from * block + 4 * (token - first)),
+            scales: input.scales.pointer().add(place),
+            sums: input.sums.pointer().add(place),
+            block,
+        };
+        (kernels.quantise)(target, end - from, group, quantised);
+    }
+}
+
+/// The tiles of matrix `index` that fall to this thread when the stage's bytes are split evenly.
+fn band(stage: &Stage, index: usize, worker: &Worker) -> (usize, usize) {
+    let bytes = |m: &Matrix| m.tiles() * m.tile_bytes;
+    let total: usize = stage.matrices.iter().map(bytes).sum();
+    let before: usize = stage.matrices[..index].iter().map(bytes).sum();
+    let matrix = &stage.matrices[index];
+    let border = |i: usize| {
+        let at = (total as u128 * i as u128 / worker.threads as u128) as usize;
+        ((at.saturating_sub(before) + matrix.tile_bytes / 2) / matrix.tile_bytes).min(matrix.tiles())
+    };
+    (border(worker.index), border(worker.index + 1))
+}
+
+/// This thread's rows of every matrix of the stage, for all tokens: `[tokens, rows]` each.
+/// Returns the rows of the last matrix that were written.
+///
+/// # Safety
+/// The inputs hold `tokens` prepared tokens; `outputs` have room for them; all threads of the
+/// pool call this for the same stage.
+pub(crate) unsafe fn multiply(
+    kernels: &Kernels,
+    stage: &Stage,
+    inputs: &[Input],
+    tokens: usize,
+    outputs: &[*mut f32],
+    worker: &Worker,
+) -> (usize, usize) {
+    let mut rows = (0, 0);
+    for (index, matrix) in stage.matrices.iter().enumerate() {
+        let (first, last) = band(stage, index, worker);
+        let resident = if tokens == 1 { last } else { (RESIDENT_BYTES / matrix.tile_bytes).max(1) };
+        let mut from = first;
+        while from < last {
+            let to = (from + resident).min(last);
+            tiles(kernels, matrix, &inputs[matrix.input], tokens, outputs[index], (from, to));
+            from = to;
+        }
+        rows = (first * TILE, (last * TILE).min(matrix.rows));
+    }
+    rows
+}
+
+unsafe fn tiles(
+    kernels: &Kernels,
+    matrix: &Matrix,
+    input: &Input,
+    tokens: usize,
+    output: *mut f32,
+    (from, to): (usize, usize),
+) {
+    let width = padded(matrix.cols);
+    let half = matrix.format == FormatId::F16;
+    let limit = if half { HALF_BLOCK } else { usize::MAX };
+    let mut job = Job {
+        codes: matrix.codes,
+        tile_bytes: matrix.tile_bytes,
+        scales: matrix.scales,
+        groups: matrix.groups,
+        group: matrix.group,
+        padded: width,
+        rows: matrix.rows,
+        bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
+        input: std::ptr::null(),
+        input_scales: std::ptr::null(),
+        input_sums: std::ptr::null(),
+        output,
+        stride: matrix.rows,
+        first: from,
+        last: to,
+    };
+    for (token, count) in kernels.blocks(tokens, limit) {
+        let bytes = if half { 4 } else { 1 };
+        job.input = input.values.pointer().cast::<u8>().add(token * width * bytes);
+        job.input_scales = input.scales.pointer().add(token * matrix.groups);
+        job.input_sums = input.sums.pointer().add(token * matrix.groups);
+        job.output = output.add(token * matrix.rows);
+        (kernels.product)(matrix.format, count, &job);
+    }
+}

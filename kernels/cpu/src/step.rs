@@ -1,0 +1,309 @@
+//! One step: a chunk of tokens through the whole network, run by all threads together.
+//!
+//! Between barriers every thread writes only its own part.  A single token is embedded, normed
+//! and prepared by every thread for itself (in its private stream), a chunk token by token.
+
+use crate::attention::{self, value_stride};
+use crate::cache::Cache;
+use crate::formats::{TILE, row_values};
+use crate::kernels::Kernels;
+use crate::matrix::{Matrix, Stage};
+use crate::model::{Layer, Network};
+use crate::pool::Worker;
+use crate::rope;
+use crate::stage::{multiply, prepare};
+use crate::workspace::{ATTENTION_ROWS, Private, Stream, Workspace};
+
+/// Everything that a step reads, and where its results go.
+pub(crate) struct Step<'a> {
+    pub network: &'a Network,
+    pub kernels: &'static Kernels,
+    pub workspace: &'a Workspace,
+    pub cache: &'a Cache,
+    /// Checked to be within the vocabulary.
+    pub tokens: &'a [i32],
+    /// Position of the first token.
+    pub position: usize,
+    /// Logits of the tokens from `logits_from` on are written to `[tokens − logits_from, vocabulary]`.
+    pub logits: *mut f32,
+    pub logits_from: usize,
+}
+
+// SAFETY: threads share it to write disjoint parts through its raw pointers.
+unsafe impl Sync for Step<'_> {}
+
+impl Step<'_> {
+    fn single(&self) -> bool {
+        self.tokens.len() == 1
+    }
+
+    fn own_tokens(&self, worker: &Worker) -> std::ops::Range<usize> {
+        if self.single() { 0..1 } else { worker.share(self.tokens.len()) }
+    }
+
+    fn stream<'b>(&'b self, private: &'b Private) -> &'b Stream {
+        if self.single() { &private.stream } else { &self.workspace.stream }
+    }
+
+    /// A barrier that a single token does not need, because its threads work for themselves.
+    fn join(&self, worker: &Worker) {
+        if !self.single() {
+            worker.barrier();
+        }
+    }
+
+    /// # Safety
+    /// Called by every thread of the pool; the cache has room for the tokens; buffers are made
+    /// for this network, at least as many tokens and as many threads.
+    pub unsafe fn run(&self, worker: &Worker) {
+        let (network, space) = (self.network, self.workspace);
+        let private = &space.private[worker.index];
+        let stream = self.stream(private);
+        self.turn_angles(worker);
+        for token in self.own_tokens(worker) {
+            self.embed(token, stream.x.pointer().add(token * network.hidden));
+        }
+        let mut pending: Option<&[f32]> = None;
+        for (index, layer) in network.layers.iter().enumerate() {
+            for token in self.own_tokens(worker) {
+                if index > 0 {
+                    self.add_residual(token, pending, private);
+                }
+                self.norm_and_prepare(token, &layer.input_norm, &layer.qkv, private);
+            }
+            self.join(worker);
+            self.attention(index, layer, worker);
+            for token in self.own_tokens(worker) {
+                self.add_residual(token, layer.post_attention_norm.as_deref(), private);
+                self.norm_and_prepare(token, &layer.mlp_norm, &layer.gate_up, private);
+            }
+            self.join(worker);
+            self.mlp(layer, worker);
+            pending = layer.post_mlp_norm.as_deref();
+        }
+        if !self.logits.is_null() {
+            self.head(pending, worker);
+        }
+    }
+
+    /// Cosines and sines of this chunk's positions, for every rope.
+    unsafe fn turn_angles(&self, worker: &Worker) {
+        let count = self.tokens.len();
+        for item in worker.share(self.network.ropes.len() * count) {
+            let rope = &self.network.ropes[item / count];
+            let half = rope.frequencies.len();
+            let to = self.angles(item / count, item % count);
+            let cos = std::slice::from_raw_parts_mut(to, half);
+            let sin = std::slice::from_raw_parts_mut(to.add(half), half);
+            rope::angles(&rope.frequencies, rope.scale, self.position + item % count, cos, sin);
+        }
+    }
+
+    unsafe fn angles(&self, rope: usize, token: usize) -> *mut f32 {
+        let width = self.network.head_dim.next_multiple_of(2);
+        self.workspace.angles.pointer().add((rope * self.tokens.len() + token) * width)
+    }
+
+    unsafe fn embed(&self, token: usize, x: *mut f32) {
+        let (matrix, preparation) = &self.network.embedding;
+        let row = self.tokens[token] as usize;
+        let values = std::slice::from_raw_parts_mut(x, matrix.cols);
+        dequantise_row(matrix, row, values);
+        if let Some(transform) = &preparation.transform {
+            // The stored row is the original times the inverse; both factors are symmetric.
+            (self.kernels.hadamard)(x, matrix.cols, transform.block);
+            (self.kernels.multiply)(x, transform.signs.as_ptr(), x, matrix.cols);
+        }
+        for value in values {
+            *value *= self.network.embedding_scale;
+        }
+    }
+
+    /// x += projected, normed first where the family does so.
+    unsafe fn add_residual(&self, token: usize, post_norm: Option<&[f32]>, private: &Private) {
+        let hidden = self.network.hidden;
+        let x = self.stream(private).x.pointer().add(token * hidden);
+        let mut added = self.workspace.projected.pointer().cast_const().add(token * hidden);
+        if let Some(weight) = post_norm {
+            (self.kernels.norm)(added, weight.as_ptr(), private.row.pointer(), hidden, self.network.eps);
+            added = private.row.pointer();
+        }
+        (self.kernels.accumulate)(x, added, hidden);
+    }
+
+    unsafe fn norm_and_prepare(&self, token: usize, weight: &[f32], stage: &Stage, private: &Private) {
+        self.norm(token, weight, private);
+        let stream = self.stream(private);
+        self.prepare(stage, private.row.pointer(), (0, stage.cols), (token, self.tokens.len()), stream, private);
+    }
+
+    unsafe fn norm(&self, token: usize, weight: &[f32], private: &Private) {
+        let hidden = self.network.hidden;
+        let x = self.stream(private).x.pointer().add(token * hidden);
+        (self.kernels.norm)(x, weight.as_ptr(), private.row.pointer(), hidden, self.network.eps);
+    }
+
+    unsafe fn prepare(
+        &self,
+        stage: &Stage,
+        x: *const f32,
+        columns: (usize, usize),
+        token: (usize, usize),
+        stream: &Stream,
+        private: &Private,
+    ) {
+        for (form, input) in stage.preparations.iter().zip(&stream.inputs) {
+            prepare(self.kernels, form, x, stage.cols, columns, token, private.scratch.pointer(), input);
+        }
+    }
+
+    /// From the prepared input to `projected`; ends with a barrier.
+    unsafe fn attention(&self, index: usize, layer: &Layer, worker: &Worker) {
+        let space = self.workspace;
+        let private = &space.private[worker.index];
+        let stream = self.stream(private);
+        let count = self.tokens.len();
+        let outputs = [space.queries.pointer(), space.keys.pointer(), space.values.pointer()];
+        multiply(self.kernels, &layer.qkv, &stream.inputs, count, &outputs, worker);
+        worker.barrier();
+        self.rotate(index, layer, worker);
+        worker.barrier();
+        self.attend(index, layer, private, worker);
+        worker.barrier();
+        for token in self.own_tokens(worker) {
+            let row = space.attended.pointer().add(token * layer.o.cols);
+            self.prepare(&layer.o, row, (0, layer.o.cols), (token, count), stream, private);
+        }
+        self.join(worker);
+        multiply(self.kernels, &layer.o, &stream.inputs, count, &[space.projected.pointer()], worker);
+        worker.barrier();
+    }
+
+    /// Norms and turns every head of every token; keys and values go to the cache.
+    unsafe fn rotate(&self, index: usize, layer: &Layer, worker: &Worker) {
+        let (network, space) = (self.network, self.workspace);
+        let dim = network.head_dim;
+        let each = network.heads + network.kv_heads;
+        let half = network.ropes[layer.rope].frequencies.len();
+        for item in worker.share(self.tokens.len() * each) {
+            let (token, head) = (item / each, item % each);
+            let angles = std::slice::from_raw_parts(self.angles(layer.rope, token), 2 * half);
+            let turn = |row: *mut f32, norm: &Option<Vec<f32>>| {
+                if let Some(weight) = norm {
+                    (self.kernels.norm)(row, weight.as_ptr(), row, dim, network.eps);
+                }
+                rope::rotate(std::slice::from_raw_parts_mut(row, dim), &angles[..half], &angles[half..]);
+            };
+            if head < network.heads {
+                let row = space.queries.pointer().add((token * network.heads + head) * dim);
+                turn(row, &layer.q_norm);
+                for d in 0..dim {
+                    *row.add(d) *= network.attention_scale;
+                }
+            } else {
+                let head = head - network.heads;
+                let at = (token * network.kv_heads + head) * dim;
+                let key = space.keys.pointer().add(at);
+                turn(key, &layer.k_norm);
+                self.cache.write(index, head, self.position + token, key, space.values.pointer().add(at));
+            }
+        }
+    }
+
+    unsafe fn attend(&self, index: usize, layer: &Layer, private: &Private, worker: &Worker) {
+        let (network, space) = (self.network, self.workspace);
+        let (count, dim, group) = (self.tokens.len(), network.head_dim, network.heads / network.kv_heads);
+        // One token is spread by query heads, which fill the threads more evenly.
+        let (heads, tokens) = if count == 1 { (1, 1) } else { (group, (ATTENTION_ROWS / group).max(1)) };
+        let parts = group / heads;
+        let chunks = count.div_ceil(tokens);
+        for unit in (worker.index..network.kv_heads * parts * chunks).step_by(worker.threads) {
+            // The last tokens see the most: they come first.
+            let (chunk, part) = (chunks - 1 - unit / (network.kv_heads * parts), unit % (network.kv_heads * parts));
+            let (kv_head, first) = (part / parts, chunk * tokens);
+            let at = first * network.heads * dim + part * heads * dim;
+            let (keys, values) = self.cache.head(index, kv_head);
+            (self.kernels.attend)(&attention::Job {
+                queries: space.queries.pointer().add(at),
+                output: space.attended.pointer().add(at),
+                stride: network.heads * dim,
+                tokens: tokens.min(count - first),
+                heads,
+                head_dim: dim,
+                position: self.position + first,
+                window: layer.window,
+                keys,
+                values,
+                value_stride: value_stride(dim),
+                softcap: network.attention_softcap,
+                scratch: private.attention.pointer(),
+            });
+        }
+    }
+
+    /// From the prepared input to `projected`; ends with a barrier.
+    unsafe fn mlp(&self, layer: &Layer, worker: &Worker) {
+        let (network, space) = (self.network, self.workspace);
+        let private = &space.private[worker.index];
+        let count = self.tokens.len();
+        let outputs = [space.gate.pointer(), space.up.pointer()];
+        multiply(self.kernels, &layer.gate_up, &self.stream(private).inputs, count, &outputs, worker);
+        worker.barrier();
+        let span = layer.down.span();
+        let spans = network.intermediate.div_ceil(span);
+        for item in worker.share(count * spans) {
+            let (token, from) = (item / spans, item % spans * span);
+            let to = (from + span).min(network.intermediate);
+            let at = token * network.intermediate + from;
+            let row = private.row.pointer();
+            let (gate, up) = (space.gate.pointer().add(at), space.up.pointer().add(at));
+            (self.kernels.activate)(gate, up, row.add(from), to - from, network.gelu);
+            self.prepare(&layer.down, row, (from, to), (token, count), &space.stream, private);
+        }
+        worker.barrier();
+        multiply(self.kernels, &layer.down, &space.stream.inputs, count, &[space.projected.pointer()], worker);
+        worker.barrier();
+    }
+
+    /// The logits of the tokens that want them.
+    unsafe fn head(&self, pending: Option<&[f32]>, worker: &Worker) {
+        let network = self.network;
+        let private = &self.workspace.private[worker.index];
+        let stream = self.stream(private);
+        let wanted = self.tokens.len() - self.logits_from;
+        for token in self.own_tokens(worker) {
+            if let Some(row) = token.checked_sub(self.logits_from) {
+                self.add_residual(token, pending, private);
+                self.norm(token, &network.final_norm, private);
+                let columns = (0, network.hidden);
+                self.prepare(&network.head, private.row.pointer(), columns, (row, wanted), stream, private);
+            }
+        }
+        self.join(worker);
+        let (from, to) = multiply(self.kernels, &network.head, &stream.inputs, wanted, &[self.logits], worker);
+        if network.logit_softcap > 0.0 && from < to {
+            for row in 0..wanted {
+                let logits = self.logits.add(row * network.vocabulary + from);
+                (self.kernels.softcap)(logits, to - from, network.logit_softcap);
+            }
+        }
+    }
+}
+
+/// One row of a matrix, scaled, without undoing its transform.
+///
+/// # Safety
+/// The matrix is valid and has the row; `out` is as wide as the matrix.
+unsafe fn dequantise_row(matrix: &Matrix, row: usize, out: &mut [f32]) {
+    let (tile, lane) = (row / TILE, row % TILE);
+    row_values(matrix.format, matrix.codes.add(tile * matrix.tile_bytes), lane, out);
+    if matrix.groups > 0 {
+        let scales = matrix.scales.add(tile * matrix.groups * TILE + lane);
+        for (g, values) in out.chunks_mut(matrix.group).enumerate() {
+            let scale = crate::half::to_f32(scales.add(g * TILE).read_unaligned());
+            for value in values {
+                *value *= scale;
+            }
+        }
+    }
+}

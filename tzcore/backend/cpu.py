@@ -1,0 +1,248 @@
+"""The CPU backend: models in the Rust library, straight from the mapped folder.
+
+Weights are read where the page cache has them; nothing is copied or unpacked.  One pool of
+threads serves a model; they are pinned, one a physical core, when they are as many as the
+cores that this process may use, and left to the system otherwise, so that two half-sized
+models do not sit on the same cores.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore import hardware
+from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
+from tzcore.backend import native
+from tzcore.backend.base import Logits
+from tzcore.backend.base import Sequence as BaseSequence
+from tzcore.checkpoint.reader import ModelFolder
+from tzcore.errors import BackendError, RequestError
+
+Floats = npt.NDArray[np.float32]
+
+_MODES: dict[Logits, int] = {"last": 0, "all": 1, "none": 2}
+_ACTIVATIONS = {"silu": 0, "gelu_tanh": 1}
+_VECTORS = ("input_norm", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm", "post_attention_norm", "mlp_norm")
+_MATRICES = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+class CpuSequence:
+    """A running text's keys and values in half precision."""
+
+    def __init__(self, model: Any, capacity: int) -> None:
+        ffi, lib = native.library()
+        handle = ffi.new("TzSequence **")
+        native.check(lib.tz_sequence_new(model, capacity, handle))
+        self._handle = ffi.gc(handle[0], lib.tz_sequence_free)
+        self._length, self._capacity = 0, capacity
+
+    @property
+    def length(self) -> int:
+        return self._length
+
+    @property
+    def capacity(self) -> int:
+        return self._capacity
+
+    def handle(self) -> Any:
+        """The library's handle; BackendError after :meth:`close`."""
+        if self._handle is None:
+            raise BackendError("this sequence is closed")
+        return self._handle
+
+    def advance(self, count: int) -> None:
+        """Count ``count`` more tokens as held, as the library does."""
+        self._length += count
+
+    def truncate(self, length: int) -> None:
+        _, lib = native.library()
+        if not 0 <= length <= self._length:
+            raise BackendError(f"cannot shorten a sequence of {self._length} tokens to {length}")
+        native.check(lib.tz_sequence_truncate(self.handle(), length))
+        self._length = length
+
+    def close(self) -> None:
+        ffi, _ = native.library()
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+
+class CpuModel:
+    """A model ready to run."""
+
+    def __init__(self, folder: ModelFolder, spec: ModelSpec, pool: native.Pool, variant: str | None) -> None:
+        ffi, lib = native.library()
+        self.spec = spec
+        self.threads = pool.threads
+        self._pool = pool
+        self._keep: list[Any] = [folder]  # what the library points into
+        struct = _spec_struct(folder, spec, self._keep)
+        handle = ffi.new("TzModel **")
+        native.check(lib.tz_model_new(pool.handle, native.variant_argument(variant), struct, handle))
+        self._handle = ffi.gc(handle[0], lib.tz_model_free)
+        self._bytes = _weight_bytes(folder, spec)
+
+    def _alive(self) -> Any:
+        if self._handle is None:
+            raise BackendError("this model is closed")
+        return self._handle
+
+    def new_sequence(self, capacity: int) -> CpuSequence:
+        """Room for ``capacity`` tokens; what the machine has not free is a BackendError."""
+        if not 0 < capacity <= 1 << 31:
+            raise BackendError(f"a context of {capacity} tokens is not possible")
+        needed = capacity * self.spec.kv_bytes_per_token()
+        free = hardware.memory().available
+        if needed > free:
+            raise BackendError(
+                f"a context of {capacity} tokens needs {needed / 2**30:.1f} GiB of memory, "
+                f"{(needed - free) / 2**30:.1f} GiB more than is free; choose a shorter context"
+            )
+        return CpuSequence(self._alive(), capacity)
+
+    def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
+        """See :class:`tzcore.backend.base.LoadedModel`."""
+        ffi, lib = native.library()
+        if not isinstance(sequence, CpuSequence):
+            raise BackendError("the sequence belongs to another backend")
+        ids = np.ascontiguousarray(tokens)
+        if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
+            raise RequestError("tokens must be a vector of at least one whole number")
+        if ids.dtype != np.int32:
+            if ids.min() < -(2**31) or ids.max() >= 2**31:
+                raise RequestError("a token is outside the vocabulary")
+            ids = ids.astype(np.int32)
+        rows = {"last": 1, "all": ids.size, "none": 0}[logits]
+        out = np.empty((rows, self.spec.vocabulary), np.float32)
+        status = lib.tz_forward(
+            self._alive(),
+            sequence.handle(),
+            ffi.cast("int32_t *", ids.ctypes.data),
+            ids.size,
+            _MODES[logits],
+            ffi.cast("float *", out.ctypes.data),
+            out.size,
+        )
+        native.check(status)
+        sequence.advance(ids.size)
+        return out
+
+    def weight_bytes_per_token(self) -> int:
+        return self._bytes
+
+    def close(self) -> None:
+        """Release the library's memory and threads, and let go of the folder."""
+        ffi, _ = native.library()
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+            self._pool.close()
+            self._keep.clear()
+
+
+class CpuBackend:
+    """Runs models on the processor.  ``variant`` forces a set of kernels (:func:`native.variants`)."""
+
+    name = "cpu"
+
+    def __init__(self, variant: str | None = None) -> None:
+        known = native.variants()
+        chosen = variant or os.environ.get(native.VARIANT_VARIABLE) or known[0]
+        if chosen not in known:
+            raise BackendError(f"no CPU kernels called {chosen!r} run here; these do: {', '.join(known)}")
+        self.variant = chosen
+
+    def describe(self) -> str:
+        processor = hardware.processor()
+        return f"{processor.name}, {self.variant}, {self._threads(None)} threads"
+
+    def load(self, folder: ModelFolder, spec: ModelSpec, threads: int | None = None) -> CpuModel:
+        """Check everything and point the library at the mapped weights."""
+        return CpuModel(folder, spec, self._pool(threads), self.variant)
+
+    def read_bandwidth(self, threads: int | None = None) -> float:
+        """Bytes per second that ``threads`` threads read together from memory beyond the caches."""
+        pool = self._pool(threads)
+        try:
+            return pool.read_bandwidth()
+        finally:
+            pool.close()
+
+    def _threads(self, threads: int | None) -> int:
+        processor = hardware.processor()
+        return threads if threads is not None else max(1, min(processor.physical, processor.usable))
+
+    def _pool(self, threads: int | None) -> native.Pool:
+        count = self._threads(threads)
+        cores = _cores()
+        return native.Pool(count, cores if len(cores) == count else ())
+
+
+def _cores() -> list[int]:
+    """One logical processor of each physical core that this process may use; empty where unknown."""
+    if not hasattr(os, "sched_getaffinity"):
+        return []
+    chosen: dict[str, int] = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        try:
+            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
+        except OSError:
+            siblings = str(cpu)
+        chosen.setdefault(siblings, cpu)
+    return list(chosen.values())
+
+
+def _spec_struct(folder: ModelFolder, spec: ModelSpec, keep: list[Any]) -> Any:
+    ffi, _ = native.library()
+
+    def matrix(ref: MatrixRef) -> Any:
+        stored = folder.matrix(ref.name)
+        if ref.cols != stored.entry.cols:
+            raise BackendError(f"{ref.name} has {stored.entry.cols} columns where the model needs {ref.cols}")
+        return native.matrix(stored, keep, ref.start, ref.rows)
+
+    def vector(name: str | None) -> Any:
+        return native.floats(None if name is None else folder.vector(name), keep)
+
+    def fill(target: Any, layer: LayerSpec) -> None:
+        for part in (*_VECTORS, "post_mlp_norm"):
+            setattr(target, part, vector(getattr(layer, part)))
+        for part in _MATRICES:
+            setattr(target, part, matrix(getattr(layer, part)))
+        target.window, target.rope = layer.window or 0, layer.rope
+
+    layers, ropes = ffi.new("TzLayer[]", len(spec.layers)), ffi.new("TzRope[]", len(spec.ropes))
+    keep += [layers, ropes]
+    for target, layer in zip(layers, spec.layers, strict=True):
+        fill(target, layer)
+    for target, rope in zip(ropes, spec.ropes, strict=True):
+        target.inverse_frequencies, target.scale = native.floats(rope.inverse_frequencies, keep), rope.scale
+    result = ffi.new("TzModelSpec *")
+    for field in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary"):
+        setattr(result, field, getattr(spec, field))
+    for field in ("norm_eps", "norm_offset", "embedding_scale", "attention_scale"):
+        setattr(result, field, getattr(spec, field))
+    result.attention_softcap = spec.attention_softcap or 0.0
+    result.logit_softcap = spec.logit_softcap or 0.0
+    result.activation = _ACTIVATIONS[spec.activation]
+    result.embedding, result.head = matrix(spec.embedding), matrix(spec.head)
+    result.final_norm = vector(spec.final_norm)
+    result.layers, result.layer_count = layers, len(spec.layers)
+    result.ropes, result.rope_count = ropes, len(spec.ropes)
+    return result
+
+
+def _weight_bytes(folder: ModelFolder, spec: ModelSpec) -> int:
+    """Codes and scales of every matrix that a token is multiplied by."""
+    total = 0
+    for ref in (*(ref for layer in spec.layers for stage in layer.stages() for ref in stage), spec.head):
+        stored = folder.matrix(ref.name)
+        size = stored.codes.nbytes + (stored.scales.nbytes if stored.scales is not None else 0)
+        total += size // len(stored.codes) * -(-ref.rows // 16)
+    return total
