@@ -140,6 +140,7 @@ def tiny_model(family: str, seed: int = 0, **changes: Any) -> Any:
     else:
         model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager")
     model = model.float().eval()
+    model.config.architectures = [type(model).__name__]
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):

@@ -79,6 +79,6 @@ class Config:
         """The activation function under our name for it."""
         value = self.raw.get(key)
         name = default if value is None else value
-        if name not in ACTIVATIONS:
+        if not isinstance(name, str) or name not in ACTIVATIONS:
             raise self.refuse(key, name, f"is not supported; supported are {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[name]

@@ -13,7 +13,7 @@ import numpy as np
 
 from tzcore.architecture.config import Config
 from tzcore.architecture.decoder import Size, build, layer_kinds, read_size, windows
-from tzcore.architecture.rope import complete, longest_context, make_rope, plain_rope_parameters
+from tzcore.architecture.rope import complete, longest_context, make_rope, plain_rope_parameters, table
 from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
 
@@ -106,14 +106,12 @@ def _pattern(layers: int, every: int) -> list[str]:
 
 def _rope_by_kind(config: Config) -> tuple[dict[str, Any], dict[str, Any]]:
     """Rotary settings of full and of windowed layers, from either form of configuration."""
-    tables = config.get("rope_parameters") or {}
-    if not isinstance(tables, dict) or not all(isinstance(t, dict | None) for t in tables.values()):
+    tables = table(config, "rope_parameters")
+    if not all(isinstance(t, dict | None) for t in tables.values()):
         raise config.refuse("rope_parameters", tables, "is not a table for each layer type")
     full = dict(tables.get("full_attention") or {})
     local = dict(tables.get("sliding_attention") or {})
-    scaling = config.get("rope_scaling")
-    if scaling:
-        full.update(scaling)
+    full.update(table(config, "rope_scaling"))
     if full.get("rope_theta") is None:
         full["rope_theta"] = config.number("rope_theta", 1_000_000.0)
     if local.get("rope_theta") is None:

@@ -43,10 +43,10 @@ def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> di
     Accepts that form (``rope_parameters``) and the older ``rope_theta`` with ``rope_scaling``.
     ``aliases``: names of types that mean another one in this family.
     """
-    merged = dict(_table(config, "rope_parameters"))
+    merged = dict(table(config, "rope_parameters"))
     if any(isinstance(value, dict) for value in merged.values()):
         raise config.refuse("rope_parameters", merged, "differs by layer type, which this family does not know")
-    scaling = _table(config, "rope_scaling")
+    scaling = table(config, "rope_scaling")
     if scaling:  # where a file has both, transformers lets the older key win
         merged = dict(scaling)
     if merged.get("rope_theta") is None:
@@ -54,7 +54,7 @@ def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> di
     if merged.get("partial_rotary_factor") is None:
         merged["partial_rotary_factor"] = config.number("partial_rotary_factor", 1.0)
     kind = merged.get("rope_type") or merged.get("type") or "default"
-    merged["rope_type"] = (aliases or {}).get(kind, kind)
+    merged["rope_type"] = (aliases or {}).get(kind, kind) if isinstance(kind, str) else kind
     return complete(config, merged)
 
 
@@ -79,7 +79,8 @@ def complete(config: Config, parameters: dict[str, Any]) -> dict[str, Any]:
     return filled
 
 
-def _table(config: Config, key: str) -> dict[str, Any]:
+def table(config: Config, key: str) -> dict[str, Any]:
+    """The table under ``key``, empty where there is none."""
     value = config.get(key)
     if value is None:
         return {}
@@ -94,12 +95,12 @@ def longest_context(parameters: dict[str, Any], max_position: int) -> int:
     ``max_position_embeddings`` usually states the stretched length; files for ``dynamic`` and
     many for ``yarn`` state the trained one and leave the stretching to ``factor``.
     """
-    kind, factor = parameters["rope_type"], parameters.get("factor")
-    if kind == "dynamic" and factor:
-        return max(max_position, int(max_position * factor))
-    if kind == "yarn" and factor:
-        trained = parameters.get("original_max_position_embeddings") or max_position
-        return max(max_position, int(trained * factor))
+    kind = parameters["rope_type"]
+    if kind == "dynamic":
+        return max(max_position, int(max_position * _number(parameters, "factor")))
+    if kind == "yarn":
+        trained = _number(parameters, "original_max_position_embeddings", max_position)
+        return max(max_position, int(trained * _number(parameters, "factor", max_position / trained)))
     return max_position
 
 
@@ -146,7 +147,10 @@ def _plain(base: float, dim: int) -> Doubles:
 
 def _number(parameters: dict[str, Any], key: str, default: float | None = None) -> float:
     value = parameters.get(key)
-    value = default if value is None else value
+    return _positive(parameters, key, default if value is None else value)
+
+
+def _positive(parameters: dict[str, Any], key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
         raise UnsupportedModelError(f"RoPE ({parameters['rope_type']}): {key} = {value!r} is not a positive number")
     return float(value)
@@ -199,8 +203,9 @@ def _longrope(parameters: dict[str, Any], base: float, dim: int, trained: int, m
     factors = parameters.get(key)
     if not isinstance(factors, list) or len(factors) != dim // 2:
         raise UnsupportedModelError(f"RoPE (longrope): {key} is not a list of {dim // 2} numbers")
+    divisors = [_positive(parameters, f"{key}[{i}]", value) for i, value in enumerate(factors)]
     factor = _number(parameters, "factor", max_position / trained)
     scale = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
     if parameters.get("attention_factor") is not None:
         scale = _number(parameters, "attention_factor")
-    return _rope(_plain(base, dim) / np.asarray(factors, np.float64), scale)
+    return _rope(_plain(base, dim) / np.asarray(divisors), scale)
