@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli.console import Console, human_bytes
@@ -32,7 +34,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from tzcore.cli.pipeline import find_or_make
 
     folder = find_or_make(args.model, console)
-    result = measure(str(folder), args.prompt, args.tokens, args.repeat, args.threads, args.backend)
+    result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend)
     console.done(
         f"prefill  {result['prefill_tps']:9.1f} tokens/s   ({args.prompt} tokens)\n"
         f"decode   {result['decode_tps']:9.1f} tokens/s   ({args.tokens} tokens after the prompt)\n"
@@ -45,18 +47,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def measure(
-    folder: str, prompt: int, tokens: int, repeat: int, threads: int | None = None, backend_name: str = "auto"
+    folder: Path, prompt: int, tokens: int, repeat: int, threads: int | None = None, backend_name: str = "auto"
 ) -> dict[str, Any]:
     """The numbers of ``tz bench --json``; bandwidths in bytes a second, each a median of ``repeat`` runs."""
-    from pathlib import Path
-
     import numpy as np
 
     from tzcore.architecture.registry import spec_of
+    from tzcore.backend.cpu import CpuBackend
     from tzcore.backend.select import select
     from tzcore.checkpoint.reader import ModelFolder
 
-    with ModelFolder.open(Path(folder)) as opened:
+    with closing(ModelFolder.open(folder)) as opened:
         spec = spec_of(opened)
         if prompt + tokens > spec.max_context:
             raise RequestError(f"the model's context holds {spec.max_context} tokens, not {prompt} + {tokens}")
@@ -66,7 +67,7 @@ def measure(
             ids = np.random.default_rng(0).integers(0, spec.vocabulary, prompt + tokens, dtype=np.int32)
             _time_run(model, ids[: min(prompt, 64)], ids[prompt : prompt + min(tokens, 8)])  # pages in, warms up
             runs = [_time_run(model, ids[:prompt], ids[prompt:]) for _ in range(repeat)]
-            read_bandwidth = statistics.median(backend.read_bandwidth(threads) for _ in range(3))
+            read_bandwidth = statistics.median(CpuBackend().read_bandwidth(threads) for _ in range(3))
             decode_tps = tokens / statistics.median(decode for _, decode in runs)
             bytes_per_token = model.weight_bytes_per_token()
             return {
@@ -76,7 +77,7 @@ def measure(
                 "decode_bandwidth": decode_tps * bytes_per_token,
                 "bandwidth_share": decode_tps * bytes_per_token / read_bandwidth,
                 "bytes_per_token": bytes_per_token,
-                "threads": model.threads,
+                "threads": getattr(model, "threads", threads or 1),
                 "backend": backend.describe(),
                 "prompt": prompt,
                 "tokens": tokens,
