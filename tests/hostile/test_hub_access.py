@@ -59,7 +59,7 @@ def test_a_wrong_token(hub: HubServer) -> None:
 
 def test_an_unknown_id_and_what_may_be_meant(hub: HubServer) -> None:
     assert "no model org/nothing on the Hub (or it is private and needs a login" in refusal(SourceError, "org/nothing")
-    assert "did you mean Qwen/Qwen3-4B" in refusal(SourceError, "Qwen/Qwen3-4b-", "good-token")
+    assert "did you mean Qwen/Qwen3-4B" in refusal(SourceError, "Qwen/Qwen3-4bb", "good-token")
 
 
 def test_a_private_repository(hub: HubServer) -> None:

@@ -156,11 +156,13 @@ def test_cancelled_and_again(hub: HubServer, repo: Repo) -> None:
         if progress.phase == "download" and progress.detail == SHARD:
             raise Cancelled("stopped")
 
+    hub.pace = 0.02  # else the whole shard is in the socket's buffers before it is cancelled
     with pytest.raises(Cancelled):
         obtain("org/model", None, stop)
+    hub.pace = 0
     assert download.cached("org/model", None) is None
     obtain("org/model", None)
-    assert sum(hub.served.values()) <= sum(len(repo.files[name]) for name in NEEDED) + (1 << 17)
+    assert sum(hub.served.values()) <= sum(len(repo.files[name]) for name in NEEDED) + (1 << 16)
 
 
 def test_trouble_on_the_way_of_a_whole_repository(hub: HubServer, repo: Repo) -> None:
