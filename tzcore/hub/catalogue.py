@@ -50,11 +50,11 @@ def nearest(wrong: str, among: Iterable[str] | None = None, count: int = 2) -> l
     ids = list(among) if among is not None else [entry.id for entry in load()]
 
     def likeness(candidate: str) -> float:
-        if len(wrong) >= 4 and wrong.lower() in candidate.lower():
-            return 0.9
-        whole = SequenceMatcher(None, wrong.lower(), candidate.lower()).ratio()
-        name = SequenceMatcher(None, wrong.lower().split("/")[-1], candidate.lower().split("/")[-1]).ratio()
-        return max(whole, name)
+        typed, known = wrong.lower(), candidate.lower()
+        contained = 0.8 if len(typed) >= 4 and typed in known else 0.0
+        whole = SequenceMatcher(None, typed, known).ratio()
+        name = SequenceMatcher(None, typed.split("/")[-1], known.split("/")[-1]).ratio()
+        return max(contained, whole, name)
 
     ranked = sorted(ids, key=likeness, reverse=True)
     return [candidate for candidate in ranked[:count] if likeness(candidate) >= 0.75]
