@@ -296,5 +296,7 @@ def tiny_folder(
         for name in (*vectors, *([spec.final_norm] if i + 1 == len(spec.layers) else [])):
             writer.add_vector(name, source.tensor(name))
         writer.seal(f"model-{i:05d}")
-    receipt = {"source": source.id, "revision": source.revision, "format": format}
+    encoding = trits.format_named(format).encoding
+    origin = {"id": source.id, "revision": source.revision, "licence": source.licence}
+    receipt = {"id": f"{source.id}:{encoding}", "source": origin, "encoding": encoding}
     return writer.finish(source.config, source.files, receipt)

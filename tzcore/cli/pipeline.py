@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,9 +44,19 @@ def find_or_make(text: str, console: Console) -> Path:
     found = library.resolve(text)
     if found is not None:
         return found.path
+    if _is_ternarised(Path(text)):
+        return Path(text)  # its receipt is unusable; opening it says what is wrong
     info = sources.describe(reference.parse(text))
     console.note(f"{text} is not installed yet. Making it: {cost(info)}.")
     return make(text, Order(), console)
+
+
+def _is_ternarised(folder: Path) -> bool:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return bool(config["quantization_config"]["quant_method"] == "ternary_zero")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def cost(info: SourceInfo) -> str:
