@@ -132,6 +132,10 @@ class Library(QObject):
         machine = Machine.here(paths.models())
         return sorted((self._offer(raw, machine) for raw in self._offered), key=lambda entry: entry.parameters)
 
+    def names(self) -> dict[str, str]:
+        """What the catalogue calls its sources."""
+        return {raw["id"]: raw["name"] for raw in self._offered}
+
     def search(self, query: str) -> None:
         """Search the hub; ``search_finished`` or ``failed`` follows.  A newer search replaces it."""
         child = self._run(["search", "--json", "--", query], self._on_found)

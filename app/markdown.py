@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
 
 SAFE_SCHEMES = ("http://", "https://", "mailto:")
 """Links with any other scheme are shown as plain text."""
@@ -109,6 +112,8 @@ def _without_partial(text: str, tag: str) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # takes a while, and the first window shows no Markdown
+
     return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 
 _DIRS = PlatformDirs("ternary-zero", appauthor=False)
+_RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 
 
 def home() -> Path:
@@ -33,4 +34,4 @@ def logs() -> Path:
 
 def resources() -> Path:
     """The read-only resources shipped with the program (catalogue, calibration text, icons)."""
-    return Path(__file__).resolve().parent.parent / "resources"
+    return _RESOURCES

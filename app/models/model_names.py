@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 def model_name(model_id: str, library: Library) -> str:
     """``"SmolLM2 135M Instruct"`` of ``"starter:t2"``; ``"Qwen3-4B"`` of ``"Qwen/Qwen3-4B:t1"``; ``""`` of ``""``."""
     source, _ = model_and_encoding(model_id)
-    for entry in library.catalogue():
-        if entry.source in (source, model_id):
-            return entry.name.partition(" (")[0]
-    return short_model(source)
+    names = library.names()
+    name = names.get(source) or names.get(model_id) or ""
+    return name.partition(" (")[0] or short_model(source)

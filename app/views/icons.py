@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 
 from tzcore import paths
@@ -16,8 +16,7 @@ APPLICATION = "ternary-zero"
 @lru_cache(maxsize=512)
 def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
     """The icon ``name`` in ``colour``, ``size`` logical pixels wide.  A missing icon is an OSError."""
-    svg = (paths.resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
-    renderer = QSvgRenderer(QByteArray(svg.replace("currentColor", colour).encode()))
+    renderer = QSvgRenderer(QByteArray(_svg(name).replace("currentColor", colour).encode()))
     if not renderer.isValid():
         raise OSError(f"the icon {name}.svg is damaged")
     pixels = QPixmap(QSize(size, size) * ratio)
@@ -30,10 +29,15 @@ def pixmap(name: str, colour: str, size: int, ratio: float = 1.0) -> QPixmap:
     return pixels
 
 
+@cache
+def _svg(name: str) -> str:
+    return (paths.resources() / "icons" / f"{name}.svg").read_text(encoding="utf-8")
+
+
 def icon(name: str, colour: str, size: int = 18, disabled: str = "") -> QIcon:
-    """An icon with pixmaps for the usual pixel densities."""
+    """An icon with pixmaps for the pixel densities of the screens that are there, and twice the usual."""
     result = QIcon()
-    for ratio in (1.0, 1.25, 1.5, 2.0, 3.0):
+    for ratio in sorted({1.0, 2.0, *(screen.devicePixelRatio() for screen in QGuiApplication.screens())}):
         result.addPixmap(pixmap(name, colour, size, ratio))
         if disabled:
             result.addPixmap(pixmap(name, disabled, size, ratio), QIcon.Mode.Disabled)

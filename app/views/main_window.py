@@ -26,13 +26,12 @@ from app.models.model_names import model_name
 from app.theme import Theme
 from app.views.chat_view import ChatView
 from app.views.icons import application_icon
-from app.views.library_view import LibraryView
 from app.views.notice_bar import NoticeBar
-from app.views.settings_dialog import SettingsDialog
 from app.views.sidebar import Sidebar
 
 if TYPE_CHECKING:
     from app.application import Services
+    from app.views.library_view import LibraryView
 
 
 class MainWindow(QMainWindow):
@@ -132,6 +131,8 @@ class MainWindow(QMainWindow):
 
     def show_library(self) -> None:
         if self.library is None:  # made on first use: the window opens faster without it
+            from app.views.library_view import LibraryView
+
             self.library = LibraryView(self.theme, self._services)
             self.library.chat_wanted.connect(self.open_chat)
             self.pages.addWidget(self.library)
@@ -140,6 +141,8 @@ class MainWindow(QMainWindow):
         self.library.search.setFocus()
 
     def show_settings(self) -> None:
+        from app.views.settings_dialog import SettingsDialog
+
         dialog = SettingsDialog(self.theme, self._services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
