@@ -120,6 +120,9 @@ class ScriptedLibrary(QObject):
     def catalogue(self) -> list[CatalogueEntry]:
         return list(self.offers)
 
+    def names(self) -> dict[str, str]:
+        return {offer.source: offer.name for offer in self.offers}
+
     def search(self, query: str) -> None:
         self.searches.append(query)
 
