@@ -159,7 +159,7 @@ def configuration(header: GgufHeader, names: Collection[str], rope_tensors: dict
     heads = settings.integer("attention.head_count")
     hidden = settings.integer("embedding_length")
     layers = settings.integer("block_count")
-    head_dim = settings.integer("attention.key_length", settings.integer("rope.dimension_count", hidden // heads))
+    head_dim = settings.integer("attention.key_length", hidden // heads)
     embedding = header.tensors.get("token_embd.weight")
     config: dict[str, Any] = {
         "architectures": [family.class_name],
