@@ -64,7 +64,8 @@ from tzcore.cli.main import main
 read, write = os.pipe()
 os.dup2(write, 1)
 def ask():
-    ready = json.loads(os.fdopen(read).readline())
+    lines = map(json.loads, os.fdopen(read))
+    ready = next(line for line in lines if line["event"] == "ready")
     connection = http.client.HTTPConnection("127.0.0.1", ready["port"], timeout=30)
     connection.request("GET", "/v1/models", headers={"Authorization": "Bearer secret"})
     models = json.loads(connection.getresponse().read())["data"]

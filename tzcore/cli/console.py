@@ -17,10 +17,12 @@ from tzcore.progress import Progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-JSON_INTERVAL = 0.1
-"""Seconds between two progress events of one phase; a window needs no more."""
+EVENT_INTERVAL = 0.1
+"""Seconds between two progress events of one phase, or two drawings of the bar; nobody needs more."""
 LINE_INTERVAL = 10.0
-"""Seconds between two plain progress lines of one phase, where stderr is no terminal."""
+"""Seconds between two plain progress lines, where stderr is no terminal."""
+PATIENCE = 2.0
+"""Seconds that a phase may take without a plain line about it."""
 
 
 def human_bytes(count: float) -> str:
@@ -86,7 +88,8 @@ class Console:
         self.json = json
         self._phase = ""
         self._paces: dict[str, Pace] = {}
-        self._spoke = 0.0
+        self._phase_began = 0.0
+        self._spoke = -LINE_INTERVAL
         self._bar: Bar | None = None
         self._task: Any = None
 
@@ -94,12 +97,16 @@ class Console:
         """Show one report, in the form that fits, no more often than anyone can read."""
         now = time.monotonic()
         fresh = progress.phase != self._phase
-        self._phase = progress.phase
+        if fresh:
+            self._phase, self._phase_began = progress.phase, now
         pace = self._paces.setdefault(progress.phase, Pace(progress)).words(progress)
-        ended = 0 < progress.total <= progress.done
         interactive = not self.json and sys.stderr.isatty()
-        interval = JSON_INTERVAL if self.json or interactive else LINE_INTERVAL
-        if not (fresh or ended) and now - self._spoke < interval:
+        if self.json or interactive:
+            ended = 0 < progress.total <= progress.done
+            due = fresh or ended or now - self._spoke >= EVENT_INTERVAL
+        else:
+            due = now - self._phase_began >= PATIENCE and now - self._spoke >= LINE_INTERVAL
+        if not due:
             return
         self._spoke = now
         if self.json:
@@ -117,11 +124,11 @@ class Console:
             self.close()
             print(text, file=sys.stderr, flush=True)
 
-    def event(self, name: str, **fields: Any) -> None:
+    def event(self, name: str, /, **fields: Any) -> None:
         """One JSON line ``{"event": name, ...}`` on stdout."""
         self._line({"event": name, **fields})
 
-    def done(self, text: str, **result: Any) -> None:
+    def done(self, text: str, /, **result: Any) -> None:
         """The result: ``text`` for a person, or the ``done`` event with ``--json``."""
         self.close()
         if self.json:

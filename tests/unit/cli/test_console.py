@@ -40,6 +40,16 @@ def test_pace_does_not_count_what_an_earlier_run_did(monkeypatch: pytest.MonkeyP
     assert pace.words(Progress("download", 1000, 2000, "bytes")) == "50 B/s, 0:20 left"
 
 
+def test_pace_forgets_a_quick_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    pace = Pace(Progress("convert", 0, 10_000, "weights"))
+    words = ""
+    for second in range(1, 61):
+        clock.now += 1
+        words = pace.words(Progress("convert", 5_000 + 10 * second, 10_000, "weights"))
+    assert words == "10 weights/s, 7:20 left"
+
+
 def test_pace_says_nothing_before_it_can_know(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
     first = Progress("convert", 0, 10, "weights")
@@ -77,6 +87,8 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(
 ) -> None:
     clock = Clock(monkeypatch)
     console = Console()
+    console.report(Progress("load", 0, 100, "bytes"))
+    console.report(Progress("load", 100, 100, "bytes"))  # over at once: nobody need know
     for second in range(25):
         console.report(Progress("convert", second * 1000, 50_000, "weights", f"layer {second}"))
         clock.now += 1
@@ -84,9 +96,9 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(
     captured = capsys.readouterr()
     assert captured.out == "ready\n"
     assert captured.err.splitlines() == [
-        "convert: 0 weights of 50.0 k weights layer 0",
-        "convert: 10.0 k weights of 50.0 k weights 1.0 k weights/s, 0:40 left layer 10",
-        "convert: 20.0 k weights of 50.0 k weights 1.0 k weights/s, 0:30 left layer 20",
+        "convert: 2.0 k weights of 50.0 k weights 1.0 k weights/s, 0:48 left layer 2",
+        "convert: 12.0 k weights of 50.0 k weights 1.0 k weights/s, 0:38 left layer 12",
+        "convert: 22.0 k weights of 50.0 k weights 1.0 k weights/s, 0:28 left layer 22",
     ]
 
 
