@@ -24,7 +24,9 @@ ARCHITECTURES = {
 def reorder(weights: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
     """What the converter does to Llama's q and k (``LlamaModel.permute``)."""
     return (
-        weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:]).swapaxes(1, 2).reshape(weights.shape)
+        weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(weights.shape)
     )
 
 

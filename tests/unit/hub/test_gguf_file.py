@@ -102,7 +102,9 @@ def test_quantised_files_are_dequantised(quantisation: str, tmp_path: Path) -> N
     original = source_of("llama")
     write_gguf(tmp_path / "m.gguf", "llama", original, quantisation)
     source = GgufFile(tmp_path / "m.gguf", "id", "rev")
-    bound = {"F16": 1e-9, "BF16": 4e-3, "Q8_0": 6e-3, "Q5_0": 0.06, "Q5_1": 0.06, "Q4_0": 0.12, "Q4_1": 0.12}[quantisation]
+    bound = {"F16": 1e-9, "BF16": 4e-3, "Q8_0": 6e-3, "Q5_0": 0.06, "Q5_1": 0.06, "Q4_0": 0.12, "Q4_1": 0.12}[
+        quantisation
+    ]
     for name in ("model.layers.0.self_attn.q_proj.weight", "model.layers.2.mlp.down_proj.weight"):
         wanted, got = original.tensor(name), source.tensor(name)
         assert np.linalg.norm(got - wanted) <= bound * np.linalg.norm(wanted)
@@ -165,7 +167,9 @@ def test_tensors_of_an_unknown_name_are_refused(tmp_path: Path) -> None:
 def test_yarn_and_linear_scalings(tmp_path: Path) -> None:
     original = source_of("llama")
     scaling = {"{arch}.rope.scaling.type": "yarn", "{arch}.rope.scaling.factor": 4.0}
-    write_gguf(tmp_path / "m.gguf", "llama", original, **scaling, **{"{arch}.rope.scaling.original_context_length": 128})
+    write_gguf(
+        tmp_path / "m.gguf", "llama", original, **scaling, **{"{arch}.rope.scaling.original_context_length": 128}
+    )
     config = GgufFile(tmp_path / "m.gguf", "id", "rev").config
     assert config["rope_scaling"] == {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128}
     write_gguf(tmp_path / "n.gguf", "llama", original, **(scaling | {"{arch}.rope.scaling.type": "linear"}))
