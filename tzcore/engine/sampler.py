@@ -88,6 +88,9 @@ _RANGES = {
 }
 
 
+_DEPTH = 32
+
+
 class Sampler:
     """One running choice: its random stream and what was written so far."""
 
@@ -129,36 +132,57 @@ class Sampler:
         s = self._settings
         ids: npt.NDArray[np.intp] | None = None
         if 0 < s.top_k < row.size:
-            # In order of id, as the order that the partition leaves differs between processors.
-            ids = np.sort(np.argpartition(row, row.size - s.top_k)[row.size - s.top_k :])
+            ids = _largest(row, s.top_k)
             row = row[ids]
         # Relative to the largest, so that nothing overflows and the largest weighs exactly 1.
         with np.errstate(over="ignore", under="ignore"):
-            weights = np.exp((row.astype(np.float64) - top) / s.temperature)
+            weights = np.exp((row - np.float32(top)) / np.float32(max(s.temperature, 1e-30)))
         if s.top_p < 1.0:
             kept = _nucleus(weights, s.top_p)
             ids = kept if ids is None else ids[kept]
             weights = weights[kept]
         if s.min_p > 0.0:
-            weights = np.where(weights >= s.min_p, weights, 0.0)
-        cumulative = np.cumsum(weights)
+            kept = np.flatnonzero(weights >= s.min_p)
+            ids = kept if ids is None else ids[kept]
+            weights = weights[kept]
+        cumulative = np.cumsum(weights, dtype=np.float64)
         place = int(np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right"))
         if place == weights.size:  # the product was rounded up to the sum itself
             place = int(weights.argmax())
         return place if ids is None else int(ids[place])
 
 
-def _nucleus(weights: npt.NDArray[np.float64], top_p: float) -> npt.NDArray[np.intp]:
+def _nucleus(weights: npt.NDArray[np.float32], top_p: float) -> npt.NDArray[np.intp]:
     """Indices of the fewest largest weights whose share of the sum is at least ``top_p``.
 
     Only as many of the largest are sorted as are needed, as in a large vocabulary they are few.
     """
-    needed = top_p * float(weights.sum())
+    needed = top_p * float(weights.sum(dtype=np.float64))
     count = min(64, weights.size)
     while True:
-        largest = np.argpartition(weights, weights.size - count)[weights.size - count :]
-        order = largest[np.lexsort((largest, -weights[largest]))]
-        cumulative = np.cumsum(weights[order])
+        largest = _largest(weights, count)
+        order = largest[np.argsort(-weights[largest], kind="stable")]
+        cumulative = np.cumsum(weights[order], dtype=np.float64)
         if cumulative[-1] >= needed or count == weights.size:
             return order[: int(np.searchsorted(cumulative, needed, side="left")) + 1]
         count = min(count * 8, weights.size)
+
+
+def _largest(values: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
+    """Indices, in ascending order, of the ``count`` largest values.
+
+    A partition of the whole costs milliseconds in a vocabulary of 262,144.  The ``count`` largest
+    of the maxima of interleaved runs of ``_DEPTH`` values bound the ``count`` largest values from below,
+    which leaves few to look at.
+    """
+    if count >= values.size:
+        return np.arange(values.size)
+    stripes = values.size // _DEPTH
+    if stripes > 2 * count:
+        tops = values[: stripes * _DEPTH].reshape(_DEPTH, stripes).max(axis=0)
+        near = np.flatnonzero(values >= np.partition(tops, stripes - count)[stripes - count])
+    else:
+        near = np.arange(values.size)
+    if near.size > count:
+        near = near[np.argpartition(values[near], near.size - count)[near.size - count :]]
+    return np.sort(near)
