@@ -22,9 +22,8 @@ CHUNK = 512
 PROCESS = 64 << 20
 BITS = {"t1": 2.25, "q2": 2.25, "t2": 4.25, "i4": 4.25, "i8": 8.25, "f16": 16.0}
 """Stored bits a weight with a scale of 16 bits for every 64 (packed in slots, the larger packing)."""
-ALLOWANCE = 0.25
-"""For the context and activations of a model not seen yet, as a share of its weights at 4 bits.  Enough for
-:data:`CONTEXT` tokens where heads share keys; where they do not, the engine shortens the context to fit."""
+KV_PER_TOKEN = 160_000
+"""Bytes of keys and values of a token, about, of a model of 10⁹ parameters whose shape is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -98,15 +97,29 @@ def stored_bytes(parameters: int, encoding: str) -> int:
     return round(parameters * BITS[encoding] / 8)
 
 
-def estimated_fit(parameters: int, download_bytes: int, encoding: str, machine: Machine) -> Fit:
+def estimated_need(parameters: int, encoding: str, context: int = CONTEXT) -> int:
+    """About the bytes in memory of a model of which only the size is known.
+
+    Keys and values grow with the parameters up to 10⁹ and slowly from there: the line lies near
+    SmolLM2 135M (23 kB), Llama 3.1 8B (131 kB), Qwen3 8B (147 kB) and Llama 3.3 70B (328 kB);
+    models with few key heads need a third of it, those without shared ones twice as much.
+    """
+    billions = parameters / 1e9
+    kv = KV_PER_TOKEN * min(billions, 1.0) * (1 + billions / 70) * min(context, CONTEXT)
+    activations = 20e6 * min(billions, 20.0)
+    return round(stored_bytes(parameters, encoding) + kv + activations) + PROCESS
+
+
+def estimated_fit(
+    parameters: int, download_bytes: int, encoding: str, machine: Machine, context: int = CONTEXT
+) -> Fit:
     """The fit of a model that is not here, disk included.  Without a number of parameters: from the download
     (16 bits each); with neither, it says that it is not known."""
     parameters = parameters or download_bytes // 2
     if not parameters:
         return Fit(True, "size not known before its metadata is read")
-    stored = stored_bytes(parameters, encoding)
-    disk = stored + (download_bytes or 2 * parameters)
-    fit = judge(stored + PROCESS + round(ALLOWANCE * parameters / 2), machine, exact=False)
+    disk = stored_bytes(parameters, encoding) + (download_bytes or 2 * parameters)
+    fit = judge(estimated_need(parameters, encoding, context), machine, exact=False)
     if fit.ok and disk > machine.free_disk:
         free = gigabytes(machine.free_disk)
         return Fit(False, f"not enough disk space: needs about {gigabytes(disk)}, {free} are free")

@@ -232,7 +232,7 @@ class Library(QObject):
             gated=raw["gated"],
             context=raw["context"],
             encoding=encoding,
-            fit=estimated_fit(parameters, download, encoding, machine),
+            fit=estimated_fit(parameters, download, encoding, machine, int(raw["context"])),
             installed=here[0] if here else "",
         )
 

@@ -12,7 +12,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app import library as library_module
-from app.fit import Machine, estimated_fit, gigabytes, installed_fit, installed_need, judge
+from app.fit import Machine, estimated_fit, estimated_need, gigabytes, installed_fit, installed_need, judge
 from app.library import Library
 from app.settings import Settings
 from tzcore.errors import CheckpointError, StorageError
@@ -173,6 +173,18 @@ def test_the_exact_need_counts_weights_cache_and_workspace() -> None:
     for key in ("num_hidden_layers", "vocab_size"):
         with pytest.raises(CheckpointError):
             installed_need(1, {name: value for name, value in CONFIG.items() if name != key})
+
+
+def test_the_estimate_is_near_the_exact_need() -> None:
+    starter = 134_515_008
+    assert estimated_need(starter, "t2") == pytest.approx(installed_need(78_000_000, CONFIG), rel=0.15)
+    llama_8b = {
+        "num_hidden_layers": 32, "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "intermediate_size": 14336, "vocab_size": 128256,
+    }
+    exact = installed_need(round(8.03e9 * 4.25 / 8), llama_8b)
+    assert estimated_need(8_030_261_248, "t2") == pytest.approx(exact, rel=0.15)
+    assert estimated_need(starter, "t2", 1024) < estimated_need(starter, "t2")
 
 
 def test_a_folder_that_cannot_be_read_does_not_fit(tmp_path: Path) -> None:
