@@ -12,8 +12,9 @@ use crate::{attention, product};
 pub(crate) struct Kernels {
     pub name: &'static str,
     available: fn() -> bool,
-    /// Most tokens of an integer product in one pass.
+    /// Most tokens of an integer product in one call, and of one with f16 weights.
     pub block: usize,
+    pub half_block: usize,
     pub product: unsafe fn(FormatId, usize, &product::Job),
     pub attend: unsafe fn(&attention::Job),
     pub multiply: unsafe fn(*const f32, *const f32, *mut f32, usize),
@@ -48,34 +49,38 @@ impl Kernels {
     }
 }
 
-/// Most tokens that a product with f16 weights takes in one pass.
-pub(crate) const HALF_BLOCK: usize = 4;
-
 macro_rules! compile_for {
     ($module:ident, $simd:ty, $name:literal, $features:literal, $available:expr) => {
         pub(crate) mod $module {
             use crate::elementwise::{self, Quantised};
             use crate::formats::*;
             use crate::kernels::Kernels;
+            use crate::simd::Simd;
             use crate::{attention, product};
 
             type S = $simd;
 
             #[target_feature(enable = $features)]
-            unsafe fn integers<F: Format, const M: usize>(job: &product::Job) {
-                product::integers::<S, F, M>(job)
+            unsafe fn integers<F: Format, const M: usize, const P: usize>(job: &product::Job, first_token: usize) {
+                product::integers::<S, F, M, P>(job, first_token)
             }
             #[target_feature(enable = $features)]
             unsafe fn halves<const M: usize>(job: &product::Job) {
                 product::halves::<S, M>(job)
             }
             unsafe fn block<F: Format>(tokens: usize, job: &product::Job) {
+                // Decoding base 3 needs registers: the largest block goes in two halves.
+                const B: usize = <S as Simd>::BLOCK;
                 match tokens {
-                    16 => integers::<F, 16>(job),
-                    8 => integers::<F, 8>(job),
-                    4 => integers::<F, 4>(job),
-                    2 => integers::<F, 2>(job),
-                    1 => integers::<F, 1>(job),
+                    B if F::BASE3 => {
+                        integers::<F, { B / 2 }, B>(job, 0);
+                        integers::<F, { B / 2 }, B>(job, B / 2);
+                    }
+                    16 if B == 16 => integers::<F, 16, 16>(job, 0),
+                    8 => integers::<F, 8, 8>(job, 0),
+                    4 => integers::<F, 4, 4>(job, 0),
+                    2 => integers::<F, 2, 2>(job, 0),
+                    1 => integers::<F, 1, 1>(job, 0),
                     _ => unreachable!("no product takes {tokens} tokens at once"),
                 }
             }
@@ -132,7 +137,8 @@ macro_rules! compile_for {
             pub(crate) static KERNELS: Kernels = Kernels {
                 name: $name,
                 available: $available,
-                block: <S as crate::simd::Simd>::BLOCK,
+                block: <S as Simd>::BLOCK,
+                half_block: <S as Simd>::HALF_BLOCK,
                 product,
                 attend,
                 multiply,

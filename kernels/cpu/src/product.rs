@@ -33,8 +33,8 @@ pub(crate) struct Job {
     pub last: usize,
 }
 
-/// The running state of `LANES` rows against `M` tokens.
-struct State<S: Simd, const M: usize> {
+/// The running state of `LANES` rows against `M` tokens, of a block whose layout has `P`.
+struct State<S: Simd, const M: usize, const P: usize> {
     codes: *const u8,
     input: *const u8,
     scales: *const u16,
@@ -44,7 +44,7 @@ struct State<S: Simd, const M: usize> {
     totals: [S::F; M],
 }
 
-impl<S: Simd, const M: usize> State<S, M> {
+impl<S: Simd, const M: usize, const P: usize> State<S, M, P> {
     /// Takes quads `FROM .. TO` of the step at `codes`, without moving on.
     #[inline(always)]
     unsafe fn take<F: Format, const TO: usize>(&mut self, quads: &[S::I; TO], from: usize) {
@@ -53,7 +53,7 @@ impl<S: Simd, const M: usize> State<S, M> {
                 let activations = self.input.add(4 * t).cast::<i32>().read_unaligned();
                 self.dots[t] = F::dot::<S>(self.dots[t], *quad, activations);
             }
-            self.input = self.input.add(4 * M);
+            self.input = self.input.add(4 * P);
         }
     }
 
@@ -76,8 +76,8 @@ impl<S: Simd, const M: usize> State<S, M> {
             self.dots[t] = S::splat_i(0);
         }
         self.scales = self.scales.add(TILE);
-        self.input_scales = self.input_scales.add(M);
-        self.input_sums = self.input_sums.add(M);
+        self.input_scales = self.input_scales.add(P);
+        self.input_sums = self.input_sums.add(P);
     }
 
     /// 128 columns of base-3 words: 32 quads in steps of five; a group of 64 ends in the middle
@@ -154,29 +154,36 @@ unsafe fn store<S: Simd>(job: &Job, row: usize, token: usize, mut total: S::F) {
     } else {
         let mut lanes = [0.0; TILE];
         S::store(total, lanes.as_mut_ptr());
-        std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, left);
+        store_some(&lanes, to, left);
     }
 }
 
-/// Integer weights against `M` tokens.
+/// Apart from the hot code, which has no room for it.
+#[cold]
+#[inline(never)]
+unsafe fn store_some(lanes: &[f32; TILE], to: *mut f32, count: usize) {
+    std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
+}
+
+/// Integer weights against `M` tokens, those from `first_token` on of a block of `P`.
 ///
 /// # Safety
 /// As for [`Simd`]; the pointers of `job` are valid for its shapes, and the output rows of
 /// `first .. last` are no one else's.
 #[inline(always)]
-pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize>(job: &Job) {
+pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize, const P: usize>(job: &Job, first_token: usize) {
     for tile in job.first..job.last {
         for part in 0..TILE / S::LANES {
             let row = tile * TILE + part * S::LANES;
             if row >= job.rows {
                 break;
             }
-            let mut state = State::<S, M> {
+            let mut state = State::<S, M, P> {
                 codes: job.codes.add(tile * job.tile_bytes + part * S::LANES * 4),
-                input: job.input,
+                input: job.input.add(4 * first_token),
                 scales: job.scales.add(tile * job.groups * TILE + part * S::LANES),
-                input_scales: job.input_scales,
-                input_sums: job.input_sums,
+                input_scales: job.input_scales.add(first_token),
+                input_sums: job.input_sums.add(first_token),
                 dots: [S::splat_i(0); M],
                 totals: [S::splat(0.0); M],
             };
@@ -186,7 +193,7 @@ pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize>(job: &Job) {
                 state.slots::<F>(job);
             }
             for t in 0..M {
-                store::<S>(job, row, t, state.totals[t]);
+                store::<S>(job, row, first_token + t, state.totals[t]);
             }
         }
     }

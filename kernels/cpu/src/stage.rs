@@ -4,7 +4,7 @@ use crate::buffer::Buffer;
 use crate::elementwise::Quantised;
 use crate::error::Result;
 use crate::formats::{FormatId, TILE, padded};
-use crate::kernels::{HALF_BLOCK, Kernels};
+use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Preparation, Stage};
 use crate::pool::Worker;
 use crate::product::Job;
@@ -132,7 +132,7 @@ unsafe fn tiles(
 ) {
     let width = padded(matrix.cols);
     let half = matrix.format == FormatId::F16;
-    let limit = if half { HALF_BLOCK } else { usize::MAX };
+    let limit = if half { kernels.half_block } else { usize::MAX };
     let mut job = Job {
         codes: matrix.codes,
         tile_bytes: matrix.tile_bytes,

@@ -16,6 +16,7 @@ unsafe fn butterfly(v: __m512, swapped: __m512, negated: u16) -> __m512 {
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const BLOCK: usize = 16;
+    const HALF_BLOCK: usize = 4;
     const SIGNED_ZERO: f32 = 128.0;
     type I = __m512i;
     type F = __m512;

@@ -17,8 +17,10 @@ pub(crate) mod ymm;
 #[allow(clippy::missing_safety_doc)]
 pub(crate) trait Simd: Copy + 'static {
     const LANES: usize;
-    /// Most tokens a matrix product keeps in registers at once.
+    /// Tokens of a block: as many as a product of integers keeps in registers at once.
     const BLOCK: usize;
+    /// The same for f16 weights, which need four registers a token.
+    const HALF_BLOCK: usize;
     /// What [`Simd::dot_signed`] adds to its signed bytes.
     const SIGNED_ZERO: f32;
     type I: Copy;

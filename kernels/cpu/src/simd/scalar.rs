@@ -25,6 +25,7 @@ fn halves(v: I, f: impl Fn(u32) -> u32) -> I {
 impl Simd for Scalar {
     const LANES: usize = 4;
     const BLOCK: usize = 4;
+    const HALF_BLOCK: usize = 2;
     const SIGNED_ZERO: f32 = 0.0;
     type I = I;
     type F = F;

@@ -61,6 +61,7 @@ unsafe fn butterfly(v: __m256, swapped: __m256, signs: __m256) -> __m256 {
 impl<D: Dot> Simd for Ymm<D> {
     const LANES: usize = 8;
     const BLOCK: usize = 8;
+    const HALF_BLOCK: usize = 2;
     const SIGNED_ZERO: f32 = D::SIGNED_ZERO;
     type I = __m256i;
     type F = __m256;

@@ -1,0 +1,322 @@
+"""Calls that lie about lengths, shapes or handles end in an error, never in a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.tiny_models import tiny_folder
+from tzcore import trits
+from tzcore.architecture.registry import spec_of
+from tzcore.backend import native
+from tzcore.backend.cpu import CpuBackend, CpuModel, _spec_struct
+from tzcore.checkpoint import ModelFolder
+from tzcore.errors import BackendError, ContextFullError, RequestError
+
+ffi, lib = native.library()
+INVALID, MEMORY = 1, 2
+
+
+def message() -> str:
+    buffer = ffi.new("uint8_t[]", 512)
+    lib.tz_last_error(buffer, 512)
+    return bytes(ffi.string(ffi.cast("char *", buffer))).decode()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return ModelFolder.open(tiny_folder(tmp_path_factory.mktemp("m") / "m", "llama", format="t2", head_format="i8"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: ModelFolder) -> CpuModel:
+    return CpuBackend().load(folder, spec_of(folder), threads=2)
+
+
+class Call:
+    """A correct ``tz_matmul`` call whose parts can be spoiled one by one."""
+
+    def __init__(self) -> None:
+        fmt = trits.format_named("t2")
+        self.codes = np.zeros((2, trits.tile_bytes(fmt, 128)), np.uint8)
+        self.scales = np.zeros((2, 1, 16), np.uint16)
+        self.signs = np.ones(128, np.int8)
+        self.x, self.out = np.zeros((3, 128), np.float32), np.zeros((3, 32), np.float32)
+        self.pool = native.Pool(1)
+        self.matrix = ffi.new("TzMatrix *")
+        m = self.matrix
+        m.codes, m.codes_length = ffi.cast("uint8_t *", self.codes.ctypes.data), self.codes.nbytes
+        m.scales, m.scales_length = ffi.cast("uint16_t *", self.scales.ctypes.data), self.scales.size
+        m.signs, m.signs_length, m.block = ffi.cast("int8_t *", self.signs.ctypes.data), 128, 64
+        m.rows, m.cols, m.format, m.group = 32, 128, 4, 128
+        self.bias = ffi.new("TzVector *")
+        self.arguments: dict[str, Any] = {
+            "pool": self.pool.handle,
+            "variant": ffi.NULL,
+            "matrix": self.matrix,
+            "bias": self.bias[0],
+            "x": ffi.cast("float *", self.x.ctypes.data),
+            "x_length": self.x.size,
+            "out": ffi.cast("float *", self.out.ctypes.data),
+            "out_length": self.out.size,
+            "tokens": 3,
+            "repeats": 1,
+        }
+
+    def run(self) -> int:
+        return int(lib.tz_matmul(*self.arguments.values()))
+
+
+def test_the_call_itself_is_correct() -> None:
+    assert Call().run() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("codes", ffi.NULL),
+        ("codes_length", 0),
+        ("codes_length", 1023),
+        ("codes_length", 2**63),
+        ("scales", ffi.NULL),
+        ("scales_length", 31),
+        ("scales_length", 2**62),
+        ("signs", ffi.NULL),
+        ("signs_length", 127),
+        ("block", 0),
+        ("block", 1),
+        ("block", 3),
+        ("block", 256),
+        ("block", 2**31),
+        ("rows", 0),
+        ("rows", 33),
+        ("rows", 2**32 - 1),
+        ("cols", 0),
+        ("cols", 129),
+        ("cols", 2**32 - 1),
+        ("format", 0),
+        ("format", 9),
+        ("format", 8),
+        ("format", 2**32 - 1),
+        ("group", 0),
+        ("group", 32),
+        ("group", 64),
+        ("group", 2**32 - 1),
+    ],
+)
+def test_spoiled_matrix(field: str, value: Any) -> None:
+    call = Call()
+    setattr(call.matrix, field, value)
+    assert call.run() == INVALID
+    assert message()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("pool", ffi.NULL),
+        ("matrix", ffi.NULL),
+        ("x", ffi.NULL),
+        ("x_length", 383),
+        ("out", ffi.NULL),
+        ("out_length", 97),
+        ("tokens", 0),
+        ("tokens", 4),
+        ("tokens", 2**64 - 1),
+    ],
+)
+def test_spoiled_arguments(argument: str, value: Any) -> None:
+    call = Call()
+    call.arguments[argument] = value
+    assert call.run() == INVALID
+
+
+def test_signs_that_are_no_signs() -> None:
+    call = Call()
+    call.signs[5] = 2
+    assert call.run() == INVALID
+    assert "sign" in message()
+
+
+def spoil_layer(field: str, value: Any) -> Callable[[Any], None]:
+    def spoil(spec: Any) -> None:
+        target, parts = spec.layers[0], field.split(".")
+        for part in parts[:-1]:
+            target = getattr(target, part)
+        setattr(target, parts[-1], value)
+
+    return spoil
+
+
+def spoil_spec(field: str, value: Any) -> Callable[[Any], None]:
+    return lambda spec: setattr(spec, field, value)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(spoil_spec(name, 0) for name in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary")),
+        *(spoil_spec(name, 2**32 - 1) for name in ("hidden", "intermediate", "heads", "head_dim", "vocabulary")),
+        spoil_spec("kv_heads", 3),
+        spoil_spec("activation", 2),
+        spoil_spec("norm_eps", float("nan")),
+        spoil_spec("attention_softcap", -1.0),
+        spoil_spec("logit_softcap", float("inf")),
+        spoil_spec("layers", ffi.NULL),
+        spoil_spec("layer_count", 0),
+        spoil_spec("layer_count", 2**40),
+        spoil_spec("ropes", ffi.NULL),
+        spoil_spec("rope_count", 0),
+        spoil_spec("final_norm", ffi.new("TzVector *")[0]),
+        spoil_layer("rope", 99),
+        spoil_layer("input_norm.length", 3),
+        spoil_layer("mlp_norm.data", ffi.NULL),
+        spoil_layer("q.codes_length", 64),
+        spoil_layer("q.rows", 16),
+        spoil_layer("k.rows", 16),
+        spoil_layer("o.cols", 64),
+        spoil_layer("down.codes", ffi.NULL),
+        spoil_layer("gate.format", 7),
+        spoil_layer("q_bias.length", 5),
+    ],
+)
+def test_spoiled_spec(folder: ModelFolder, spoil: Callable[[Any], None]) -> None:
+    keep: list[Any] = []
+    struct = _spec_struct(folder, spec_of(folder), keep)
+    pool, handle = native.Pool(1), ffi.new("TzModel **")
+    spoil(struct)
+    assert lib.tz_model_new(pool.handle, ffi.NULL, struct, handle) == INVALID
+    assert handle[0] == ffi.NULL and message()
+
+
+def test_null_handles() -> None:
+    nothing = ffi.NULL
+    handle = ffi.new("TzModel **")
+    assert lib.tz_model_new(nothing, nothing, nothing, handle) == INVALID
+    assert lib.tz_sequence_new(nothing, 5, ffi.new("TzSequence **")) == INVALID
+    assert lib.tz_sequence_truncate(nothing, 0) == INVALID
+    assert lib.tz_forward(nothing, nothing, nothing, 1, 0, nothing, 0) == INVALID
+    assert lib.tz_pool_new(1, nothing, 0, nothing) == INVALID
+    assert lib.tz_read_bandwidth(nothing, 1 << 20, 1, ffi.new("double *")) == INVALID
+    assert lib.tz_hadamard(nothing, nothing, 64, 64) == INVALID
+    assert lib.tz_quantise(nothing, nothing, 64, 64, nothing, 64, nothing, 1) == INVALID
+    for free in (lib.tz_model_free, lib.tz_sequence_free, lib.tz_pool_free):
+        free(nothing)
+    assert lib.tz_last_error(nothing, 0) > 0
+
+
+@pytest.mark.parametrize("threads", [0, 1025, 2**64 - 1])
+def test_impossible_pools(threads: int) -> None:
+    assert lib.tz_pool_new(threads, ffi.NULL, 0, ffi.new("TzPool **")) == INVALID
+
+
+def test_pinning_to_a_processor_that_is_not_there_only_costs_speed() -> None:
+    assert native.Pool(2, [4000, 1 << 31]).read_bandwidth(1 << 22, 1) > 0
+
+
+def test_forward_refuses_wrong_lengths_and_modes(model: CpuModel) -> None:
+    sequence = model.new_sequence(8)
+    tokens = np.zeros(4, np.int32)
+    out = np.zeros((4, model.spec.vocabulary), np.float32)
+    ids, logits = ffi.cast("int32_t *", tokens.ctypes.data), ffi.cast("float *", out.ctypes.data)
+
+    def call(count: int, mode: int, target: Any, size: int) -> int:
+        return int(lib.tz_forward(model._alive(), sequence.handle(), ids, count, mode, target, size))
+
+    vocabulary = model.spec.vocabulary
+    assert call(4, 0, logits, vocabulary) == 0
+    for wrong in (
+        (0, 0, logits, vocabulary),
+        (2**40, 0, logits, vocabulary),
+        (4, 3, logits, vocabulary),
+        (4, 0, logits, vocabulary - 1),
+        (4, 1, logits, vocabulary),
+        (4, 2, logits, vocabulary),
+        (4, 0, ffi.NULL, vocabulary),
+    ):
+        assert call(*wrong) == INVALID, wrong
+    assert call(4, 2, ffi.NULL, 0) == 0  # eight tokens in all: the failed calls added none
+
+
+def test_bad_tokens_leave_the_sequence_as_it_was(model: CpuModel) -> None:
+    sequence = model.new_sequence(40)
+    ids = np.arange(30, dtype=np.int32)
+    first = model.forward(sequence, ids)
+    for bad in (-1, model.spec.vocabulary, 2**31 - 1, -(2**31)):
+        with pytest.raises(RequestError, match="vocabulary"):
+            model.forward(sequence, np.array([1, bad], np.int32))
+    with pytest.raises(RequestError):
+        model.forward(sequence, np.array([2**40], np.int64))
+    for malformed in (np.zeros(0, np.int32), np.zeros((2, 2), np.int32), np.zeros(2, np.float32)):
+        with pytest.raises(RequestError):
+            model.forward(sequence, malformed)
+    with pytest.raises(ContextFullError, match="10 of 40"):
+        model.forward(sequence, np.zeros(11, np.int32))
+    assert sequence.length == 30
+    sequence.truncate(29)
+    assert np.array_equal(model.forward(sequence, ids[29:]), first)
+
+
+def test_truncate_bounds(model: CpuModel) -> None:
+    sequence = model.new_sequence(4)
+    for length in (-1, 1):
+        with pytest.raises(BackendError):
+            sequence.truncate(length)
+    assert lib.tz_sequence_truncate(sequence.handle(), 1) == INVALID
+
+
+def test_absurd_capacities_are_errors(model: CpuModel) -> None:
+    handle = ffi.new("TzSequence **")
+    assert lib.tz_sequence_new(model._alive(), 0, handle) == INVALID
+    assert lib.tz_sequence_new(model._alive(), 2**63, handle) == INVALID
+    assert lib.tz_sequence_new(model._alive(), 2**32 - 1, handle) in (INVALID, MEMORY)
+    with pytest.raises(BackendError, match="GiB"):
+        model.new_sequence(1 << 31)
+    for capacity in (0, -5, 2**40):
+        with pytest.raises(BackendError):
+            model.new_sequence(capacity)
+
+
+def test_sequences_of_another_model(folder: ModelFolder, model: CpuModel) -> None:
+    other = CpuBackend().load(folder, spec_of(folder), threads=1)
+    with pytest.raises(BackendError, match="another model"):
+        model.forward(other.new_sequence(4), np.zeros(1, np.int32))
+    other.close()
+
+
+def test_closed_things_say_so(folder: ModelFolder) -> None:
+    model = CpuBackend().load(folder, spec_of(folder), threads=2)
+    sequence = model.new_sequence(4)
+    sequence.close()
+    sequence.close()
+    with pytest.raises(BackendError, match="closed"):
+        model.forward(sequence, np.zeros(1, np.int32))
+    alive = model.new_sequence(4)
+    model.close()
+    model.close()
+    with pytest.raises(BackendError, match="closed"):
+        model.forward(alive, np.zeros(1, np.int32))
+    with pytest.raises(BackendError, match="closed"):
+        model.new_sequence(4)
+
+
+def test_rows_of_a_matrix_that_are_not_there(folder: ModelFolder) -> None:
+    stored = folder.matrix(next(iter(folder.quantization.matrices)))
+    for start, rows in ((8, 16), (-16, 16), (0, stored.entry.rows + 1), (0, 0)):
+        with pytest.raises(BackendError):
+            native.matrix(stored, [], start, rows)
+
+
+def test_many_models_come_and_go(folder: ModelFolder) -> None:
+    spec, ids = spec_of(folder), np.arange(5, dtype=np.int32)
+    expected = None
+    for _ in range(20):
+        loaded = CpuBackend().load(folder, spec, threads=3)
+        result = loaded.forward(loaded.new_sequence(5), ids)
+        assert expected is None or np.array_equal(result, expected)
+        expected = result
+        loaded.close()
