@@ -161,12 +161,12 @@ def local_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
     from safetensors.numpy import save_file
 
-    from tests.tiny_models import hub_names, tiny_model, write_small_files
+    from tests.tiny_models import hub_tensors, tiny_model, write_small_files
 
     model = tiny_model("llama", hidden_size=384, intermediate_size=1024, num_hidden_layers=8)
     folder = tmp_path_factory.mktemp("source") / "small-llama"
     write_small_files(folder)
     (folder / "config.json").write_text(model.config.to_json_string(use_diff=False), encoding="utf-8")
-    tensors = {name: value.astype(np.float16) for name, value in hub_names("llama", model).items()}
+    tensors = {name: value.astype(np.float16) for name, value in hub_tensors("llama", model).items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     return folder

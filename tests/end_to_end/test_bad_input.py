@@ -27,10 +27,8 @@ def dead_hub() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("verb", ["pull", "convert", "plan"])
-def test_no_network(tz: Tz, dead_hub: str, verb: str, tmp_path: Path) -> None:
-    done = tz(verb, "someone/some-model", HF_ENDPOINT=dead_hub, HF_HOME=str(tmp_path / "hf"))
-    refused(done)
+def test_no_network(tz: Tz, dead_hub: str, tmp_path: Path) -> None:
+    refused(tz("pull", "someone/some-model", HF_ENDPOINT=dead_hub, HF_HOME=str(tmp_path / "hf")), "cannot reach")
     assert installed(tz) == []
 
 
@@ -116,7 +114,7 @@ def test_weights_that_are_not_numbers_are_named(tz: Tz, local_model: Path, tmp_p
         tensors[name][3, 5] = np.nan
 
     rewrite(folder, poison)
-    refused(tz("convert", folder), "model.layers.2.mlp.up_proj")
+    refused(tz("convert", folder, "--encoding", "i8"), "model.layers.2.mlp.up_proj")
     assert installed(tz) == []
 
 

@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         f"decode   {result['decode_tps']:9.1f} tokens/s   ({args.tokens} tokens after the prompt)\n"
         f"weights  {human_bytes(result['bytes_per_token']):>9} a token: {human_bytes(result['decode_bandwidth'])}/s, "
         f"{result['bandwidth_share']:.0%} of the {human_bytes(result['read_bandwidth'])}/s this machine can read\n"
-        f"on       {result['backend']}, {result['threads']} threads; medians of {args.repeat} runs",
+        f"on       {result['processor']}, {result['backend']}, {result['threads']} threads; "
+        f"medians of {args.repeat} runs",
         **result,
     )
     return 0
@@ -52,6 +53,7 @@ def measure(
     """The numbers of ``tz bench --json``; bandwidths in bytes a second, each a median of ``repeat`` runs."""
     import numpy as np
 
+    from tzcore import hardware
     from tzcore.architecture.registry import spec_of
     from tzcore.backend.cpu import CpuBackend
     from tzcore.backend.select import select
@@ -78,7 +80,8 @@ def measure(
                 "bandwidth_share": decode_tps * bytes_per_token / read_bandwidth,
                 "bytes_per_token": bytes_per_token,
                 "threads": getattr(model, "threads", threads or 1),
-                "backend": backend.describe(),
+                "backend": f"{backend.name} {getattr(backend, 'variant', '')}".strip(),
+                "processor": hardware.processor().name,
                 "prompt": prompt,
                 "tokens": tokens,
                 "repeat": repeat,
