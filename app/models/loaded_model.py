@@ -62,32 +62,30 @@ class LoadedModel(QObject):
         self._set("loading")
         reply = self._services.client.load(self.model_id, int(context) if context else None)
         self._reply = reply
-        reply.progress.connect(lambda event: self._on_progress(reply, event))
-        reply.done.connect(lambda result: self._on_done(reply, result))
-        reply.failed.connect(lambda message: self._on_load_failed(reply, message))
+        reply.progress.connect(self._on_progress)
+        reply.done.connect(self._on_done)
+        reply.failed.connect(self._on_failed)
 
     def _drop_reply(self) -> None:
         reply, self._reply = self._reply, None
         if reply is not None:
+            reply.progress.disconnect(self._on_progress)
+            reply.done.disconnect(self._on_done)
+            reply.failed.disconnect(self._on_failed)
             reply.cancel()
 
-    def _on_progress(self, reply: Reply, event: object) -> None:
-        if reply is self._reply and isinstance(event, dict):
+    def _on_progress(self, event: object) -> None:
+        if isinstance(event, dict):
             self.done, self.total = int(event.get("done", 0)), int(event.get("total", 0))
             self.changed.emit()
 
-    def _on_done(self, reply: Reply, result: object) -> None:
-        if reply is self._reply:
-            self._reply = None
-            self.context = int(result.get("context") or 0) if isinstance(result, dict) else 0
-            self._set("ready")
-
-    def _on_load_failed(self, reply: Reply, message: str) -> None:
-        if reply is self._reply:
-            self._reply = None
-            self._on_failed(message)
+    def _on_done(self, result: object) -> None:
+        self._reply = None
+        self.context = int(result.get("context") or 0) if isinstance(result, dict) else 0
+        self._set("ready")
 
     def _on_failed(self, message: str) -> None:
+        """Loading failed, or the engine did for good."""
         if self.model_id:
             self._drop_reply()
             self._set("failed", message)

@@ -323,11 +323,12 @@ class ChatView(QWidget):
             return
         if self.conversation.busy:
             return  # the engine is at work; counted again at the end
-        reply = self._services.client.count_tokens(self.conversation.model, prompt)
-        self._count = reply
-        reply.done.connect(lambda count: self._on_counted(reply, count))
+        if self._count is not None:
+            self._count.done.disconnect(self._on_counted)
+        self._count = self._services.client.count_tokens(self.conversation.model, prompt)
+        self._count.done.connect(self._on_counted)
 
-    def _on_counted(self, reply: Reply, count: object) -> None:
-        if reply is self._count and isinstance(count, int):
-            self._count = None
+    def _on_counted(self, count: object) -> None:
+        self._count = None
+        if isinstance(count, int):
             self.composer.gauge.show_use(count, self.loaded.context)

@@ -140,6 +140,13 @@ def set_property(widget: QWidget, name: str, value: object) -> None:
         widget.style().polish(widget)
 
 
+def discard(widget: QWidget) -> None:
+    """Take a widget out of the window at once; it is deleted when the event loop comes round."""
+    widget.hide()
+    widget.setParent(None)
+    widget.deleteLater()
+
+
 class Column(QWidget):
     """Widgets below one another, filled and emptied as a list changes."""
 
@@ -158,5 +165,4 @@ class Column(QWidget):
         """Take every widget out and delete it."""
         while (item := self._layout.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
-                widget.hide()
-                widget.deleteLater()
+                discard(widget)

@@ -23,7 +23,7 @@ from app.jobs import Job
 from app.library import HubEntry, InstalledEntry
 from app.models.model_names import model_name
 from app.theme import Theme
-from app.views.controls import Button, Column, label
+from app.views.controls import Button, Column, discard, label
 from app.views.installed_row import InstalledRow
 from app.views.job_row import JobRow
 from app.views.offer_card import CardGrid, HubCard, OfferCard
@@ -292,8 +292,7 @@ class LibraryView(QWidget):
 
     def _on_job_removed(self, job_id: str) -> None:
         if (row := self._rows.pop(job_id, None)) is not None:
-            row.hide()
-            row.deleteLater()
+            discard(row)
             self.refresh()
         self._show_jobs_title()
 

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import highlight
+from app import highlight, markdown
 from app.jobs import Job
 from app.models.conversation_list import ConversationList
 from app.models.model_names import model_name
@@ -74,7 +74,7 @@ class MainWindow(QMainWindow):
         self._add_shortcuts()
         self._restore_geometry()
         self.chat.composer.edit.setFocus()
-        QTimer.singleShot(1200, self, highlight.warm)
+        QTimer.singleShot(1200, self, _warm)
 
     def _connect_signals(self) -> None:
         sidebar, chat, services = self.sidebar, self.chat, self._services
@@ -248,3 +248,9 @@ class MainWindow(QMainWindow):
         geometry = bytes(self.saveGeometry().toBase64().data()).decode()
         self._services.settings.set("window_geometry", geometry)
         super().closeEvent(event)
+
+
+def _warm() -> None:
+    """What the first answer will need, imported while nothing else is going on."""
+    markdown.parse("")
+    highlight.warm()

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from app.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, join, parse
 from app.theme import Theme
 from app.views.code_view import CodeView
-from app.views.controls import frame
+from app.views.controls import discard, frame
 from app.views.rich_text import RichText
 from app.views.table_view import TableView
 
@@ -142,7 +142,7 @@ class MessageBody(QWidget):
                 cast(BlockView, self._views[at]).show_block(joined)
                 self._blocks[at] = joined
                 for view in self._views[at + 1 : end]:
-                    _discard(view)
+                    discard(view)
                 del self._blocks[at + 1 : end], self._views[at + 1 : end]
                 return
         self._join_timer.stop()
@@ -161,12 +161,12 @@ class MessageBody(QWidget):
                 else:
                     fresh = self._make(block)
                     self._layout.replaceWidget(self._views[index], fresh)
-                    _discard(self._views[index])
+                    discard(self._views[index])
                     self._views[index] = fresh
                 self._blocks[index] = block
         while len(self._views) > len(blocks):
             self._blocks.pop()
-            _discard(self._views.pop())
+            discard(self._views.pop())
 
     def restyle(self) -> None:
         for view in self._views:
@@ -184,9 +184,3 @@ class MessageBody(QWidget):
                 return QuoteView(self._theme, block)
             case Rule():
                 return RuleView()
-
-
-def _discard(widget: QWidget) -> None:
-    widget.hide()
-    widget.setParent(None)
-    widget.deleteLater()

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from app.history import Message
 from app.theme import Theme
-from app.views.controls import Button, IconButton
+from app.views.controls import Button, IconButton, discard
 from app.views.message_view import AnswerMessage, MessageView, UserMessage
 
 COLUMN = 760
@@ -162,9 +162,7 @@ class MessageList(QScrollArea):
 
     def _drop(self, keep: int) -> None:
         for view in self._views[keep:]:
-            self._layout.removeWidget(view)
-            view.hide()
-            view.deleteLater()
+            discard(view)
         del self._views[keep:]
 
     def _show_earlier(self) -> None:

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLay
 from app.history import Message
 from app.markdown import split_thinking
 from app.theme import Theme
-from app.views.controls import Button, frame, label, set_property
+from app.views.controls import Button, discard, frame, label, set_property
 from app.views.message_actions import MessageActions
 from app.views.message_body import MessageBody
 from app.views.rich_text import RichText
@@ -119,8 +119,7 @@ class UserMessage(MessageView):
 
     def _end_edit(self) -> None:
         if self._editor is not None:
-            self._editor.hide()
-            self._editor.deleteLater()
+            discard(self._editor)
             self._editor = None
             self._bubble.show()
             self.show_actions()

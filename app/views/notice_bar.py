@@ -23,6 +23,7 @@ class NoticeBar(QWidget):
         self._icon = QLabel()
         self._text = label("", wrap=True, selectable=True)
         self._button = Button(theme, "", self._act)
+        self._button.hide()
         self._close = IconButton(theme, "close", "Dismiss", self.hide, size=15)
         self._frame = frame("notice")
         row = QHBoxLayout(self._frame)

@@ -12,7 +12,7 @@ from app import wording
 from app.fit import Fit
 from app.library import CatalogueEntry, HubEntry
 from app.theme import Theme
-from app.views.controls import Button, label, tag
+from app.views.controls import Button, discard, label, tag
 from app.views.icons import pixmap
 
 Act = Callable[[str], object]
@@ -152,9 +152,7 @@ class CardGrid(QWidget):
     def show_cards(self, cards: list[QWidget]) -> None:
         """Replace what is shown."""
         for card in self._cards:
-            self._grid.removeWidget(card)
-            card.hide()
-            card.deleteLater()
+            discard(card)
         self._cards, self._columns = cards, 0
         self._arrange()
 

@@ -123,6 +123,9 @@ class ScriptedLibrary(QObject):
     def names(self) -> dict[str, str]:
         return {offer.source: offer.name for offer in self.offers}
 
+    def names(self) -> dict[str, str]:
+        return {offer.source: offer.name for offer in self.offers}
+
     def search(self, query: str) -> None:
         self.searches.append(query)
 
@@ -152,7 +155,7 @@ def starter_offer() -> CatalogueEntry:
 def hub_entry(source: str, supported: bool = True, reason: str = "") -> HubEntry:
     return HubEntry(
         source=source, downloads=1_234_567, likes=10, parameters=1_500_000_000, family="qwen2", licence="apache-2.0",
-        gated=False, updated="2026-01-01", supported=supported, reason=reason,
+        gated=False, supported=supported, reason=reason,
         fit=Fit(True, "fits: needs about 1 GB of 24 GB"),
     )
 

@@ -1,0 +1,312 @@
+"""Library, sidebar, settings, notices: what surrounds the chat."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QAbstractButton, QDoubleSpinBox, QLabel, QMessageBox, QSpinBox
+from pytestqt.qtbot import QtBot
+
+from app import wording
+from app.application import Services
+from app.jobs import Job
+from app.models.conversation_list import BUSY, ID, ConversationList, heading_for
+from app.views.installed_row import InstalledRow
+from app.views.job_row import JobRow, progress_sentence
+from app.views.library_view import LibraryView
+from app.views.main_window import MainWindow
+from app.views.offer_card import HubCard, OfferCard
+from app.views.settings_dialog import SettingsDialog
+from tests.gui.window_services import (
+    ScriptedClient,
+    ScriptedEngine,
+    ScriptedLibrary,
+    hub_entry,
+    scripted_services,
+)
+
+MODEL = "starter:t2"
+
+
+@pytest.fixture
+def services(home: Path) -> Iterator[Services]:
+    services = scripted_services(home)
+    yield services
+    services.jobs.shutdown()
+    services.history.close()
+
+
+@pytest.fixture
+def listed(services: Services) -> ScriptedLibrary:
+    assert isinstance(services.library, ScriptedLibrary)
+    return services.library
+
+
+@pytest.fixture
+def window(qtbot: QtBot, services: Services) -> MainWindow:
+    window = MainWindow(services)
+    qtbot.addWidget(window)
+    window.resize(1100, 760)
+    window.show()
+    return window
+
+
+def library_of(window: MainWindow) -> LibraryView:
+    window.show_library()
+    assert window.library is not None
+    return window.library
+
+
+def button_named(widget: object, name: str) -> QAbstractButton:
+    found = [b for b in widget.findChildren(QAbstractButton) if b.accessibleName() == name]  # type: ignore[attr-defined]
+    assert len(found) == 1, [b.accessibleName() for b in widget.findChildren(QAbstractButton)]  # type: ignore[attr-defined]
+    return found[0]
+
+
+def test_no_model_invites_to_the_starter(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    welcome = window.chat.welcome
+    assert welcome.isVisible()
+    assert window.chat.composer._hint.text() == "Get a model first"
+    asked: list[tuple[str, str]] = []
+    welcome.get.connect(lambda source, encoding: asked.append((source, encoding)))
+    welcome.get.disconnect(window.chat.get_wanted)
+    button_named(welcome, "Get SmolLM2 135M").click()
+    assert asked == [("starter", "t2")]
+    button_named(welcome, "See all models").click()
+    assert window.pages.currentWidget() is window.library
+
+
+def test_an_installed_model_opens_the_chat(
+    qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary, services: Services
+) -> None:
+    listed.install(MODEL)
+    assert window.chat.welcome._title.text() == "What would you like to know?"
+    assert isinstance(services.client, ScriptedClient)
+    assert services.client.loads[-1][0] == MODEL
+    view = library_of(window)
+    assert len(view.findChildren(InstalledRow)) == 1
+    row = view.findChild(InstalledRow)
+    assert row is not None
+    button_named(row, "Chat with SmolLM2 135M").click()
+    assert window.pages.currentWidget() is window.chat
+
+
+def test_deleting_says_what_it_frees(
+    qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary
+) -> None:
+    listed.install(MODEL)
+    view = library_of(window)
+    for answer, removed in (("Keep", []), ("Delete", [MODEL])):
+        button_named(view, f"Delete {MODEL}").click()
+        box = next(box for box in view.findChildren(QMessageBox) if box.isVisible())
+        assert "71 MB" in box.informativeText()
+        next(button for button in box.buttons() if button.text() == answer).click()
+        qtbot.waitUntil(lambda box=box: not any(b.isVisible() for b in view.findChildren(QMessageBox)))
+        assert listed.removed == removed
+
+
+def test_catalogue_cards(qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary) -> None:
+    gated = replace(listed.offers[0], source="org/Gated", name="Gated 1B", gated=True, licence="llama3.2")
+    listed.offers.append(gated)
+    view = library_of(window)
+    assert [card.accessibleName() for card in view._catalogue.cards] == ["SmolLM2 135M", "Gated 1B"]
+    card = view._catalogue.cards[1]
+    assert isinstance(card, OfferCard)
+    texts = {text.text() for text in card.findChildren(QLabel)}
+    assert {"135 M weights", "Llama 3.2 licence", "needs an account", "Fits: needs about 0.1 GB of 24 GB"} <= texts
+    assert "93 MB to download, about 71 MB to keep" in texts
+    listed.install(MODEL)
+    chat = button_named(view._catalogue.cards[0], "Chat with SmolLM2 135M")
+    qtbot.waitUntil(chat.isVisible)
+
+
+def test_getting_a_model_queues_it_with_the_chosen_encoding(
+    qtbot: QtBot, window: MainWindow, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added: list[tuple[str, str]] = []
+    monkeypatch.setattr(services.jobs, "add", lambda source, encoding: added.append((source, encoding)))
+    view = library_of(window)
+    view.encoding.activated.emit(view.encoding.findData("i8"))
+    assert services.settings.get("encoding") == "i8"
+    assert "half its size" in view._encoding_hint.text()
+    button_named(view._catalogue.cards[0], "Get and ternarise SmolLM2 135M").click()
+    assert added == [("starter", "i8")]
+
+
+def test_search(
+    qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = library_of(window)
+    qtbot.keyClicks(view.search, "qwen")
+    qtbot.keyClick(view.search, Qt.Key.Key_Return)
+    assert listed.searches == ["qwen"]
+    assert view._results_note.text() == "Searching Hugging Face…"
+    listed.search_finished.emit([hub_entry("Qwen/A"), hub_entry("x/Mamba", False, "the family mamba is not supported")])
+    cards = view.findChildren(HubCard)
+    assert [card.accessibleName() for card in cards] == ["Qwen/A", "x/Mamba"]
+    assert button_named(cards[0], "Get and ternarise Qwen/A").isEnabled()
+    assert not button_named(cards[1], "Get and ternarise x/Mamba").isEnabled()
+    view.search.clear()
+    assert not view._results.isVisible()
+    qtbot.keyClicks(view.search, "org/name")
+    qtbot.keyClick(view.search, Qt.Key.Key_Return)
+    listed.failed.emit("The hub cannot be reached: check the network.")
+    assert view._results_note.text() == "The hub cannot be reached: check the network."
+    added: list[str] = []
+    monkeypatch.setattr(services.jobs, "add", lambda source, encoding: added.append(source))
+    button_named(view._results, "Get “org/name” as typed").click()
+    assert added == ["org/name"]
+
+
+def test_progress_of_a_job_in_words() -> None:
+    job = Job("1", "starter", "t2", state="running", phase="convert", done=58_000_000, total=134_515_008,
+              unit="weights", rate=1.2e6, seconds_left=64.0)
+    assert progress_sentence(job) == (
+        "Ternarising  ·  43 %  ·  58 M of 135 M weights  ·  1.2 M weights/s  ·  1 min 4 s left"
+    )
+    job = replace(job, phase="download", done=34_000_000, total=92_871_040, unit="bytes", rate=1.5e6)
+    assert progress_sentence(job).startswith("Downloading  ·  36 %  ·  34 of 93 MB  ·  1.5 MB/s")
+    assert progress_sentence(replace(job, state="failed", message="The disk is full.")) == "The disk is full."
+    assert progress_sentence(replace(job, state="paused")) == "Paused: what is done is kept"
+
+
+def test_job_rows_offer_what_can_be_done(qtbot: QtBot, window: MainWindow) -> None:
+    job = Job("1", "starter", "t2")
+    row = JobRow(window.theme, job, "SmolLM2")
+    qtbot.addWidget(row)
+    row.show()
+
+    def offered() -> set[str]:
+        return {b.accessibleName() for b in row.findChildren(QAbstractButton) if b.isVisible()}
+
+    assert offered() == {"Cancel"}
+    for state, expected in (
+        ("running", {"Pause", "Cancel"}),
+        ("paused", {"Resume", "Take off the list"}),
+        ("failed", {"Try again", "Take off the list"}),
+    ):
+        row.show_job(replace(job, state=state, phase="convert", done=1, total=2, unit="weights"))
+        assert offered() == expected
+    row.show_job(replace(job, state="done", model_id=MODEL))
+    assert offered() == {"Chat", "Take off the list"}
+
+
+def test_a_job_that_cannot_start_is_shown_with_its_reason(
+    qtbot: QtBot, window: MainWindow, services: Services
+) -> None:
+    view = library_of(window)
+    view.get("starter")
+    qtbot.waitUntil(lambda: services.jobs.jobs()[0].state == "failed", timeout=5000)
+    (row,) = view.findChildren(JobRow)
+    assert row.sentence == services.jobs.jobs()[0].message != ""
+    button_named(row, "Take off the list").click()
+    assert not view._jobs.isVisible()
+
+
+def test_engine_failure_can_be_tried_again(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    assert isinstance(services.engine, ScriptedEngine)
+    services.engine.failed.emit("The engine cannot be started: no memory.")
+    assert window.notice.text == "The engine cannot be started: no memory."
+    window.notice._button.click()
+    assert services.engine.starts == 1
+    assert not window.notice.isVisible()
+
+
+def test_sidebar_lists_searches_deletes_and_restores(
+    qtbot: QtBot, window: MainWindow, services: Services
+) -> None:
+    history = services.history
+    for title, text in (("Lemon cake", "How long in the oven?"), ("Pointers", "What is a pointer?")):
+        history.append(history.create(MODEL, title), None, "user", text)
+    window.conversations.refresh()
+    model = window.conversations
+    assert [model.index(i).data() for i in range(model.rowCount())] == ["Today", "Pointers", "Lemon cake"]
+    qtbot.keyClicks(window.sidebar.search, "oven")
+    qtbot.waitUntil(lambda: model.rowCount() == 1, timeout=3000)
+    found = model.index(0)
+    assert found.data() == "Lemon cake"
+    window.sidebar.list.clicked.emit(found)
+    assert window.chat.conversation.id == found.data(ID)
+    window.delete(found.data(ID))
+    assert window.chat.conversation.id is None
+    assert "Lemon cake" in window.notice.text
+    window.notice._button.click()
+    assert {c.title for c in history.conversations()} == {"Lemon cake", "Pointers"}
+    assert window.chat.messages.views[0].message.text == "How long in the oven?"
+
+
+def test_headings_by_day(services: Services) -> None:
+    today = date(2026, 11, 23)
+    days = [(23, "Today"), (22, "Yesterday"), (18, "Previous 7 days"), (1, "Previous 30 days")]
+    assert [heading_for(date(2026, 11, day), today) for day, _ in days] == [name for _, name in days]
+    assert heading_for(date(2026, 3, 1), today) == date(2026, 3, 1).strftime("%B %Y")
+    conversations = ConversationList(services.history)
+    assert conversations.empty
+    conversation = services.history.create(MODEL, "x")
+    conversations.refresh()
+    assert not conversations.flags(conversations.index(0)) & Qt.ItemFlag.ItemIsSelectable
+    conversations.set_busy(conversation, True)
+    assert conversations.index_of(conversation).data(BUSY) is True
+
+
+def test_theme_button_and_setting(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    seen = []
+    for _ in range(3):
+        window.sidebar._next_mode()
+        seen.append((services.settings.get("theme"), window.theme.mode))
+    assert seen == [("light", "light"), ("dark", "dark"), ("system", "system")]
+
+
+def test_settings_dialog_writes_what_is_chosen(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    dialog = SettingsDialog(window.theme, services.settings, window)
+    qtbot.addWidget(dialog)
+    temperature, longest = dialog.editors["temperature"], dialog.editors["max_tokens"]
+    assert isinstance(temperature, QDoubleSpinBox)
+    assert isinstance(longest, QSpinBox)
+    temperature.setValue(0.3)
+    assert services.settings.get("temperature") == 0.3
+    assert longest.text() == "as far as the context reaches"
+    longest.setValue(256)
+    assert services.settings.get("max_tokens") == 256
+    longest.setValue(longest.minimum())
+    assert services.settings.get("max_tokens") is None
+    assert "window_geometry" not in dialog.editors
+    assert all(editor.accessibleName() for editor in dialog.editors.values())
+
+
+def test_geometry_is_kept(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    window.resize(780, 601)
+    window.close()
+    again = MainWindow(services)
+    qtbot.addWidget(again)
+    assert (again.width(), again.height()) == (780, 601)
+
+
+def test_an_error_that_nothing_else_shows(qtbot: QtBot, window: MainWindow) -> None:
+    window.show_error("The disk is full.")
+    assert window.notice.isVisible()
+    assert window.notice.text == "The disk is full."
+
+
+def test_words() -> None:
+    assert [wording.size(n) for n in (0, 999, 71_400_000, 1_300_000_000)] == ["0 bytes", "999 bytes", "71 MB", "1.3 GB"]
+    assert [wording.count(n) for n in (7, 4096, 134_515_008, 1_711_376_384)] == ["7", "4\u2009096", "135 M", "1.7 B"]
+    assert [wording.duration(s) for s in (0.2, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
+    assert wording.encoding("t2") == "Balanced (t2)"
+    assert wording.model_and_encoding("a/b:t2") == ("a/b", "t2")
+
+
+def test_the_window_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, app.views.main_window, app.application;"
+        "heavy = {'torch', 'transformers', 'numpy', 'tzcore.engine', 'tzcore.hub', 'huggingface_hub'};heavy &= set(sys.modules);"
+        "sys.exit(', '.join(sorted(heavy)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
