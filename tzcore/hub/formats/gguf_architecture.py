@@ -160,6 +160,8 @@ def configuration(header: GgufHeader, names: Collection[str], rope_tensors: dict
     hidden = settings.integer("embedding_length")
     layers = settings.integer("block_count")
     head_dim = settings.integer("attention.key_length", hidden // heads)
+    if head_dim < 1:
+        raise settings.refuse("attention.head_count", heads)
     embedding = header.tensors.get("token_embd.weight")
     config: dict[str, Any] = {
         "architectures": [family.class_name],

@@ -85,7 +85,8 @@ class GgufFile:
         if len(raw) != length:
             raise damaged(self._header.path, f"{tensor.name} is cut off")
         rows = raw.reshape(*tensor.shape[:-1], -1)
-        values = dequantize(rows, GGMLQuantizationType(tensor.kind)).reshape(tensor.shape)
+        with np.errstate(invalid="ignore", over="ignore"):  # NaN scales of a damaged file: the converter names them
+            values = dequantize(rows, GGMLQuantizationType(tensor.kind)).reshape(tensor.shape)
         return np.array(values, np.float32)  # in memory of its own
 
 

@@ -159,7 +159,7 @@ def _failure(wanted: str, errors: str) -> Exception:
     if versions := re.search(r"\(from versions: (?!none)([^)]+)\)", errors):
         return SourceError(f"there is no such version of {wanted}; the index has {versions[1]}")
     if "no matching distribution" in lowered or "could not find a version" in lowered:
-        return SourceError(f"the package index has no wheel of {wanted}; check the spelling")
+        return SourceError(f"the package index has no wheel of {wanted}; check the spelling, and the network")
     complaints = [line for line in errors.strip().splitlines() if line.strip()]
     return SourceError(
         f"pip could not download {wanted}: {complaints[-1].strip() if complaints else 'no reason given'}"
