@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.engine_client import Reply
 
-LOST = ("restarting", "failed", "stopped")
-"""Engine states in which whatever was loaded is gone."""
+LOST = ("restarting", "failed")
+"""Engine states in which whatever was loaded is gone, and a new engine is to have it again."""
 
 
 class LoadedModel(QObject):
@@ -93,6 +93,9 @@ class LoadedModel(QObject):
     def _on_engine_state(self, state: str) -> None:
         if state in LOST and self.state == "ready":
             self._load()  # waits in the client until the new engine is up
+        elif state == "stopped":  # the program ends
+            self._drop_reply()
+            self._set("none")
 
     def _on_setting(self, key: str) -> None:
         if key == "context" and self.state in ("ready", "loading"):

@@ -135,7 +135,8 @@ def test_code_in_a_list_keeps_the_numbers() -> None:
 
 
 def test_every_tag_is_closed() -> None:
-    for text in (DOCUMENT, "- a\n  - b\n    ```\n    x\n    ```\n    c\n  - d\n- e", "1. a\n\n   b\n\n   > q\n\n   c\n"):
+    nested = "1. a\n\n   b\n\n   > q\n\n   c\n"
+    for text in (DOCUMENT, "- a\n  - b\n    ```\n    x\n    ```\n    c\n  - d\n- e", nested):
         for block in parse(text):
             if isinstance(block, Prose):
                 for tag in ("ul", "ol", "li", "p"):

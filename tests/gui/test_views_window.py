@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
@@ -305,7 +306,8 @@ def test_words() -> None:
 def test_the_window_imports_nothing_heavy() -> None:
     code = (
         "import sys, app.views.main_window, app.application;"
-        "heavy = {'torch', 'transformers', 'numpy', 'tzcore.engine', 'tzcore.hub', 'huggingface_hub'};heavy &= set(sys.modules);"
+        "heavy = {'torch', 'transformers', 'numpy', 'tzcore.engine', 'tzcore.hub', 'huggingface_hub'};"
+        "heavy &= set(sys.modules);"
         "sys.exit(', '.join(sorted(heavy)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)

@@ -123,9 +123,6 @@ class ScriptedLibrary(QObject):
     def names(self) -> dict[str, str]:
         return {offer.source: offer.name for offer in self.offers}
 
-    def names(self) -> dict[str, str]:
-        return {offer.source: offer.name for offer in self.offers}
-
     def search(self, query: str) -> None:
         self.searches.append(query)
 
