@@ -69,7 +69,8 @@ def obtain(
     cache.remember(revision, repository)
     order = [*small, *weights]
     _demand_space(cache, repository, order)
-    tally = _Tally(report, sum(file.size for file in order))
+    have = {file.name: file.size - _missing(cache, repository, file) for file in order}
+    tally = _Tally(report, have, sum(file.size for file in order))
     for file in order:  # config.json comes first
         _bring(cache, repository, file, token, tally)
         if file.name == "config.json":
@@ -122,7 +123,7 @@ def fetch_config(repository: Repository, token: str | None) -> dict[str, Any] | 
     if file is None:
         return None
     cache = CachedRepository.of(repository.id)
-    _bring(cache, repository, file, token, _Tally(ignore, file.size))
+    _bring(cache, repository, file, token, _Tally(ignore, {file.name: 0}, file.size))
     return _read_config(cache, repository)
 
 
@@ -168,19 +169,19 @@ def _check_index(path: Path, repository: Repository) -> None:
 
 
 class _Tally:
-    """Adds up the files' progress into one, often enough for an eye and not more."""
+    """Adds up the files' progress into one, beginning with what is there already."""
 
-    def __init__(self, report: Report, total: int) -> None:
-        self.report, self.total = report, total
-        self.finished = 0
-        self.shown = 0
+    def __init__(self, report: Report, have: dict[str, int], total: int) -> None:
+        self.report, self.have, self.total = report, have, total
         self.last = 0.0
 
-    def moved(self, count: int, name: str) -> None:
-        self.shown = max(self.shown, min(self.finished + count, self.total))
-        if (now := time.monotonic()) - self.last >= _REPORT_EVERY or self.shown == self.total:
+    def moved(self, name: str, count: int) -> None:
+        """``count`` bytes of the file ``name`` are there; told on often enough for an eye and not more."""
+        self.have[name] = max(self.have[name], count)
+        shown = sum(self.have.values())
+        if (now := time.monotonic()) - self.last >= _REPORT_EVERY or shown == self.total:
             self.last = now
-            self.report(Progress("download", self.shown, self.total, "bytes", name))
+            self.report(Progress("download", shown, self.total, "bytes", name))
 
 
 def _bring(
@@ -199,14 +200,13 @@ def _bring(
             headers=hub_repository.headers(token),
         )
         try:
-            fetch(remote, cache.blob(file), lambda count: tally.moved(count, file.name), cache.lock(file), PATIENCE)
+            fetch(remote, cache.blob(file), lambda count: tally.moved(file.name, count), cache.lock(file), PATIENCE)
         except AccessError as error:
             if repository.gated:
                 raise hub_repository.gated(repository.id, token) from error
             raise
         cache.publish(repository.commit, file)
-    tally.finished += file.size
-    tally.moved(0, file.name)
+    tally.moved(file.name, file.size)
 
 
 def _missing(cache: CachedRepository, repository: Repository, file: RepositoryFile) -> int:
