@@ -74,6 +74,7 @@ class HubServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that hang up are the point
         self.released = threading.Event()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
