@@ -31,7 +31,12 @@ def test_pack_round_trip(fmt: trits.Format, shape: tuple[int, int]) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(rows=st.integers(1, 40), cols=st.integers(1, 400), name=st.sampled_from([f.name for f in CODED]), seed=st.integers(0, 99))
+@given(
+    rows=st.integers(1, 40),
+    cols=st.integers(1, 400),
+    name=st.sampled_from([f.name for f in CODED]),
+    seed=st.integers(0, 99),
+)
 def test_pack_round_trip_on_any_shape(rows: int, cols: int, name: str, seed: int) -> None:
     codes = random_codes(FORMATS[name], (rows, cols), seed)
     assert np.array_equal(trits.unpack(trits.pack(codes, FORMATS[name]), FORMATS[name], rows, cols), codes)
@@ -109,7 +114,9 @@ def test_ternary_fit_is_optimal() -> None:
         assert found <= best * 1.002 + 1e-6  # the scale is rounded to half precision
 
 
-@pytest.mark.parametrize(("name", "limit"), [("t1", 0.192), ("q2", 0.136), ("t2", 0.0295), ("i4", 0.0098), ("i8", 5e-5)])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("t1", 0.192), ("q2", 0.136), ("t2", 0.0295), ("i4", 0.0098), ("i8", 5e-5)]
+)
 def test_distortion_of_gaussian_weights(name: str, limit: float) -> None:
     weights = np.random.default_rng(1).standard_normal((128, 1024)).astype(np.float32)
     codes, scales = trits.fit(weights, FORMATS[name], 128)

@@ -48,7 +48,12 @@ class ModelFolder:
     """A model folder, open.  Arrays it hands out are views of its maps and keep them alive."""
 
     def __init__(
-        self, path: Path, config: dict[str, Any], quantization: Quantization, receipt: dict[str, Any], shards: list[Path]
+        self,
+        path: Path,
+        config: dict[str, Any],
+        quantization: Quantization,
+        receipt: dict[str, Any],
+        shards: list[Path],
     ) -> None:
         self.path = path
         self.config = config

@@ -42,6 +42,8 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Header:
+    """What a file holds: its tensors, and the free-form ``__metadata__``."""
+
     tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
 
@@ -126,7 +128,7 @@ def write_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Ma
         for name in order:
             flat = np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8)
             for start in range(0, len(flat), 1 << 24):
-                yield from counted(memoryview(flat[start : start + (1 << 24)]))
+                yield from counted(flat[start : start + (1 << 24)].data)
 
     def counted(chunk: bytes | memoryview) -> Iterator[bytes | memoryview]:
         digest.update(chunk)
