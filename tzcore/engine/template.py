@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from tzcore.engine.tokenizer import read_json
-from tzcore.errors import CheckpointError, TemplateError
+from tzcore.errors import BackendError, CheckpointError, TemplateError
 
 Message = Mapping[str, Any]
 
@@ -53,6 +53,7 @@ class ChatTemplate:
         self._seconds = SECONDS if seconds is None else seconds
         self._memory = memory
         self._lock = threading.Lock()
+        self._closed = False
         self._worker: _Worker | None = None
         if not self.plain:
             self._worker = _Worker(self._templates, self._seconds, memory)
@@ -91,7 +92,9 @@ class ChatTemplate:
         given.setdefault("documents", None)
         name = "default" if "default" in self._templates else next(iter(self._templates))
         with self._lock:
-            if self._worker is None:
+            if self._closed:
+                raise BackendError("The model was closed")
+            if self._worker is None:  # stopped by an earlier conversation
                 self._worker = _Worker(self._templates, self._seconds, self._memory)
             try:
                 return self._worker.render(name, given)
@@ -101,8 +104,9 @@ class ChatTemplate:
                 raise TemplateError(f"The model's chat template was stopped: {ended}") from None
 
     def close(self) -> None:
-        """End the child.  A later :meth:`render` starts another."""
+        """End the child, for good."""
         with self._lock:
+            self._closed = True
             if self._worker is not None:
                 self._worker.close()
                 self._worker = None

@@ -279,6 +279,8 @@ def test_a_closed_engine_says_so(make) -> None:  # type: ignore[no-untyped-def]
     assert model.closed
     assert model.sequences[0].closed
     with pytest.raises(TernaryZeroError, match="closed"):
+        made.count_tokens(ask())
+    with pytest.raises(TernaryZeroError, match="closed"):
         list(made.generate(ask()))
 
 
