@@ -9,11 +9,13 @@ use crate::elementwise::{exp, tanh};
 use crate::simd::Simd;
 
 /// Positions per block of the online softmax, and the unit of the cache's capacity.
-pub(crate) const BLOCK: usize = 32;
+pub(crate) const BLOCK: usize = 64;
 /// Keys are stored transposed in runs of this many positions.
 pub(crate) const KEY_RUN: usize = 16;
 /// Rows that one pass over a block of keys serves.
 const ROWS: usize = 4;
+/// Vectors of values that are blended at once: with [`ROWS`] they fit into sixteen registers.
+const VECTORS: usize = 2;
 
 /// One key/value head against the queries of some consecutive tokens.
 pub(crate) struct Job {
@@ -49,7 +51,7 @@ pub(crate) fn scratch_floats(rows: usize, head_dim: usize) -> usize {
     rows * (value_stride(head_dim) + 2) + ROWS * BLOCK
 }
 
-/// Scores of `N` rows against the 32 keys of a block: `scores[n·BLOCK + j]`.
+/// Scores of `N` rows against the keys of a block: `scores[n·BLOCK + j]`.
 #[inline(always)]
 unsafe fn score<S: Simd, const N: usize>(job: &Job, queries: [*const f32; N], keys: *const u16, scores: *mut f32) {
     let lanes = S::LANES;
@@ -106,29 +108,40 @@ unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, highest: &mu
     shrink
 }
 
-/// Adds the weighted values of keys `from .. to` to `N` rows of sums.
+/// Adds the weighted values of keys `from .. to` to `N` rows of sums, `V` vectors from element
+/// `d` on at a time.  A row that does not see a key has the weight 0 for it.
 #[inline(always)]
-unsafe fn blend<S: Simd, const N: usize>(
+unsafe fn blend<S: Simd, const N: usize, const V: usize>(
     job: &Job,
+    d: usize,
     weights: *const f32,
     values: *const u16,
     (from, to): (usize, usize),
-    shrinks: [f32; N],
-    sums: [*mut f32; N],
+    shrinks: &[f32; N],
+    sums: &[*mut f32; N],
 ) {
-    for d in (0..job.head_dim).step_by(S::LANES) {
-        let mut acc = [S::splat(0.0); N];
-        for n in 0..N {
-            acc[n] = S::mul(S::load(sums[n].add(d)), S::splat(shrinks[n]));
+    let mut acc = [[S::splat(0.0); V]; N];
+    for n in 0..N {
+        for v in 0..V {
+            acc[n][v] = S::mul(S::load(sums[n].add(d + v * S::LANES)), S::splat(shrinks[n]));
         }
-        for j in from..to {
-            let value = S::load_half(values.add(j * job.value_stride + d));
-            for n in 0..N {
-                acc[n] = S::fma(S::splat(*weights.add(n * BLOCK + j)), value, acc[n]);
+    }
+    for j in from..to {
+        let row = values.add(j * job.value_stride + d);
+        let mut value = [S::splat(0.0); V];
+        for v in 0..V {
+            value[v] = S::load_half(row.add(v * S::LANES));
+        }
+        for n in 0..N {
+            let weight = S::splat(*weights.add(n * BLOCK + j));
+            for v in 0..V {
+                acc[n][v] = S::fma(weight, value[v], acc[n][v]);
             }
         }
-        for n in 0..N {
-            S::store(acc[n], sums[n].add(d));
+    }
+    for n in 0..N {
+        for v in 0..V {
+            S::store(acc[n][v], sums[n].add(d + v * S::LANES));
         }
     }
 }
@@ -136,26 +149,42 @@ unsafe fn blend<S: Simd, const N: usize>(
 /// Rows `row .. row + N` against the block of keys that begins at `start`.
 #[inline(always)]
 unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, start: usize, state: &State) {
-    let mut queries = [job.queries; N];
-    let mut sums = [state.sums; N];
+    let (mut queries, mut sums, mut shrinks) = ([job.queries; N], [state.sums; N], [1.0; N]);
     for n in 0..N {
         let (token, head) = ((row + n) / job.heads, (row + n) % job.heads);
         queries[n] = job.queries.add(token * job.stride + head * job.head_dim);
         sums[n] = state.sums.add((row + n) * value_stride(job.head_dim));
     }
-    score::<S, N>(job, queries, job.keys.add(start * job.head_dim), state.scores);
-    let values = job.values.add(start * job.value_stride);
-    for n in 0..N {
+    // What the rows see of this block, and what any of them sees.
+    let seen = |n: usize| {
         let position = job.position + (row + n) / job.heads;
         let from = (position + 1).saturating_sub(job.window).max(start) - start;
-        let to = (position + 1).min(start + BLOCK).saturating_sub(start);
-        if from >= to {
-            continue;
-        }
-        let (highest, total) = (&mut *state.highest.add(row + n), &mut *state.totals.add(row + n));
+        (from, (position + 1).min(start + BLOCK).saturating_sub(start))
+    };
+    let (first, last) = (seen(0).0, seen(N - 1).1);
+    if first >= last {
+        return;
+    }
+    score::<S, N>(job, queries, job.keys.add(start * job.head_dim), state.scores);
+    for n in 0..N {
+        let (from, to) = seen(n);
         let scores = state.scores.add(n * BLOCK);
-        let shrink = soften::<S>(scores, from, to, highest, total);
-        blend::<S, 1>(job, scores, values, (from, to), [shrink], [sums[n]]);
+        if from < to {
+            let (highest, total) = (&mut *state.highest.add(row + n), &mut *state.totals.add(row + n));
+            shrinks[n] = soften::<S>(scores, from, to, highest, total);
+        } else {
+            std::slice::from_raw_parts_mut(scores, BLOCK).fill(0.0);
+        }
+    }
+    let values = job.values.add(start * job.value_stride);
+    let mut d = 0;
+    while d + VECTORS * S::LANES <= job.value_stride {
+        blend::<S, N, VECTORS>(job, d, state.scores, values, (first, last), &shrinks, &sums);
+        d += VECTORS * S::LANES;
+    }
+    while d < job.value_stride {
+        blend::<S, N, 1>(job, d, state.scores, values, (first, last), &shrinks, &sums);
+        d += S::LANES;
     }
 }
 
@@ -194,7 +223,11 @@ pub(crate) unsafe fn attend<S: Simd>(job: &Job) {
                     rows::<S, ROWS>(job, row, start, &state);
                     row += ROWS;
                 }
-                2.. => {
+                3 => {
+                    rows::<S, 3>(job, row, start, &state);
+                    row += 3;
+                }
+                2 => {
                     rows::<S, 2>(job, row, start, &state);
                     row += 2;
                 }

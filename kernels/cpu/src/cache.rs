@@ -31,7 +31,8 @@ impl Cache {
             return Err(Error::memory(usize::MAX));
         };
         let whole = keys.saturating_add(values).saturating_mul(size_of::<u16>());
-        let failed = |_| Error::new(Code::Memory, format!("a cache of {capacity} tokens needs {whole} bytes of memory"));
+        let failed =
+            |_| Error::new(Code::Memory, format!("a cache of {capacity} tokens needs {whole} bytes of memory"));
         Ok(Self {
             keys: Buffer::zeroed(keys).map_err(failed)?,
             values: Buffer::zeroed(values).map_err(failed)?,

@@ -166,31 +166,26 @@ compile_for!(
         && is_x86_feature_detected!("avx512vnni")
 );
 #[cfg(target_arch = "x86_64")]
-compile_for!(
-    avxvnni,
-    crate::simd::ymm::AvxVnni,
-    "avx-vnni",
-    "avx2,fma,f16c,avxvnni",
-    || is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("fma")
-        && is_x86_feature_detected!("f16c")
-        && is_x86_feature_detected!("avxvnni")
-);
+compile_for!(avxvnni, crate::simd::ymm::AvxVnni, "avx-vnni", "avx2,fma,f16c,avxvnni", || is_x86_feature_detected!(
+    "avx2"
+) && is_x86_feature_detected!(
+    "fma"
+) && is_x86_feature_detected!(
+    "f16c"
+) && is_x86_feature_detected!(
+    "avxvnni"
+));
 #[cfg(target_arch = "x86_64")]
-compile_for!(
-    avx2,
-    crate::simd::ymm::Avx2,
-    "avx2",
-    "avx2,fma,f16c",
-    || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
-);
+compile_for!(avx2, crate::simd::ymm::Avx2, "avx2", "avx2,fma,f16c", || is_x86_feature_detected!("avx2")
+    && is_x86_feature_detected!("fma")
+    && is_x86_feature_detected!("f16c"));
 #[cfg(target_arch = "aarch64")]
 compile_for!(
     neon,
     crate::simd::neon::Neon,
     "neon-dotprod",
-    "neon,dotprod,fp16",
-    || std::arch::is_aarch64_feature_detected!("dotprod") && std::arch::is_aarch64_feature_detected!("fp16")
+    "neon,dotprod",
+    || std::arch::is_aarch64_feature_detected!("dotprod")
 );
 #[cfg(target_arch = "x86_64")]
 compile_for!(scalar, crate::simd::scalar::Scalar, "scalar", "sse2", || true);

@@ -54,7 +54,8 @@ impl Matrix {
     /// The pointers are null or valid for their lengths, for as long as the matrix is used.
     pub unsafe fn new(name: &str, raw: &TzMatrix, bias: &TzVector) -> Result<(Self, Preparation)> {
         let format = FormatId::from_number(raw.format);
-        let format = format.ok_or_else(|| Error::invalid(format!("{name}: no format has the number {}", raw.format)))?;
+        let format =
+            format.ok_or_else(|| Error::invalid(format!("{name}: no format has the number {}", raw.format)))?;
         ensure!(
             (1..=LARGEST_SIDE).contains(&raw.rows) && (1..=LARGEST_SIDE).contains(&raw.cols),
             "{name}: impossible shape {} × {}",

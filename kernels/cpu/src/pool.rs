@@ -123,7 +123,8 @@ impl Pool {
             let cpu = pool.cpus.get(index).copied();
             let body = move || work(&shared, index, cpu);
             let worker = thread::Builder::new().name(format!("tz-{index}")).spawn(body);
-            let worker = worker.map_err(|error| Error::new(Code::Memory, format!("a thread could not start: {error}")))?;
+            let worker =
+                worker.map_err(|error| Error::new(Code::Memory, format!("a thread could not start: {error}")))?;
             pool.workers.push(worker);
         }
         Ok(pool)

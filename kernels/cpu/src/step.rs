@@ -166,7 +166,10 @@ impl Step<'_> {
         let outputs = [space.queries.pointer(), space.keys.pointer(), space.values.pointer()];
         multiply(self.kernels, &layer.qkv, &stream.inputs, count, &outputs, worker);
         worker.barrier();
-        self.rotate(index, layer, worker);
+        let each = self.network.heads + self.network.kv_heads;
+        for item in worker.share(count * each) {
+            self.rotate(index, layer, item / each, item % each);
+        }
         worker.barrier();
         self.attend(index, layer, private, worker);
         worker.barrier();
@@ -179,43 +182,41 @@ impl Step<'_> {
         worker.barrier();
     }
 
-    /// Norms and turns every head of every token; keys and values go to the cache.
-    unsafe fn rotate(&self, index: usize, layer: &Layer, worker: &Worker) {
+    /// Norms and turns one head of one token, first the query heads, then those of keys; a key
+    /// goes to the cache with its value.
+    unsafe fn rotate(&self, index: usize, layer: &Layer, token: usize, head: usize) {
         let (network, space) = (self.network, self.workspace);
         let dim = network.head_dim;
-        let each = network.heads + network.kv_heads;
         let half = network.ropes[layer.rope].frequencies.len();
-        for item in worker.share(self.tokens.len() * each) {
-            let (token, head) = (item / each, item % each);
-            let angles = std::slice::from_raw_parts(self.angles(layer.rope, token), 2 * half);
-            let turn = |row: *mut f32, norm: &Option<Vec<f32>>| {
-                if let Some(weight) = norm {
-                    (self.kernels.norm)(row, weight.as_ptr(), row, dim, network.eps);
-                }
-                rope::rotate(std::slice::from_raw_parts_mut(row, dim), &angles[..half], &angles[half..]);
-            };
-            if head < network.heads {
-                let row = space.queries.pointer().add((token * network.heads + head) * dim);
-                turn(row, &layer.q_norm);
-                for d in 0..dim {
-                    *row.add(d) *= network.attention_scale;
-                }
-            } else {
-                let head = head - network.heads;
-                let at = (token * network.kv_heads + head) * dim;
-                let key = space.keys.pointer().add(at);
-                turn(key, &layer.k_norm);
-                self.cache.write(index, head, self.position + token, key, space.values.pointer().add(at));
+        let angles = std::slice::from_raw_parts(self.angles(layer.rope, token), 2 * half);
+        let turn = |row: *mut f32, norm: &Option<Vec<f32>>| {
+            if let Some(weight) = norm {
+                (self.kernels.norm)(row, weight.as_ptr(), row, dim, network.eps);
             }
+            rope::rotate(std::slice::from_raw_parts_mut(row, dim), &angles[..half], &angles[half..]);
+        };
+        if head < network.heads {
+            let row = space.queries.pointer().add((token * network.heads + head) * dim);
+            turn(row, &layer.q_norm);
+            for d in 0..dim {
+                *row.add(d) *= network.attention_scale;
+            }
+        } else {
+            let head = head - network.heads;
+            let at = (token * network.kv_heads + head) * dim;
+            let key = space.keys.pointer().add(at);
+            turn(key, &layer.k_norm);
+            self.cache.write(index, head, self.position + token, key, space.values.pointer().add(at));
         }
     }
 
     unsafe fn attend(&self, index: usize, layer: &Layer, private: &Private, worker: &Worker) {
         let (network, space) = (self.network, self.workspace);
         let (count, dim, group) = (self.tokens.len(), network.head_dim, network.heads / network.kv_heads);
-        // One token is spread by query heads, which fill the threads more evenly.
-        let (heads, tokens) = if count == 1 { (1, 1) } else { (group, (ATTENTION_ROWS / group).max(1)) };
-        let parts = group / heads;
+        // Query heads that share keys stay together, unless a single token leaves threads idle.
+        let enough = |parts: &usize| count > 1 || network.kv_heads * parts >= worker.threads;
+        let parts = (1..=group).filter(|parts| group.is_multiple_of(*parts)).find(enough).unwrap_or(group);
+        let (heads, tokens) = (group / parts, if count == 1 { 1 } else { (ATTENTION_ROWS / group).max(1) });
         let chunks = count.div_ceil(tokens);
         for unit in (worker.index..network.kv_heads * parts * chunks).step_by(worker.threads) {
             // The last tokens see the most: they come first.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,7 +189,8 @@ def test_spoiled_spec(folder: ModelFolder, spoil: Callable[[Any], None]) -> None
     pool, handle = native.Pool(1), ffi.new("TzModel **")
     spoil(struct)
     assert lib.tz_model_new(pool.handle, ffi.NULL, struct, handle) == INVALID
-    assert handle[0] == ffi.NULL and message()
+    assert handle[0] == ffi.NULL
+    assert message()
 
 
 def test_null_handles() -> None:

@@ -137,7 +137,7 @@ def test_zero_and_broken_inputs_show(pool: native.Pool, variant: str) -> None:
 
 def test_unaligned_weights(pool: native.Pool) -> None:
     rng = np.random.default_rng(7)
-    stored, weights = stored_matrix(rng, "t2b3", 48, 256, 128)
+    stored, _ = stored_matrix(rng, "t2b3", 48, 256, 128)
     assert stored.scales is not None
     raw = np.empty(stored.codes.nbytes + 1, np.uint8)
     raw[1:] = stored.codes.ravel()

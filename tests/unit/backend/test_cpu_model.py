@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from tests.tiny_models import tiny_folder
 
+from tests.tiny_models import tiny_folder
 from tzcore.architecture.registry import SUPPORTED, spec_of
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend import native
@@ -129,7 +129,8 @@ def test_weight_bytes_count_what_a_token_reads(tmp_path: Path) -> None:
 
 def test_selection_says_why() -> None:
     backend, reason = select()
-    assert backend.name == "cpu" and reason
+    assert backend.name == "cpu"
+    assert reason
     assert select("reference")[0].name == "reference"
     with pytest.raises(BackendError, match="auto"):
         select("cuda9")
