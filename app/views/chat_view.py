@@ -67,7 +67,7 @@ class ChatView(QWidget):
         self._bottom.setMaximumWidth(COLUMN + 24)
         self._bottom.setLayout(bottom)
         row = QHBoxLayout()
-        row.setContentsMargins(20, 0, 20, 10)
+        row.setContentsMargins(20, 4, 20, 10)
         row.addStretch(1)
         row.addWidget(self._bottom, 100)
         row.addStretch(1)

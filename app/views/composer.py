@@ -108,6 +108,7 @@ class Composer(QWidget):
 
     def set_model_name(self, name: str) -> None:
         self.edit.setPlaceholderText(f"Message {name}" if name else "Message")
+        self.edit.viewport().update()  # Qt does not repaint it by itself
 
     def set_busy(self, busy: bool) -> None:
         """While an answer is written the button stops it; typing goes on."""

@@ -169,9 +169,16 @@ class LibraryView(QWidget):
             self._installed_title.setVisible(library.loaded)
             self._installed.setVisible(bool(installed))
             self._nothing.setVisible(library.loaded and not installed)
+        here: dict[str, frozenset[str]] = {}
+        for one in installed:
+            source, encoding = wording.model_and_encoding(one.id)
+            here[source] = here.get(source, frozenset()) | {encoding}
         self._catalogue.show_cards(
             [
-                OfferCard(self._theme, entry, entry.source in getting, self.get, self.chat_wanted.emit)
+                OfferCard(
+                    self._theme, entry, entry.source in getting, here.get(entry.source, frozenset()), self.get,
+                    self.chat_wanted.emit,
+                )
                 for entry in sorted(catalogue, key=lambda entry: entry.source != "starter")
             ]
         )

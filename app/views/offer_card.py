@@ -69,9 +69,17 @@ class _Card(QFrame):
 
 
 class OfferCard(_Card):
-    """A catalogue entry.  ``working``: a job gets it already."""
+    """A catalogue entry.  ``working``: a job gets it already.  ``here``: the encodings that are installed."""
 
-    def __init__(self, theme: Theme, entry: CatalogueEntry, working: bool, on_get: Act, on_chat: Act) -> None:
+    def __init__(
+        self,
+        theme: Theme,
+        entry: CatalogueEntry,
+        working: bool,
+        here: frozenset[str],
+        on_get: Act,
+        on_chat: Act,
+    ) -> None:
         super().__init__(entry.name)
         self.column.addWidget(label(entry.name, "heading"))
         self.column.addWidget(label(entry.description, "muted", wrap=True))
@@ -85,18 +93,20 @@ class OfferCard(_Card):
         self.column.addWidget(FitLine(theme, entry.fit))
         row = QHBoxLayout()
         row.setContentsMargins(0, 4, 0, 0)
+        row.setSpacing(8)
         if entry.installed:
-            button = Button(theme, "Chat", lambda: on_chat(entry.installed), icon_name="chat")
-            button.setAccessibleName(f"Chat with {entry.name}")
-        else:
-            kind = "primary" if entry.source == "starter" else ""
-            button = Button(
-                theme, "Getting it…" if working else "Get and ternarise", lambda: on_get(entry.source), kind=kind,
-                icon_name="download",
+            chat = Button(theme, "Chat", lambda: on_chat(entry.installed), icon_name="chat")
+            chat.setAccessibleName(f"Chat with {entry.name}")
+            row.addWidget(chat)
+        if not entry.installed or entry.encoding not in here:
+            first = "Get and ternarise" if not entry.installed else f"Get as {wording.encoding(entry.encoding)}"
+            get = Button(
+                theme, "Getting it…" if working else first, lambda: on_get(entry.source), icon_name="download",
+                kind="primary" if entry.source == "starter" and not entry.installed else "",
             )
-            button.setAccessibleName(f"Get and ternarise {entry.name}")
-            button.setEnabled(not working)
-        row.addWidget(button)
+            get.setAccessibleName(f"{first} {entry.name}" if entry.installed else f"Get and ternarise {entry.name}")
+            get.setEnabled(not working)
+            row.addWidget(get)
         row.addStretch()
         self.column.addLayout(row)
 

@@ -25,6 +25,7 @@ def document_css(colours: Colours) -> str:
     mono = code_font().family()
     return f"""
         body, p, li, td, th {{ color: {colours.text}; line-height: 148%; }}
+        td, th {{ line-height: 118%; }}
         p {{ margin-top: 0px; margin-bottom: 10px; }}
         li {{ margin-top: 0px; margin-bottom: 4px; }}
         ul, ol {{ margin-top: 0px; margin-bottom: 10px; }}
@@ -45,6 +46,8 @@ class RichText(QTextBrowser):
         self._theme, self._muted = theme, muted
         self._content, self._plain = "", False
         self._sideways = scroll_sideways
+        if muted:
+            self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setOpenLinks(False)
         self.setReadOnly(True)

@@ -125,6 +125,10 @@ def test_catalogue_cards(qtbot: QtBot, window: MainWindow, listed: ScriptedLibra
     listed.install(MODEL)
     chat = button_named(view._catalogue.cards[0], "Chat with SmolLM2 135M")
     qtbot.waitUntil(chat.isVisible)
+    names = {button.accessibleName() for button in view._catalogue.cards[0].findChildren(QAbstractButton)}
+    assert names == {"Chat with SmolLM2 135M"}
+    listed.install("starter:i8")
+    assert button_named(view._catalogue.cards[0], "Get as Balanced (t2) SmolLM2 135M").isEnabled()
 
 
 def test_getting_a_model_queues_it_with_the_chosen_encoding(
