@@ -30,7 +30,6 @@ _BARE_URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}*_]")
 _BREAK = re.compile(r"&lt;br\s*/?&gt;", re.IGNORECASE)
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
 _ITEM = re.compile(r"^(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
-_THINK_OPEN, _THINK_CLOSE = "<think>", "</think>"
 
 
 @dataclass(frozen=True)
@@ -73,41 +72,6 @@ class Rule:
 
 
 Block = Prose | Code | Table | Quote | Rule
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's raw text cut into its thinking and what it says; ``thinking_open`` while it still thinks."""
-
-    thinking: str
-    text: str
-    thinking_open: bool
-
-
-def split_thinking(raw: str) -> Answer:
-    """Separate a leading ``<think>…</think>`` from the answer.
-
-    A template may have opened the tag in the prompt, so a lone ``</think>`` also ends the thinking.
-    """
-    start = raw.lstrip()
-    if start.startswith(_THINK_OPEN):
-        thinking, closed, rest = start[len(_THINK_OPEN) :].partition(_THINK_CLOSE)
-        if not closed:  # the closing tag may be arriving character by character
-            thinking = _without_partial(thinking, _THINK_CLOSE)
-        return Answer(thinking.strip(), rest.lstrip("\n"), not closed)
-    if start and _THINK_OPEN.startswith(start):
-        return Answer("", "", True)
-    head, closed, rest = raw.partition(_THINK_CLOSE)
-    if closed and "```" not in head:
-        return Answer(head.strip(), rest.lstrip("\n"), False)
-    return Answer("", raw, False)
-
-
-def _without_partial(text: str, tag: str) -> str:
-    for length in range(min(len(tag) - 1, len(text)), 0, -1):
-        if text.endswith(tag[:length]):
-            return text[:-length]
-    return text
 
 
 @cache

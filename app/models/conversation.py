@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.history import Message
-from app.markdown import split_thinking
+from app.thinking import split_thinking
 
 if TYPE_CHECKING:
     from app.application import Services

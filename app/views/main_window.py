@@ -251,6 +251,6 @@ class MainWindow(QMainWindow):
 
 
 def _warm() -> None:
-    """What the first answer will need, imported while nothing else is going on."""
-    markdown.parse("")
+    """What the first answer will need, imported and compiled while nothing else is going on."""
+    markdown.parse("# a\n\n- b `c` **d** <https://e.f>\n\n| g |\n|---|\n| h |\n\n> i\n")
     highlight.warm()

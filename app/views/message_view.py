@@ -7,8 +7,8 @@ from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
 from app.history import Message
-from app.markdown import split_thinking
 from app.theme import Theme
+from app.thinking import split_thinking
 from app.views.controls import Button, discard, frame, label, set_property
 from app.views.message_actions import MessageActions
 from app.views.message_body import MessageBody
