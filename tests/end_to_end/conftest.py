@@ -163,7 +163,7 @@ def local_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from tests.tiny_models import hub_tensors, tiny_model, write_small_files
 
-    model = tiny_model("llama", hidden_size=384, intermediate_size=1024, num_hidden_layers=8)
+    model = tiny_model("llama", hidden_size=256, intermediate_size=512, num_hidden_layers=6, num_attention_heads=4)
     folder = tmp_path_factory.mktemp("source") / "small-llama"
     write_small_files(folder)
     (folder / "config.json").write_text(model.config.to_json_string(use_diff=False), encoding="utf-8")

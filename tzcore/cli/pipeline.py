@@ -11,6 +11,7 @@ from tzcore.cli.console import Console, human_bytes, human_count
 from tzcore.errors import ConversionError
 
 if TYPE_CHECKING:
+    from tzcore.architecture.spec import ModelSpec
     from tzcore.checkpoint.source import WeightSource
     from tzcore.hub.sources import SourceInfo
     from tzcore.quant.settings import Settings
@@ -88,7 +89,7 @@ def make(text: str, order: Order, console: Console) -> Path:
         name = order.name or source.id
         final = order.out or library.folder_for(name, settings.encoding)
         if final.exists():
-            _check_same(final, source, settings)
+            _check_same(final, source, spec, settings)
             console.note(f"{final} is there already, made with the same settings.")
             return final
         return convert(source, final, settings, report=console.report, identifier=f"{name}:{settings.encoding}")
@@ -96,15 +97,19 @@ def make(text: str, order: Order, console: Console) -> Path:
         source.close()
 
 
-def _check_same(folder: Path, source: WeightSource, settings: Settings) -> None:
+def _check_same(folder: Path, source: WeightSource, spec: ModelSpec, settings: Settings) -> None:
     """ConversionError unless what is in ``folder`` is what converting now would give."""
     from tzcore.checkpoint.reader import read_json
+    from tzcore.quant.calibration import collect
 
     receipt = read_json(folder / "receipt.json")
     made_from = receipt.get("source", {})
     same_source = (made_from.get("id"), made_from.get("revision")) == (source.id, source.revision)
-    # The receipt knows the user's own calibration text by its hash alone, so it counts as another.
-    if same_source and receipt.get("settings") == settings.as_json() and settings.calibration is None:
-        return
+    if same_source and receipt.get("settings") == settings.as_json():
+        if not settings.calibrates:
+            return
+        text = collect(source.files, settings.tokens, settings.window, settings.calibration, spec.vocabulary)
+        if receipt.get("calibration", {}).get("sha256") == text.sha256:
+            return
     what = "made with other settings" if same_source else f"made from {made_from.get('id')} {made_from.get('revision')}"
     raise ConversionError(f"{folder} exists already, {what}: remove it first (tz rm), or choose another --name")
