@@ -8,6 +8,8 @@
 
 mod abi;
 mod affinity;
+#[cfg(test)]
+mod agreement;
 mod attention;
 mod bandwidth;
 mod buffer;

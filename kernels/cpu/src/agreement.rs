@@ -1,0 +1,255 @@
+//! Tests: every instruction set that runs here agrees with the scalar one on every kernel.
+
+use crate::attention::{self, BLOCK, scratch_floats, value_stride};
+use crate::elementwise::Quantised;
+use crate::formats::{FormatId, TILE, padded, row_values};
+use crate::half;
+use crate::kernels::{Kernels, available};
+use crate::product::Job;
+
+/// A small deterministic generator (xorshift).
+struct Random(u64);
+
+impl Random {
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// Within −1 … 1.
+    fn float(&mut self) -> f32 {
+        (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        (0..count).map(|_| self.float()).collect()
+    }
+
+    fn halves(&mut self, count: usize) -> Vec<u16> {
+        (0..count).map(|_| half::from_f32(self.float())).collect()
+    }
+}
+
+fn close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * (1.0 + b.abs()), "{what}: {a} is not {b} at {i}");
+    }
+}
+
+/// The product of one block of tokens by definition, in float64.
+fn expected_product(job: &Job, format: FormatId, cols: usize, x: &[Vec<f64>]) -> Vec<f32> {
+    let mut out = Vec::new();
+    for token in x {
+        for row in 0..job.rows {
+            let mut values = vec![0.0; cols];
+            let tile = unsafe { job.codes.add(row / TILE * job.tile_bytes) };
+            unsafe { row_values(format, tile, row % TILE, &mut values) };
+            let mut sum = 0.0;
+            for (c, value) in values.iter().enumerate() {
+                let scale = match format {
+                    FormatId::F16 => 1.0,
+                    _ => half::to_f32(unsafe {
+                        *job.scales.add((row / TILE * job.groups + c / job.group) * TILE + row % TILE)
+                    }),
+                };
+                sum += f64::from(*value) * f64::from(scale) * token[c];
+            }
+            out.push(sum as f32);
+        }
+    }
+    out
+}
+
+fn product_case(kernels: &Kernels, format: FormatId, rows: usize, cols: usize, group: usize, tokens: usize) {
+    let mut random = Random(7 + cols as u64 + tokens as u64);
+    let (width, tiles, tile_bytes) = (padded(cols), rows.div_ceil(TILE), format.tile_bytes(cols));
+    let codes: Vec<u8> = match format {
+        FormatId::F16 => random.halves(tiles * tile_bytes / 2).iter().flat_map(|h| h.to_le_bytes()).collect(),
+        _ => (0..tiles * tile_bytes).map(|_| random.bits() as u8).collect(),
+    };
+    let groups = cols.div_ceil(group);
+    let scales = random.halves(tiles * groups * TILE);
+    let (mut input, mut input_scales) = (vec![0u8; tokens * width * 4], vec![0.0f32; tokens * groups]);
+    let mut input_sums = vec![0.0f32; tokens * groups];
+    let mut x = Vec::new();
+    for t in 0..tokens {
+        let mut row = random.floats(cols);
+        row.resize(width, 0.0);
+        if format == FormatId::F16 {
+            for (i, v) in row.iter().enumerate() {
+                input[(t * width + i) * 4..][..4].copy_from_slice(&v.to_le_bytes());
+            }
+            x.push(row.iter().map(|&v| f64::from(v)).collect());
+            continue;
+        }
+        let to = unsafe {
+            Quantised {
+                codes: input.as_mut_ptr().cast::<i8>().add(4 * t),
+                scales: input_scales.as_mut_ptr().add(t),
+                sums: input_sums.as_mut_ptr().add(t),
+                block: tokens,
+            }
+        };
+        unsafe { (kernels.quantise)(row.as_ptr(), width, group, to) };
+        let value = |c: usize| {
+            let code = input[(c / 4 * tokens + t) * 4 + c % 4] as i8;
+            f64::from(code) * f64::from(input_scales[c / group * tokens + t])
+        };
+        let values: Vec<f64> = (0..width).map(|c| if c < cols { value(c) } else { 0.0 }).collect();
+        for (v, r) in values.iter().zip(&row) {
+            assert!((*v as f32 - r).abs() <= 1.0 / 250.0, "{}: {v} stands for {r}", kernels.name);
+        }
+        x.push(values);
+    }
+    let mut output = vec![f32::NAN; tokens * rows];
+    let job = Job {
+        codes: codes.as_ptr(),
+        tile_bytes,
+        scales: scales.as_ptr(),
+        groups,
+        group,
+        padded: width,
+        rows,
+        bias: std::ptr::null(),
+        input: input.as_ptr(),
+        input_scales: input_scales.as_ptr(),
+        input_sums: input_sums.as_ptr(),
+        output: output.as_mut_ptr(),
+        stride: rows,
+        first: 0,
+        last: tiles,
+    };
+    unsafe { (kernels.product)(format, tokens, &job) };
+    // Digits beyond `cols` are random here: they must have met zeros.
+    let what = format!("{} {format:?} {rows}×{cols} / {group}, {tokens} tokens", kernels.name);
+    let tolerance = if format == FormatId::I8 { 1e-2 } else { 1e-3 };
+    close(&output, &expected_product(&job, format, cols, &x), tolerance, &what);
+}
+
+#[test]
+fn products_are_what_the_layout_says() {
+    for kernels in available() {
+        for format in FormatId::ALL {
+            let largest = if format == FormatId::F16 { kernels.half_block } else { kernels.block };
+            for tokens in [1, 2, 4, 8, 16].into_iter().filter(|&n| n <= largest) {
+                for (rows, cols) in [(1, 64), (17, 200), (33, 448)] {
+                    product_case(kernels, format, rows, cols, 64, tokens);
+                    product_case(kernels, format, rows, cols, 128, tokens);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn transforms_agree_with_the_definition() {
+    let mut random = Random(3);
+    for kernels in available() {
+        for block in [2, 4, 8, 16, 64, 256] {
+            let x = random.floats(2 * block);
+            let mut found = x.clone();
+            unsafe { (kernels.hadamard)(found.as_mut_ptr(), 2 * block, block) };
+            let expected: Vec<f32> = (0..2 * block)
+                .map(|i| {
+                    let run = &x[i / block * block..][..block];
+                    run.iter()
+                        .enumerate()
+                        .map(|(j, v)| if (i % block & j).count_ones() % 2 == 1 { -v } else { *v })
+                        .sum()
+                })
+                .collect();
+            close(&found, &expected, 1e-4, kernels.name);
+        }
+    }
+}
+
+#[test]
+fn rows_of_any_length_agree_with_the_definition() {
+    let mut random = Random(5);
+    for kernels in available() {
+        for count in [1, 3, 16, 37, 200] {
+            let (x, y) = (random.floats(count), random.floats(count));
+            let mut out = vec![f32::NAN; count];
+            unsafe { (kernels.multiply)(x.as_ptr(), y.as_ptr(), out.as_mut_ptr(), count) };
+            close(&out, &x.iter().zip(&y).map(|(a, b)| a * b).collect::<Vec<_>>(), 0.0, "multiply");
+            let mut sum = x.clone();
+            unsafe { (kernels.accumulate)(sum.as_mut_ptr(), y.as_ptr(), count) };
+            close(&sum, &x.iter().zip(&y).map(|(a, b)| a + b).collect::<Vec<_>>(), 0.0, "accumulate");
+            unsafe { (kernels.norm)(x.as_ptr(), y.as_ptr(), out.as_mut_ptr(), count, 1e-5) };
+            let factor = 1.0 / (x.iter().map(|v| v * v).sum::<f32>() / count as f32 + 1e-5).sqrt();
+            close(&out, &x.iter().zip(&y).map(|(a, b)| a * factor * b).collect::<Vec<_>>(), 1e-5, "norm");
+            let wide: Vec<f32> = x.iter().map(|v| v * 30.0).collect();
+            for gelu in [false, true] {
+                unsafe { (kernels.activate)(wide.as_ptr(), y.as_ptr(), out.as_mut_ptr(), count, gelu) };
+                let expected = wide.iter().zip(&y).map(|(&g, u)| {
+                    let silu = g / (1.0 + (-g).exp());
+                    let inner = 0.797_884_6 * (g + 0.044_715 * g * g * g);
+                    u * if gelu { 0.5 * g * (1.0 + inner.tanh()) } else { silu }
+                });
+                close(&out, &expected.collect::<Vec<_>>(), 1e-5, "activate");
+            }
+            let mut capped = wide.clone();
+            unsafe { (kernels.softcap)(capped.as_mut_ptr(), count, 20.0) };
+            close(&capped, &wide.iter().map(|v| 20.0 * (v / 20.0).tanh()).collect::<Vec<_>>(), 1e-5, "softcap");
+        }
+    }
+}
+
+#[test]
+fn attention_agrees_with_the_definition() {
+    let mut random = Random(11);
+    let (tokens, capacity) = (5, 4 * BLOCK);
+    for kernels in available() {
+        for (head_dim, heads, position, window, softcap) in
+            [(16, 1, 0, usize::MAX, 0.0), (64, 3, 130, usize::MAX, 0.0), (80, 4, 150, 40, 0.0), (24, 7, 200, 90, 5.0)]
+        {
+            let (stride, width) = (heads * head_dim, value_stride(head_dim));
+            let queries = random.floats(tokens * stride);
+            let keys = random.halves(capacity * head_dim);
+            let mut values = random.halves(capacity * width);
+            for row in values.chunks_mut(width) {
+                row[head_dim..].fill(0);
+            }
+            let mut output = vec![f32::NAN; tokens * stride];
+            let mut scratch = vec![f32::NAN; scratch_floats(tokens * heads, head_dim)];
+            unsafe {
+                (kernels.attend)(&attention::Job {
+                    queries: queries.as_ptr(),
+                    output: output.as_mut_ptr(),
+                    stride,
+                    tokens,
+                    heads,
+                    head_dim,
+                    position,
+                    window,
+                    keys: keys.as_ptr(),
+                    values: values.as_ptr(),
+                    value_stride: width,
+                    softcap,
+                    scratch: scratch.as_mut_ptr(),
+                })
+            };
+            let mut expected = vec![0.0; tokens * stride];
+            for (row, out) in expected.chunks_mut(head_dim).enumerate() {
+                let last = position + row / heads;
+                let seen = (last + 1).saturating_sub(window)..=last;
+                let key = |p: usize, d: usize| half::to_f32(keys[(p / 16 * head_dim + d) * 16 + p % 16]);
+                let scores = seen.clone().map(|p| {
+                    let s: f32 = (0..head_dim).map(|d| queries[row * head_dim + d] * key(p, d)).sum();
+                    if softcap > 0.0 { softcap * (s / softcap).tanh() } else { s }
+                });
+                let weights: Vec<f32> = scores.map(f32::exp).collect();
+                let total: f32 = weights.iter().sum();
+                for (p, weight) in seen.zip(weights) {
+                    for (d, out) in out.iter_mut().enumerate() {
+                        *out += weight / total * half::to_f32(values[p * width + d]);
+                    }
+                }
+            }
+            close(&output, &expected, 1e-4, kernels.name);
+        }
+    }
+}
