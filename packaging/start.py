@@ -39,11 +39,12 @@ def main() -> None:
     step(f"Getting the model {MODEL!r} and ternarising it")
     environment.run([*tz, "convert", MODEL])
     step(f"Asking it: {QUESTION}")
-    environment.run([*tz, "run", MODEL, QUESTION])
+    environment.run([*tz, "run", MODEL, QUESTION, "--temperature", "0"])
     step("Done")
 
     if not has_display():
-        print("There is no display here, so no window is opened. In a terminal: .venv/bin/tz chat starter")
+        chat = " ".join([str(environment.python().relative_to(environment.ROOT)), "-m", "tzcore.cli", "chat", MODEL])
+        print(f"There is no display here, so no window is opened. To talk with it in the terminal: {chat}")
         return
     environment.apt_install((*environment.QT_LIBRARIES, "libxcb-cursor0", "libxkbcommon-x11-0"))
     if problem := environment.missing_qt_libraries():

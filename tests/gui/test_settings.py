@@ -47,7 +47,7 @@ def test_values_survive_and_only_differences_are_stored(file: Path) -> None:
 def test_wrong_values_are_refused(file: Path, key: str, value: object) -> None:
     settings = Settings(file)
     before = settings.get(key)
-    with pytest.raises(ValueError, match="Temperature|Appearance|threads|Top-k"):
+    with pytest.raises(ValueError, match=r"Temperature|Appearance|threads|Top-k"):
         settings.set(key, value)  # type: ignore[arg-type]
     assert settings.get(key) == before
     with pytest.raises(KeyError):
