@@ -7,8 +7,10 @@ address and are kept alive by the caller, or by the ``keep`` list.
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ _ERRORS: dict[int, type[Exception]] = {_CONTEXT_FULL: ContextFullError, _TOKEN: 
 Floats = npt.NDArray[np.float32]
 
 
+@cache
 def library() -> tuple[Any, Any]:
     """``(ffi, lib)`` of the compiled library; BackendError where it is missing or of another version."""
     try:
@@ -38,6 +41,9 @@ def library() -> tuple[Any, Any]:
     version = lib.tz_abi_version()
     if version != ABI:
         raise BackendError(f"the compiled CPU library has version {version}, not {ABI}; install the program again")
+    # cffi unloads a library when its object is collected, which at the interpreter's end may be
+    # before the handles' destructors and while threads sleep in its code: it is never let go.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(lib))
     return ffi, lib
 
 

@@ -1,23 +1,23 @@
 //! The inner solver of the converter: integer codes and one scale for each row of a column group.
 //!
 //! A row `w` of a group of `n` columns is approximated by `α·t`, `t` integers in `low..=high`, so
-//! that the error `e = w − α·t` is small in the metric `S = U⁻¹·U⁻ᵀ`, where `U` is the group's
-//! block of the upper Cholesky factor of the inverse Hessian: `eSeᵀ` is the output error that is
-//! left once the later columns have compensated for this group in the best way.
+//! that the error `e = w − α·t` is small in the metric `S = V·Vᵀ`, where `V` is the group's block of
+//! the upper triangular factor of the Hessian: `eSeᵀ` is the output error that is left once the
+//! later columns have compensated for this group in the best way.
 //!
-//! 1. For every trial scale, sequential rounding with error feedback through `U` (Babai's nearest
+//! 1. For every trial scale, sequential rounding with error feedback through `U = V⁻¹` (Babai's nearest
 //!    plane, which is what GPTQ does: Frantar et al. 2022), keeping the best few.
 //! 2. Each of them: coordinate descent on the codes in the metric `S`, alternating with the scale
 //!    that is exact for frozen codes, `α = (tᵀSw)/(tᵀSt)`.
 //! 3. The scale is rounded to half precision, and the codes descend once more with it.
-//!
-//! `tz_fit_rows` then sweeps over whole rows in the metric of the full Hessian with frozen scales.
 //!
 //! Rows are independent of each other and of the number of threads.  Arithmetic is elementwise
 //! or reduced in a fixed order, without fused multiply–add, so that every instruction set gives
 //! the same bits.
 
 use std::thread;
+
+use crate::half::{from_f32, to_f32};
 
 /// Done.
 const OK: i32 = 0;
@@ -30,6 +30,8 @@ const NOT_FINITE: i32 = -2;
 const LANES: usize = 16;
 const WIDEST: usize = 128;
 const MOST_TRIALS: usize = 64;
+/// Trial scales rounded at a time.
+const TOGETHER: usize = 4;
 
 /// Adding and subtracting 1.5·2²³ rounds a float of magnitude below 2²² to nearest, ties to even.
 const ROUNDER: f32 = 12_582_912.0;
@@ -70,35 +72,6 @@ fn add_scaled(y: &mut [f32], x: &[f32], a: f32) {
     }
 }
 
-/// IEEE half of `x`, to nearest, ties to even.
-pub(crate) fn to_half(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let sign = ((bits >> 16) & 0x8000) as u16;
-    let magnitude = bits & 0x7fff_ffff;
-    if magnitude >= 0x4780_0000 {
-        return sign | if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
-    }
-    if magnitude < 0x3880_0000 {
-        // Subnormal: adding ½ aligns the last kept bit, so the addition itself rounds.
-        return sign | (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits()) as u16;
-    }
-    let odd = (magnitude >> 13) & 1;
-    sign | ((magnitude.wrapping_sub(0x3800_0000) + 0xfff + odd) >> 13) as u16
-}
-
-/// The float that the IEEE half `h` stands for.
-pub(crate) fn from_half(h: u16) -> f32 {
-    let sign = u32::from(h & 0x8000) << 16;
-    let exponent = (h >> 10) & 31;
-    let fraction = u32::from(h & 0x3ff);
-    let magnitude = match exponent {
-        0 => (fraction as f32 / 16_777_216.0).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (u32::from(exponent) + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
-}
-
 /// What all rows of a group share.  Padding columns have zero metric and unit factor.
 struct Problem<const L: usize> {
     columns: usize,
@@ -111,7 +84,7 @@ struct Problem<const L: usize> {
     sweeps: usize,
 }
 
-/// Codes and scale under way, with what descent needs: `v = S·w` and `p = S·t`.
+/// Codes and scale under way.
 #[derive(Clone)]
 struct Candidate<const L: usize> {
     scale: f32,
@@ -131,24 +104,29 @@ impl<const L: usize> Problem<L> {
         out
     }
 
-    /// Sequential rounding at `scale` with error feedback; the loss is the metric's.
+    /// Sequential rounding with error feedback at several scales together: they share the loads of
+    /// the factor, and their dependency chains overlap.  The losses are the metric's.
     #[inline(always)]
-    fn sequential(&self, weights: &[f32; L], scale: f32) -> Candidate<L> {
-        let mut rest = *weights;
-        let mut codes = [0f32; L];
-        let mut loss = 0f32;
+    fn sequential(&self, weights: &[f32; L], scales: [f32; TOGETHER]) -> [Candidate<L>; TOGETHER] {
+        let mut rest = [*weights; TOGETHER];
+        let mut found = scales.map(|scale| Candidate { scale, codes: [0f32; L], loss: 0.0 });
+        let inverse = scales.map(f32::recip);
         for i in 0..self.columns {
-            let t = code(rest[i] / scale, self.low, self.high);
-            let error = (rest[i] - scale * t) / self.factor[i][i];
+            let row = &self.factor[i];
+            let stiffness = row[i].recip();
             let from = i / LANES * LANES;
-            add_scaled(&mut rest[from..], &self.factor[i][from..], -error);
-            codes[i] = t;
-            loss += error * error;
+            for k in 0..TOGETHER {
+                let t = code(rest[k][i] * inverse[k], self.low, self.high);
+                let error = (rest[k][i] - scales[k] * t) * stiffness;
+                add_scaled(&mut rest[k][from..], &row[from..], -error);
+                found[k].codes[i] = t;
+                found[k].loss += error * error;
+            }
         }
-        Candidate { scale, codes, loss }
+        found
     }
 
-    /// One pass of exact coordinate minimisation; says whether any code moved.
+    /// One pass of exact coordinate minimisation with `v = S·w` and `p = S·t`; says whether a code moved.
     #[inline(always)]
     fn descend(&self, codes: &mut [f32; L], p: &mut [f32; L], v: &[f32; L], scale: f32) -> bool {
         let mut moved = false;
@@ -185,7 +163,7 @@ impl<const L: usize> Problem<L> {
         if square > 0.0 {
             candidate.scale = dot(&candidate.codes, v) / square;
         }
-        candidate.scale = from_half(to_half(candidate.scale));
+        candidate.scale = to_f32(from_f32(candidate.scale));
         if candidate.scale == 0.0 || !candidate.scale.is_finite() {
             candidate.codes = [0f32; L];
             candidate.loss = energy;
@@ -212,8 +190,9 @@ impl<const L: usize> Problem<L> {
         let v = self.times_metric(weights);
         let energy = dot(weights, &v);
         let mut found: Vec<Candidate<L>> = Vec::with_capacity(self.trials.len());
-        for trial in &self.trials {
-            found.push(self.sequential(weights, trial * peak));
+        for trials in self.trials.chunks(TOGETHER) {
+            let scales = std::array::from_fn(|k| trials[k.min(trials.len() - 1)] * peak);
+            found.extend(self.sequential(weights, scales).into_iter().take(trials.len()));
         }
         found.sort_by(|a, b| a.loss.total_cmp(&b.loss)); // stable: equal losses keep their order
         found.truncate(self.starts);
@@ -236,7 +215,7 @@ impl<const L: usize> Problem<L> {
             for (code, t) in codes.iter_mut().zip(&best.codes) {
                 *code = *t as i8;
             }
-            *scale = to_half(best.scale);
+            *scale = from_f32(best.scale);
         }
         OK
     }
@@ -252,11 +231,10 @@ fn in_parallel(
     task: &(dyn Fn(usize, &mut [i8], &mut [u16]) -> i32 + Sync),
 ) -> i32 {
     let run = rows.div_ceil(threads.clamp(1, rows.max(1))).max(1);
-    let per_row = scales.len() / rows.max(1);
     thread::scope(|scope| {
         let parts: Vec<_> = codes
             .chunks_mut(run * width)
-            .zip(scales.chunks_mut(run * per_row))
+            .zip(scales.chunks_mut(run))
             .enumerate()
             .map(|(i, (codes, scales))| scope.spawn(move || task(i * run, codes, scales)))
             .collect();
@@ -339,8 +317,8 @@ fn fit_group<const L: usize>(call: &GroupCall, codes: &mut [i8], scales: &mut [u
 /// Fit one column group of a matrix.
 ///
 /// `weights`: `rows` rows of `columns` floats, `stride` floats apart, already compensated for the
-/// groups before.  `factor`, `metric`: `[columns, columns]` row-major, the block of `U` (upper
-/// triangular, positive diagonal, zeros below) and `S = U⁻¹·U⁻ᵀ` (symmetric).  `trials`: scales to
+/// groups before.  `factor`, `metric`: `[columns, columns]` row-major, `U` (upper triangular,
+/// positive diagonal, zeros below) and `S = U⁻¹·U⁻ᵀ` (symmetric).  `trials`: scales to
 /// start from, relative to the largest magnitude of the row's group (negative ones flip an
 /// asymmetric range).  The best `starts` of them get up to `sweeps` passes of descent.
 ///
@@ -408,125 +386,4 @@ pub unsafe extern "C" fn tz_fit_group(
         return NOT_FINITE;
     }
     if columns <= 64 { fit_group::<64>(&call, codes, scales) } else { fit_group::<128>(&call, codes, scales) }
-}
-
-struct RowsCall<'a> {
-    gradient: &'a [f32],
-    hessian: &'a [f32],
-    columns: usize,
-    group: usize,
-    low: f32,
-    high: f32,
-    sweeps: usize,
-}
-
-impl RowsCall<'_> {
-    #[inline(always)]
-    fn sweep_rows(&self, first: usize, codes: &mut [i8], scales: &mut [u16]) -> i32 {
-        let n = self.columns;
-        let groups = n.div_ceil(self.group);
-        let mut gradient = vec![0f32; n];
-        for (row, (codes, scales)) in codes.chunks_exact_mut(n).zip(scales.chunks_exact(groups)).enumerate() {
-            gradient.copy_from_slice(&self.gradient[(first + row) * n..(first + row + 1) * n]);
-            for _ in 0..self.sweeps {
-                let mut moved = false;
-                for i in 0..n {
-                    let scale = from_half(scales[i / self.group]);
-                    let hessian = &self.hessian[i * n..(i + 1) * n];
-                    if scale == 0.0 || hessian[i] <= 0.0 {
-                        continue;
-                    }
-                    let old = f32::from(codes[i]);
-                    let new = code(old + gradient[i] / (scale * hessian[i]), self.low, self.high);
-                    if new != old {
-                        codes[i] = new as i8;
-                        add_scaled(&mut gradient, hessian, -scale * (new - old));
-                        moved = true;
-                    }
-                }
-                if !moved {
-                    break;
-                }
-            }
-        }
-        OK
-    }
-}
-
-fn sweep_rows<const L: usize>(call: &RowsCall, first: usize, c: &mut [i8], s: &mut [u16]) -> i32 {
-    dispatched!(avx2, avx512, call: &RowsCall, first: usize, c: &mut [i8], s: &mut [u16]
-        => call.sweep_rows(first, c, s))
-}
-
-/// Improve the codes of whole rows by coordinate descent in the metric of `hessian`, scales frozen.
-///
-/// `gradient` `[rows, columns]` is `(W − Q)·H` for the codes given, `hessian` the symmetric
-/// `[columns, columns]` matrix; `codes` `[rows, columns]` are improved in place; `scales` are
-/// `[rows, ⌈columns/group⌉]` halves.  Returns 0, −1 for a bad argument, −2 for a value not finite.
-///
-/// # Safety
-/// Every pointer must be valid for the sizes stated, and `codes` must not overlap the inputs.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn tz_fit_rows(
-    gradient: *const f32,
-    hessian: *const f32,
-    rows: usize,
-    columns: usize,
-    group: usize,
-    low: i32,
-    high: i32,
-    sweeps: usize,
-    threads: usize,
-    codes: *mut i8,
-    scales: *mut u16,
-) -> i32 {
-    let sizes = rows > 0 && rows <= 1 << 24 && (1..=1 << 17).contains(&columns) && (1..=WIDEST).contains(&group);
-    let range = (-127..=0).contains(&low) && (1..=127).contains(&high);
-    if gradient.is_null() || hessian.is_null() || codes.is_null() || scales.is_null() || !sizes || !range || sweeps > 1000
-    {
-        return BAD_ARGUMENT;
-    }
-    // SAFETY: the caller vouches for the pointers; the sizes were checked above.
-    let (call, codes, scales) = unsafe {
-        (
-            RowsCall {
-                gradient: std::slice::from_raw_parts(gradient, rows * columns),
-                hessian: std::slice::from_raw_parts(hessian, columns * columns),
-                columns,
-                group,
-                low: low as f32,
-                high: high as f32,
-                sweeps,
-            },
-            std::slice::from_raw_parts_mut(codes, rows * columns),
-            std::slice::from_raw_parts_mut(scales, rows * columns.div_ceil(group)),
-        )
-    };
-    let finite = |values: &[f32]| values.iter().all(|v| v.is_finite());
-    if !finite(call.gradient) || !finite(call.hessian) {
-        return NOT_FINITE;
-    }
-    in_parallel(rows, columns, threads, codes, scales, &|first, codes, scales| {
-        sweep_rows::<0>(&call, first, codes, scales)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halves_round_trip_and_round_to_even() {
-        for bits in 0..=0xffffu16 {
-            let value = from_half(bits);
-            if !value.is_nan() {
-                assert_eq!(to_half(value), bits);
-            }
-        }
-        assert_eq!(to_half(2049.0), to_half(2048.0));
-        assert_eq!(to_half(2051.0), to_half(2052.0));
-        assert_eq!(to_half(65520.0), 0x7c00);
-        assert_eq!(to_half(65519.0), 0x7bff);
-        assert_eq!(to_half(2.9e-8), 0);
-    }
 }

@@ -5,6 +5,8 @@
 
 // Kernels are unsafe from end to end: their contracts stand at the functions.
 #![allow(unsafe_op_in_unsafe_fn)]
+// Indices there run over arrays of registers, several at once.
+#![allow(clippy::needless_range_loop)]
 
 mod abi;
 mod affinity;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -320,3 +322,25 @@ def test_many_models_come_and_go(folder: ModelFolder) -> None:
         assert expected is None or np.array_equal(result, expected)
         expected = result
         loaded.close()
+
+
+def test_the_interpreter_may_end_with_everything_open(folder: ModelFolder) -> None:
+    """Models, sequences and threads in reference cycles are torn down in any order at the end."""
+    program = f"""
+from pathlib import Path
+import numpy as np
+from tzcore.architecture.registry import spec_of
+from tzcore.backend.cpu import CpuBackend
+from tzcore.checkpoint import ModelFolder
+class Knot: pass
+for threads in (1, 2):
+    folder = ModelFolder.open(Path({str(folder.path)!r}))
+    knot = Knot()
+    knot.self, knot.model = knot, CpuBackend().load(folder, spec_of(folder), threads)
+    knot.sequence = knot.model.new_sequence(8)
+    knot.model.forward(knot.sequence, np.zeros(3, np.int32))
+    globals()[f"knot{{threads}}"] = knot
+print("end")
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (0, "end\n"), result.stderr
