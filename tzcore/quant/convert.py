@@ -146,7 +146,8 @@ class _Conversion:
     def _store(self, name: str, weights: Floats, fmt: Format, transform: Transform | None) -> None:
         """Fit ``weights`` without calibration and write them."""
         group = self.settings.group_for(fmt, weights.shape[1])
-        entry = MatrixEntry(name, *weights.shape, fmt, group, transform)
+        rows, cols = weights.shape
+        entry = MatrixEntry(name, rows, cols, fmt, group, transform)
         try:
             if fmt.packing == "half":
                 self.writer.add_matrix(entry, trits.pack_half(weights), None)

@@ -120,7 +120,7 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """For the receipt and the fingerprint; the calibration text enters by the hash of its tokens."""
-        effort = {name: getattr(self.effort, name) for name in ("damping", "trials", "starts", "sweeps", "row_sweeps")}
+        effort = {name: getattr(self.effort, name) for name in ("damping", "trials", "starts", "sweeps")}
         plain = {
             "format": self.format, "group": self.group, "head_format": self.head_format,
             "calibrated": self.calibrates, "hadamard": self.rotates, "seed": self.seed,

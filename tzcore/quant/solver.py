@@ -1,11 +1,11 @@
 """Codes and scales of one matrix from its weights and the second moment of its inputs.
 
-The loss is the output error ``Σ (W−Q)·H·(W−Q)ᵀ`` with ``H = XᵀX`` over calibration inputs.
-Columns are handled group by group; the error that a group leaves is handed to the columns not
-yet fixed, with the upper Cholesky factor ``U`` of ``H⁻¹`` (GPTQ: Frantar et al. 2022), here in
-blocks: with ``E`` the block's error, ``W_R −= E·U_BB⁻¹·U_BR``.  Inside a group the native
-solver (``kernels/cpu/src/fit.rs``) minimises the error in ``S = U_BB⁻¹·U_BB⁻ᵀ``, which is the
-loss that remains after that compensation.  At last whole rows descend in the metric ``H``.
+The loss is the output error ``Σ E·H·Eᵀ``, ``E = W − Q``, ``H = XᵀX`` over calibration inputs.  With
+``H = V·Vᵀ``, ``V`` upper triangular, it is ``Σ |E·V|²``, and the part of ``E·V`` in a group ``B`` of columns,
+``E_B·V_BB + C_B`` with ``C_B = Σ E_P·V_PB`` over the groups before, depends on nothing behind it.  So groups are solved
+in order, each against the weights ``W_B + C_B·V_BB⁻¹`` in the metric ``S = V_BB·V_BBᵀ``.  This is
+GPTQ (Frantar et al. 2022), whose triangular factor of ``H⁻¹`` is ``V⁻¹``, in whole groups and without
+inverting ``H``.  The native solver (``kernels/cpu/src/fit.rs``) minimises within a group.
 """
 
 from __future__ import annotations
@@ -29,14 +29,13 @@ class Effort:
     """How hard to try.  ``damping`` is a share of the Hessian's mean diagonal.
 
     ``trials`` scales are tried per row and group, the best ``starts`` of them polished by up to
-    ``sweeps`` passes of coordinate descent; ``row_sweeps`` passes over whole rows follow.
+    ``sweeps`` passes of coordinate descent.
     """
 
     damping: float = 0.05
     trials: int = 12
-    starts: int = 2
+    starts: int = 1
     sweeps: int = 8
-    row_sweeps: int = 4
 
 
 def trial_scales(fmt: Format, count: int) -> Floats:
@@ -72,7 +71,7 @@ def fit_group(
 ) -> tuple[Codes, Halves]:
     """One group: ``weights`` ``[rows, n]`` → codes ``[rows, n]``, scales ``[rows]``; n ≤ 128.
 
-    ``factor`` is the group's block of ``U``, ``metric`` is ``S``; both ``[n, n]``.  ``weights`` may be
+    ``factor`` is ``V_BB⁻¹``, ``metric`` is ``S``; both ``[n, n]``.  ``weights`` may be
     a view into a wider C-ordered matrix.
     """
     ffi, lib = _library()
@@ -96,38 +95,19 @@ def fit_group(
     return codes, scales
 
 
-def fit_rows(
-    gradient: Floats, hessian: Floats, codes: Codes, scales: Halves, fmt: Format, group: int,
-    sweeps: int, threads: int, name: str = "matrix",
-) -> None:  # fmt: skip
-    """Improve ``codes`` ``[rows, cols]`` in place; ``gradient`` is ``(W−Q)·H`` ``[rows, cols]``."""
-    ffi, lib = _library()
-    rows, cols = codes.shape
-    if gradient.shape != (rows, cols) or hessian.shape != (cols, cols) or scales.shape != (rows, groups(cols, group)):
-        raise ConversionError(f"{name}: shapes of gradient, Hessian, codes and scales disagree")
-    gradient, hessian = (np.ascontiguousarray(m, np.float32) for m in (gradient, hessian))
-    status = lib.tz_fit_rows(
-        ffi.from_buffer("float[]", gradient), ffi.from_buffer("float[]", hessian), rows, cols, group,
-        fmt.low, fmt.high, sweeps, threads,
-        ffi.from_buffer("int8_t[]", codes, require_writable=True),
-        ffi.from_buffer("uint16_t[]", scales),
-    )  # fmt: skip
-    _check(status, name)
-
-
 @dataclass(frozen=True)
 class Factored:
-    """A damped Hessian and the upper Cholesky factor of its inverse, shared by a stage's matrices."""
+    """A damped Hessian ``H`` and the upper triangular ``V`` with ``H = V·Vᵀ``, for a stage's matrices."""
 
     hessian: torch.Tensor
     factor: torch.Tensor
 
 
 def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Factored:
-    """Damp ``XᵀX`` and factor its inverse: ``H⁻¹ = Uᵀ·U``.
+    """Damp ``XᵀX`` and factor it.
 
     A column that no calibration input ever reached has a zero row in ``H``; damping alone then
-    makes its weights round on their own.  Where float32 finds the matrix not positive definite
+    makes its weights round on their own.  Where the matrix is not positive definite in float64
     the damping grows tenfold, at most four times.
     """
     import torch
@@ -137,49 +117,43 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
     mean = float(hessian.diagonal().double().mean())
     if mean <= 0.0:
         mean = 1.0
-    diagonal = torch.arange(hessian.shape[0])
     for attempt in range(5):
         damped = hessian.clone()
-        damped[diagonal, diagonal] += damping * mean * 10.0**attempt
-        # U = flip(L⁻¹ ...) would need no inverse, but flips cost copies; float64 keeps this accurate.
-        lower, failed = torch.linalg.cholesky_ex(damped.double())
+        damped.diagonal().add_(damping * mean * 10.0**attempt)
+        # The Cholesky factor of the reversed matrix, reversed, is upper triangular.
+        lower, failed = torch.linalg.cholesky_ex(damped.double().flip(0, 1))
         if int(failed) == 0:
-            upper, failed = torch.linalg.cholesky_ex(torch.cholesky_inverse(lower), upper=True)
-            if int(failed) == 0:
-                return Factored(damped, upper.float())
+            return Factored(damped, lower.flip(0, 1).float())
     raise ConversionError(f"{name}: the Hessian of the calibration inputs cannot be factored")
 
 
 def solve(
-    weights: torch.Tensor, factored: Factored, fmt: Format, group: int, effort: Effort, threads: int,
+    weights: torch.Tensor,
+    factored: Factored,
+    fmt: Format,
+    group: int,
+    effort: Effort,
+    threads: int,
     name: str = "matrix",
-) -> tuple[Codes, Halves]:  # fmt: skip
+) -> tuple[Codes, Halves]:
     """Codes ``[rows, cols]`` and scales ``[rows, groups]`` for ``weights`` ``[rows, cols]`` float32."""
     import torch
 
     rows, cols = weights.shape
-    upper = factored.factor
-    work = weights.clone()
+    factor = factored.factor
+    error = torch.empty(rows, cols)
     codes = np.empty((rows, cols), np.int8)
     scales = np.empty((rows, groups(cols, group)), np.float16)
     for index, start in enumerate(range(0, cols, group)):
         stop = min(start + group, cols)
-        block = upper[start:stop, start:stop].contiguous()
+        block = factor[start:stop, start:stop]
         inverse = torch.linalg.solve_triangular(block, torch.eye(stop - start), upper=True)
-        metric = inverse @ inverse.T
-        part = work[:, start:stop]
-        codes[:, start:stop], scales[:, index] = fit_group(
-            part.numpy(), block.numpy(), metric.numpy(), fmt, effort, threads, name
-        )
-        if stop < cols:
-            stored = torch.from_numpy(codes[:, start:stop].astype(np.float32))
-            stored *= torch.from_numpy(scales[:, index].astype(np.float32))[:, None]
-            work[:, stop:] -= (part - stored) @ (inverse @ upper[start:stop, stop:])
-    if effort.row_sweeps:
-        error = weights - dequantised(codes, scales, group)
-        gradient = error @ factored.hessian
-        hessian = factored.hessian.numpy()
-        fit_rows(gradient.numpy(), hessian, codes, scales, fmt, group, effort.row_sweeps, threads, name)
+        target = weights[:, start:stop].clone()
+        if start:
+            target += error[:, :start] @ (factor[:start, start:stop] @ inverse)
+        found, steps = fit_group(target.numpy(), inverse.numpy(), (block @ block.T).numpy(), fmt, effort, threads, name)
+        codes[:, start:stop], scales[:, index] = found, steps
+        error[:, start:stop] = weights[:, start:stop] - dequantised(found, steps[:, None], group)
     return codes, scales
 
 
