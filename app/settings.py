@@ -62,27 +62,30 @@ class Setting:
         return value
 
 
+RECOMMENDED = "what the model recommends"
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "theme", str, "system", "Appearance", "Window",
         choices=(("system", "As the system"), ("light", "Light"), ("dark", "Dark")),
     ),
     Setting(
-        "temperature", float, 0.7, "Temperature", "Answers",
+        "temperature", float, None, "Temperature", "Answers",
         "0 always takes the most likely word; higher is more varied.", minimum=0.0, maximum=2.0, step=0.05,
+        unset=RECOMMENDED,
     ),
     Setting(
-        "top_p", float, 0.95, "Top-p", "Answers",
+        "top_p", float, None, "Top-p", "Answers",
         "Only the most likely words that together reach this probability are drawn from.",
-        minimum=0.01, maximum=1.0, step=0.01,
+        minimum=0.01, maximum=1.0, step=0.01, unset=RECOMMENDED,
     ),
     Setting(
-        "top_k", int, 40, "Top-k", "Answers", "Only this many of the most likely words; 0 means no limit.",
-        minimum=0, maximum=1000, step=1,
+        "top_k", int, None, "Top-k", "Answers", "Only this many of the most likely words; 0 means no limit.",
+        minimum=0, maximum=1000, step=1, unset=RECOMMENDED,
     ),
     Setting(
-        "min_p", float, 0.0, "Min-p", "Answers", "Drops words less likely than this share of the most likely one.",
-        minimum=0.0, maximum=1.0, step=0.01,
+        "min_p", float, None, "Min-p", "Answers", "Drops words less likely than this share of the most likely one.",
+        minimum=0.0, maximum=1.0, step=0.01, unset=RECOMMENDED,
     ),
     Setting(
         "max_tokens", int, None, "Longest answer (tokens)", "Answers",

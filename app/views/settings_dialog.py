@@ -127,7 +127,7 @@ class SettingsDialog(QDialog):
         step = setting.step or 1
         low = setting.minimum if setting.minimum is not None else 0
         high = setting.maximum if setting.maximum is not None else 2**31 - 1
-        unset = low - 1
+        unset = low - step
         optional = setting.default is None
         if isinstance(spin, QSpinBox):
             spin.setRange(int(unset if optional else low), int(high))
@@ -142,7 +142,7 @@ class SettingsDialog(QDialog):
             spin.setSpecialValueText(setting.unset or "not set")
         spin.setKeyboardTracking(False)
         spin.valueChanged.connect(
-            lambda number: self._settings.set(setting.key, None if optional and number == unset else number)
+            lambda number: self._settings.set(setting.key, None if optional and number < low else number)
         )
         return spin
 

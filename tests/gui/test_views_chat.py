@@ -71,10 +71,12 @@ def ask(qtbot: QtBot, window: MainWindow, text: str) -> None:
 
 
 def test_question_and_answer(qtbot: QtBot, window: MainWindow, client: ScriptedClient, services: Services) -> None:
+    services.settings.set("temperature", 0.45)
     ask(qtbot, window, "What is 2 + 2?")
     assert client.stream.messages == [{"role": "user", "content": "What is 2 + 2?"}]
     assert client.stream.model == MODEL
-    assert client.stream.options["temperature"] == services.settings.get("temperature")
+    assert client.stream.options["temperature"] == 0.45
+    assert "top_p" not in client.stream.options  # left to the model's recommendation
     assert window.chat.composer.text == ""
     client.stream.progress.emit(40, 100, 3.0)
     assert last_answer(window)._waiting.text() == "Reading the prompt 40 %, 3 s left"

@@ -200,7 +200,7 @@ class Engine:
         sampling = request.sampling or self.default_sampling
         # Rows of the head beyond the tokenizer are padding: they stand for no text.
         vocabulary = min(self.spec.vocabulary, self.prompts.tokenizer.size)
-        sampler = Sampler(sampling, vocabulary, prompt)
+        sampler = Sampler(sampling, vocabulary)
         continues = prompt if request.messages is None else []
         decoder = IncrementalDecoder(self.prompts.tokenizer, continues)
         stops = StopFilter(self.prompts.stops(request))

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from tzcore.engine.sampler import Sampler, Sampling
 from tzcore.errors import BackendError, RequestError
 
-OPEN = Sampling(temperature=1.0, top_k=0, top_p=1.0)
+OPEN = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0)
 LOGITS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-30, 30, width=32))
 
 
@@ -44,7 +44,7 @@ def allowed(logits: npt.NDArray[np.float32], s: Sampling) -> set[int]:
 def test_only_allowed_tokens(
     logits: npt.NDArray[np.float32], temperature: float, top_k: int, top_p: float, min_p: float, seed: int
 ) -> None:
-    s = Sampling(temperature, top_k, top_p, min_p, seed=seed)
+    s = Sampling(temperature, top_k, top_p, min_p, repetition_penalty=1.0, seed=seed)
     sampler = Sampler(s, logits.size)
     assert {sampler.pick(logits) for _ in range(5)} <= allowed(logits, s)
 
@@ -74,7 +74,7 @@ def test_large_vocabulary_matches_a_plain_nucleus() -> None:
     rng = np.random.default_rng(0)
     for scale in (0.1, 1.0, 4.0):
         logits = (rng.standard_normal(50_000) * scale).astype(np.float32)
-        s = Sampling(1.0, 0, 0.7, seed=3)
+        s = replace(OPEN, top_p=0.7, seed=3)
         sampler, permitted = Sampler(s, logits.size), allowed(logits, s)
         assert all(sampler.pick(logits) in permitted for _ in range(50))
 
@@ -92,9 +92,10 @@ def test_seed_repeats_and_differs() -> None:
     assert draw(None) != draw(None)
 
 
-def test_repetition_penalty_counts_prompt_and_answer() -> None:
-    sampler = Sampler(replace(OPEN, temperature=0, repetition_penalty=2.0), 4, prompt=[0])
+def test_repetition_penalty_counts_the_answer() -> None:
+    sampler = Sampler(replace(OPEN, temperature=0, repetition_penalty=2.0), 4)
     logits = np.array([3.0, 2.0, -1.0, -2.0], np.float32)
+    assert sampler.pick(logits) == 0
     assert sampler.pick(logits) == 1  # 3 → 1.5
     assert sampler.pick(logits) == 0  # 1.5 and 1.0
     below = np.array([-1.0, -1.5, -1.2, -9.0], np.float32)
@@ -104,7 +105,7 @@ def test_repetition_penalty_counts_prompt_and_answer() -> None:
 
 def test_presence_and_frequency_count_the_answer_alone() -> None:
     logits = np.array([1.0, 0.5], np.float32)
-    presence = Sampler(replace(OPEN, temperature=0, presence_penalty=0.6), 2, prompt=[0])
+    presence = Sampler(replace(OPEN, temperature=0, presence_penalty=0.6), 2)
     assert [presence.pick(logits) for _ in range(4)] == [0, 1, 0, 0]
     frequency = Sampler(replace(OPEN, temperature=0, frequency_penalty=0.3), 2)
     assert [frequency.pick(logits) for _ in range(5)] == [0, 0, 1, 0, 1]
