@@ -20,8 +20,10 @@ CONTEXT = 8192
 """Tokens of context that a fit is judged for, or the model's own maximum where that is less."""
 CHUNK = 512
 PROCESS = 64 << 20
-BITS = {"t1": 2.25, "q2": 2.25, "t2": 4.25, "i4": 4.25, "i8": 8.25, "f16": 16.0}
-"""Stored bits a weight with a scale of 16 bits for every 64 (packed in slots, the larger packing)."""
+BITS = {"t1": 2.0, "q2": 2.25, "t2": 3.5, "i4": 4.25, "i8": 8.25, "f16": 16.0}
+"""Stored bits a weight with a scale of 16 bits for every 64, in each encoding's default packing."""
+TABLE_BITS = 8.25
+"""The same of embedding and head, which are ``i8`` unless the model is ``f16``."""
 KV_PER_TOKEN = 160_000
 """Bytes of keys and values of a token, about, of a model of 10⁹ parameters whose shape is not known yet."""
 
@@ -93,8 +95,14 @@ def installed_fit(weights: int, folder: Path, machine: Machine) -> Fit:
 
 
 def stored_bytes(parameters: int, encoding: str) -> int:
-    """About what the converted model takes."""
-    return round(parameters * BITS[encoding] / 8)
+    """About what the converted model takes.
+
+    Embedding and head, whose size is not known yet, grow with the width of the model: 4·10⁸ weights
+    at 10⁹ parameters and with the square root from there, and a quarter of the weights at most
+    (known: SmolLM2 135M 0.03, Llama 3.2 1B 0.26, Llama 3.1 8B 1.05, Llama 3.3 70B 2.1 · 10⁹).
+    """
+    tables = min(parameters / 4, 4e8 * (parameters / 1e9) ** 0.5)
+    return round(((parameters - tables) * BITS[encoding] + tables * max(BITS[encoding], TABLE_BITS)) / 8)
 
 
 def estimated_need(parameters: int, encoding: str, context: int = CONTEXT) -> int:
