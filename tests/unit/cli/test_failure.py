@@ -106,7 +106,14 @@ sys.exit(guarded(action, Console()))
 
 def start(body: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CHILD.format(body=body)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    )
+
+
+def hear_interrupts() -> None:
+    """Whoever runs the tests in the background may have had SIGINT ignored for all children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
