@@ -93,7 +93,8 @@ def test_debugging_shows_the_traceback(capsys: pytest.CaptureFixture[str], monke
 
 
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background has it ignored
 from tzcore.cli.console import Console
 from tzcore.cli.failure import guarded
 def action():
@@ -106,14 +107,7 @@ sys.exit(guarded(action, Console()))
 
 def start(body: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", CHILD.format(body=body)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
-    )
-
-
-def hear_interrupts() -> None:
-    """Whoever runs the tests in the background may have had SIGINT ignored for all children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
