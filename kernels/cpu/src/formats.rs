@@ -235,7 +235,7 @@ unsafe fn quad_digits(format: FormatId, lane: *const u8, q: usize) -> [u8; 4] {
         u16::from_le_bytes([b[2 * word], b[2 * word + 1]])
     };
     let digit = |word: u16, base: u32, index: u32| {
-        ((u32::from(word).wrapping_mul(base.pow(index)) & 0xFFFF) * base >> 16) as u8
+        (((u32::from(word).wrapping_mul(base.pow(index)) & 0xFFFF) * base) >> 16) as u8
     };
     let (unit, within) = (q / 32, q % 32);
     match format {

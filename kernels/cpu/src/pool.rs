@@ -2,17 +2,21 @@
 //!
 //! A job is one function that every thread runs; [`Worker::barrier`] separates its phases.  The
 //! caller is thread 0.  A panic in any thread ends the job in all of them and is reported.
+//!
+//! Who waits longer than the others' work can differ by, sleeps: the thread that it waits for
+//! has lost its core to another program, and a sleeper is scheduled at once when it is woken, while
+//! one that spins, or yields, uses up its share of time for nothing.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::affinity;
 use crate::error::{Code, Error, Result};
 
-/// Pauses before a waiting thread offers its core to others (who may be what it waits for).
-const SPINS: u32 = 2000;
+/// Pauses before a waiting thread sleeps: some 20 to 50 µs.
+const SPINS: u32 = 1000;
 const MAX_THREADS: usize = 1024;
 
 type Task = *const (dyn Fn(&Worker) + Sync);
@@ -22,25 +26,61 @@ type Task = *const (dyn Fn(&Worker) + Sync);
 #[derive(Default)]
 struct Apart<T>(T);
 
+/// Waiting for a change that another thread announces.
+#[derive(Default)]
+struct Signal {
+    sleepers: Apart<AtomicUsize>,
+    lock: Mutex<()>,
+    wake: Condvar,
+}
+
+impl Signal {
+    /// Returns once `done` is true: its change is followed by [`Signal::announce`].
+    fn wait(&self, done: impl Fn() -> bool) {
+        for _ in 0..SPINS {
+            if done() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        self.sleepers.0.fetch_add(1, Ordering::Relaxed);
+        // With the fence below: either this thread sees the change, or the announcer the sleeper.
+        fence(Ordering::SeqCst);
+        while !done() {
+            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleepers.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Wakes those who sleep, after the change was stored.
+    fn announce(&self) {
+        fence(Ordering::SeqCst);
+        if self.sleepers.0.load(Ordering::Relaxed) > 0 {
+            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+            self.wake.notify_all();
+        }
+    }
+}
+
 struct Shared {
     threads: usize,
-    /// The job in progress and its number; changed under the lock.
-    job: Mutex<(usize, Option<SendTask>)>,
-    wake: Condvar,
-    /// The same number, for those that still spin.
+    /// The job in progress, and its number; written by `run` while no thread performs one.
+    task: Mutex<Option<SendTask>>,
     number: Apart<AtomicUsize>,
     running: Apart<AtomicUsize>,
     arrived: Apart<AtomicUsize>,
     phase: Apart<AtomicUsize>,
     panicked: AtomicBool,
+    started: Signal,
+    passed: Signal,
+    finished: Signal,
 }
 
 #[derive(Clone, Copy)]
 struct SendTask(Task);
 // SAFETY: the task is Sync, and `run` keeps it alive until every thread is done with it.
 unsafe impl Send for SendTask {}
-
-const STOP: usize = usize::MAX;
 
 /// One thread of a job.
 pub(crate) struct Worker<'a> {
@@ -62,31 +102,19 @@ impl Worker<'_> {
         if shared.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             shared.arrived.0.store(0, Ordering::Relaxed);
             shared.phase.0.store(phase.wrapping_add(1), Ordering::Release);
+            shared.passed.announce();
             return;
         }
-        spin(|| {
-            if shared.panicked.load(Ordering::Relaxed) {
-                std::panic::resume_unwind(Box::new(Abandoned));
-            }
-            shared.phase.0.load(Ordering::Acquire) != phase
-        });
+        let passed = || shared.phase.0.load(Ordering::Acquire) != phase;
+        shared.passed.wait(|| passed() || shared.panicked.load(Ordering::Relaxed));
+        if !passed() {
+            std::panic::resume_unwind(Box::new(Abandoned));
+        }
     }
 
     /// This thread's share of `count` equal items, in contiguous runs.
     pub fn share(&self, count: usize) -> std::ops::Range<usize> {
         count * self.index / self.threads..count * (self.index + 1) / self.threads
-    }
-}
-
-fn spin(mut done: impl FnMut() -> bool) {
-    let mut spins = 0;
-    while !done() {
-        if spins < SPINS {
-            spins += 1;
-            std::hint::spin_loop();
-        } else {
-            thread::yield_now();
-        }
     }
 }
 
@@ -109,13 +137,15 @@ impl Pool {
         }
         let shared = Arc::new(Shared {
             threads,
-            job: Mutex::new((0, None)),
-            wake: Condvar::new(),
+            task: Mutex::new(None),
             number: Apart::default(),
             running: Apart::default(),
             arrived: Apart::default(),
             phase: Apart::default(),
             panicked: AtomicBool::new(false),
+            started: Signal::default(),
+            passed: Signal::default(),
+            finished: Signal::default(),
         });
         let mut pool = Self { shared, workers: Vec::new(), cpus, turn: Mutex::new(()) };
         for index in 1..threads {
@@ -145,15 +175,12 @@ impl Pool {
         if shared.threads > 1 {
             // SAFETY: only the lifetime changes, and no thread uses the task after `running` is 0.
             let task = unsafe { std::mem::transmute::<&(dyn Fn(&Worker) + Sync), Task>(task) };
-            let mut job = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-            job.0 = (job.0 + 1) % STOP;
-            job.1 = Some(SendTask(task));
-            shared.number.0.store(job.0, Ordering::Release);
-            drop(job);
-            shared.wake.notify_all();
+            *shared.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(SendTask(task));
+            shared.number.0.fetch_add(1, Ordering::Release);
+            shared.started.announce();
         }
         perform(shared, 0, task);
-        spin(|| shared.running.0.load(Ordering::Acquire) == 0);
+        shared.finished.wait(|| shared.running.0.load(Ordering::Acquire) == 0);
         if shared.panicked.load(Ordering::Relaxed) {
             return Err(Error::new(Code::Internal, "a thread of the step panicked"));
         }
@@ -163,11 +190,9 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let mut job = self.shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        *job = (STOP, None);
-        self.shared.number.0.store(STOP, Ordering::Release);
-        drop(job);
-        self.shared.wake.notify_all();
+        *self.shared.task.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.shared.number.0.fetch_add(1, Ordering::Release);
+        self.shared.started.announce();
         for worker in self.workers.drain(..) {
             let _ = worker.join();
         }
@@ -178,6 +203,7 @@ fn perform(shared: &Shared, index: usize, task: &(dyn Fn(&Worker) + Sync)) {
     let worker = Worker { shared, index, threads: shared.threads };
     if catch_unwind(AssertUnwindSafe(|| task(&worker))).is_err() {
         shared.panicked.store(true, Ordering::Relaxed);
+        shared.passed.announce();
     }
 }
 
@@ -187,22 +213,15 @@ fn work(shared: &Shared, index: usize, cpu: Option<u32>) {
     }
     let mut seen = 0;
     loop {
-        let mut spins = 0;
-        while shared.number.0.load(Ordering::Acquire) == seen && spins < SPINS {
-            spins += 1;
-            std::hint::spin_loop();
-        }
-        let mut job = shared.job.lock().unwrap_or_else(PoisonError::into_inner);
-        while job.0 == seen {
-            job = shared.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
-        }
-        seen = job.0;
-        let task = job.1;
-        drop(job);
+        shared.started.wait(|| shared.number.0.load(Ordering::Acquire) != seen);
+        seen = shared.number.0.load(Ordering::Acquire);
+        let task = *shared.task.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(SendTask(task)) = task else { return };
         // SAFETY: `run` waits for this thread before the task ends.
         perform(shared, index, unsafe { &*task });
-        shared.running.0.fetch_sub(1, Ordering::Release);
+        if shared.running.0.fetch_sub(1, Ordering::Release) == 1 {
+            shared.finished.announce();
+        }
     }
 }
 

@@ -110,7 +110,7 @@ impl<S: Simd, const M: usize, const P: usize> State<S, M, P> {
                 self.base3_unit::<F, false>();
             }
         }
-        if job.padded % 128 != 0 {
+        if !job.padded.is_multiple_of(128) {
             for _ in 0..3 {
                 self.step::<F, 5>(F::VECTORS);
             }

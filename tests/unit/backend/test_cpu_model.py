@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,19 @@ def test_two_sequences_do_not_meet(opened: CpuModel) -> None:
         rows.append(opened.forward(a, ids[i : i + 1]))
         opened.forward(b, ids[19 - i : 20 - i])
     assert np.array_equal(np.concatenate(rows), alone)
+
+
+def test_calls_from_several_threads_wait_for_each_other(opened: CpuModel) -> None:
+    ids = token_ids(opened.spec, 60)
+    expected = opened.forward(opened.new_sequence(60), ids, "all")
+
+    def one(_: int) -> bool:
+        sequence = opened.new_sequence(60)
+        parts = [opened.forward(sequence, ids[a : a + 12], "all") for a in range(0, 60, 12)]
+        return np.array_equal(np.concatenate(parts), expected)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(one, range(12)))
 
 
 def test_weight_bytes_count_what_a_token_reads(tmp_path: Path) -> None:

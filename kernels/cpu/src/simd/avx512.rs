@@ -50,7 +50,7 @@ impl Simd for Avx512 {
     unsafe fn trit_pair(words: __m512i) -> __m512i {
         // 3·d₀ + d₁ in 0 … 8 picks the word d₀ | d₁ << 8: a permutation is cheaper than products.
         const fn pair(value: i16) -> i16 {
-            value / 3 | (value % 3) << 8
+            (value / 3) | ((value % 3) << 8)
         }
         let table = _mm512_set_epi16(
             0,

@@ -18,7 +18,7 @@ fn zip(a: F, b: F, f: impl Fn(f32, f32) -> f32) -> F {
 fn halves(v: I, f: impl Fn(u32) -> u32) -> I {
     v.map(|lane| {
         let lane = lane as u32;
-        (f(lane & 0xFFFF) | f(lane >> 16) << 16) as i32
+        (f(lane & 0xFFFF) | (f(lane >> 16) << 16)) as i32
     })
 }
 
@@ -44,11 +44,11 @@ impl Simd for Scalar {
     }
     #[inline(always)]
     unsafe fn mul_high(v: I, factor: u16) -> I {
-        halves(v, |word| word * u32::from(factor) >> 16)
+        halves(v, |word| (word * u32::from(factor)) >> 16)
     }
     #[inline(always)]
     unsafe fn mul_low(v: I, factor: u16) -> I {
-        halves(v, |word| word * u32::from(factor) & 0xFFFF)
+        halves(v, |word| (word * u32::from(factor)) & 0xFFFF)
     }
     #[inline(always)]
     unsafe fn merge(low: I, high: I) -> I {
