@@ -53,9 +53,12 @@ def read_header(path: Path) -> Header:
     try:
         size = path.stat().st_size
         with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if size < 8 or length > min(_MAX_HEADER, size - 8):
-                raise CheckpointError(f"{path} is truncated or not a safetensors file")
+            prefix = file.read(8)
+            if len(prefix) < 8:
+                raise _damaged(path, "it is empty or cut off")
+            length = int.from_bytes(prefix, "little")
+            if length > min(_MAX_HEADER, size - 8):
+                raise _damaged(path, "its header is longer than the file")
             raw = file.read(length)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
@@ -64,32 +67,36 @@ def read_header(path: Path) -> Header:
         if not isinstance(table, dict):
             raise ValueError
     except (ValueError, RecursionError):
-        raise CheckpointError(f"{path} has a damaged header") from None
+        raise _damaged(path, "its header is not valid JSON") from None
     metadata = table.pop("__metadata__", {})
-    tensors = {name: _info(path, name, entry, 8 + length, size) for name, entry in table.items()}
-    at = 8 + length
+    tensors = {name: _info(path, name, entry, 8 + length) for name, entry in table.items()}
+    end = 8 + length
     for name, info in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].stop)):
-        if info.start != at:
-            raise CheckpointError(f"{path}: tensor {name} overlaps another one or leaves a hole")
-        at = info.stop
-    if at != size:
-        raise CheckpointError(f"{path} is {size} bytes long, its header describes {at}: it is truncated or damaged")
+        if info.start != end:
+            raise _damaged(path, f"the data of {name} overlaps another's or leaves a hole")
+        end = info.stop
+    if end != size:
+        raise _damaged(path, f"it is {size} bytes long where its header speaks of {end}")
     return Header(tensors, metadata if isinstance(metadata, dict) else {})
 
 
-def _info(path: Path, name: str, entry: Any, base: int, size: int) -> TensorInfo:
+def _info(path: Path, name: str, entry: Any, data: int) -> TensorInfo:
     try:
         dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-        numbers = (*shape, begin, end)
-        if dtype not in _SIZES or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
+        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+        if not isinstance(dtype, str) or len(shape) > 8 or not whole:
             raise ValueError
     except (KeyError, TypeError, ValueError):
-        raise CheckpointError(f"{path}: tensor {name} has a malformed header entry") from None
+        raise _damaged(path, f"the entry of {name!r} is malformed") from None
+    if dtype not in _SIZES:
+        raise CheckpointError(f"{path}: {name} has the element type {dtype!r}, which is not supported")
     if end - begin != _SIZES[dtype] * math.prod(shape):
-        raise CheckpointError(f"{path}: tensor {name} has {end - begin} bytes, its shape {list(shape)} says otherwise")
-    if base + end > size:
-        raise CheckpointError(f"{path}: tensor {name} lies beyond the end of the file: it is truncated")
-    return TensorInfo(dtype, shape, base + begin, base + end)
+        raise _damaged(path, f"{name} has {end - begin} bytes, which does not fit its shape {list(shape)} of {dtype}")
+    return TensorInfo(dtype, shape, data + begin, data + end)
+
+
+def _damaged(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"{path} is truncated or damaged: {why}")
 
 
 def view(mapped: npt.NDArray[np.uint8], info: TensorInfo) -> npt.NDArray[Any]:

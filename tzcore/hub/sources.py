@@ -18,7 +18,7 @@ from tzcore.hub.formats.gguf_file import GgufFile, licence_of
 from tzcore.hub.formats.gguf_header import read_gguf_header
 from tzcore.hub.formats.python_wheel import Unpacked
 from tzcore.hub.formats.safetensors_folder import SafetensorsFolder, read_config, weight_files
-from tzcore.hub.formats.safetensors_header import read_header
+from tzcore.hub.formats.safetensors_values import read_header
 from tzcore.hub.reference import Kind, Reference
 from tzcore.progress import Report, ignore
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.errors import SourceError
-from tzcore.hub.formats.safetensors_header import StoredTensor, read_header, read_tensor
+from tzcore.hub.formats.safetensors_values import StoredTensor, read_header, read_tensor
 
 INDEX = "model.safetensors.index.json"
 CARRIED = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.jinja")
