@@ -26,6 +26,9 @@ def torch_session(threads: int | None = None) -> Iterator[int]:
     The order of sums depends on that number, so fixing it makes reruns bit-identical.
     MissingExtraError where torch is not installed; running out of memory is a ConversionError.
     """
+    # Read when torch loads: threads that wait sleep instead of spinning, so that a busy machine
+    # (the window, another conversion) costs its share of time and not a multiple.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import torch
     except ImportError:

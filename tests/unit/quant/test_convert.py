@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import FAMILIES, TEXT, TinySource, tiny_source, tokenizer
-from tzcore import atomic, trits
+from tzcore import atomic
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder, dequantised
 from tzcore.errors import Cancelled, ConversionError, SourceError, StorageError, UnsupportedModelError
@@ -49,12 +50,9 @@ def test_every_family_in_every_format(family: str, name: str, tmp_path: Path) ->
     bits = {"t1b3": 1.75, "q2": 2, "t2b3": 3.25, "i4": 4, "i8": 8}[name]
     assert bits < receipt["bits_per_weight"] < bits + 0.6  # scales, signs, padding of narrow matrices
     if name != "i8":
-        calibrated, plain = receipt["output_error"], tmp_path / "plain"
-        convert(source, plain, Settings(**QUICK, format=name, calibrated=False))
-        assert set(calibrated) == {n for n, e in opened.quantization.matrices.items() if e.format.name == name}
-        worse = evaluate(plain, TEXT, source, ReferenceBackend(), window=48)
-        # The output errors, and not only the weights', are what calibration lowers.
-        assert report["kl_mean"] < worse["kl_mean"] * 1.1
+        projections = {n for n, e in opened.quantization.matrices.items() if e.format.name == name}
+        assert set(receipt["output_error"]) == projections
+        assert all(0 < error < 1 for error in receipt["output_error"].values())
 
 
 @pytest.mark.parametrize("name", ["t1", "t2"])
@@ -112,7 +110,7 @@ def test_progress_runs_forward_to_the_end(tmp_path: Path) -> None:
     convert(tiny_source("phi3"), tmp_path / "m", Settings(**QUICK), report=seen.append)
     assert [p.phase for p in seen if p.phase == "calibrate"]
     weights = [p for p in seen if p.phase == "convert"]
-    assert all(a.done <= b.done for a, b in zip(weights, weights[1:], strict=False))
+    assert all(a.done <= b.done for a, b in pairwise(weights))
     assert weights[-1].done == weights[-1].total > 0
     assert {p.unit for p in weights} == {"weights"}
     assert weights[-1].detail == "layer 3 of 3: down_proj"
@@ -231,8 +229,7 @@ def test_own_text_changes_the_result(tmp_path: Path) -> None:
 
 
 def test_groups_of_128_where_they_fit(tmp_path: Path) -> None:
-    _, folder = made(tmp_path / "m", "mistral", group=128)
+    source = tiny_source("llama3", intermediate_size=384)
+    folder = convert(source, tmp_path / "m", Settings(**QUICK, group=128))
     matrices = ModelFolder.open(folder).quantization.matrices
-    for entry in matrices.values():
-        assert entry.group == (128 if entry.cols % 128 == 0 else 64)
-    assert {e.group for e in matrices.values()} == {64} or trits.GROUPS == (64, 128)
+    assert {(e.cols, e.group) for e in matrices.values()} == {(192, 64), (384, 128)}

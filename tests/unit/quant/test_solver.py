@@ -59,7 +59,7 @@ def test_close_to_exhaustive_search_and_never_below_it(name: str, n: int) -> Non
         energy = np.einsum("ri,ij,rj->r", weights, metric, weights)
         assert (found >= best - 1e-4 * energy).all()
         excess.append((found - best).sum() / energy.sum())
-    assert np.mean(excess) < {'t1': 0.01, 'q2': 0.01, 't2': 0.002}[name]  # descent ends in a local optimum
+    assert np.mean(excess) < {"t1": 0.01, "q2": 0.01, "t2": 0.002}[name]  # descent ends in a local optimum
 
 
 @pytest.mark.parametrize("name", UNIFORM)
@@ -128,8 +128,7 @@ def test_native_function_refuses_malformed_arguments() -> None:
     codes, scales = ffi.new("int8_t[64]"), ffi.new("uint16_t[8]")
     good = [weights, 8, 8, 8, unit, unit, ffi.new("float[]", [0.5]), 1, -1, 1, 1, 1, 1, codes, scales]
     assert lib.tz_fit_group(*good) == 0
-    wrong = {0: ffi.NULL, 1: 0, 2: 7, 3: 129, 4: ffi.NULL, 5: ffi.NULL, 6: ffi.NULL, 7: 0, 8: -200, 9: 0, 10: 2, 13: ffi.NULL,
-             14: ffi.NULL}  # fmt: skip
+    wrong = dict.fromkeys((0, 4, 5, 6, 13, 14), ffi.NULL) | {1: 0, 2: 7, 3: 129, 7: 0, 8: -200, 9: 0, 10: 2}
     for place, value in wrong.items():
         arguments = list(good)
         arguments[place] = value
