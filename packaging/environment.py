@@ -75,13 +75,15 @@ def create(fresh: bool = False) -> None:
         venv.create(ENVIRONMENT, with_pip=True, clear=True)
 
 
-def install(extras: str, editable: bool) -> None:
-    """Build the native part and install the project with ``extras`` into ``.venv``, at the tested versions."""
-    where = f"{ROOT}[{extras}]"
+def install(extras: str) -> None:
+    """Build the native part and link the project with ``extras`` into ``.venv``, at the tested versions.
+
+    Linked, because Python started in this folder finds the sources here before any installed copy.
+    """
     constraints = ROOT / "packaging" / "constraints.txt"
     command = [python(), "-m", "pip", "install", "--disable-pip-version-check", "-c", constraints]
     quiet = [] if sys.stdout.isatty() else ["-qq"]  # a person sees the progress, a log only what fails
-    run([*command, *quiet, *(["--editable"] if editable else []), where])
+    run([*command, *quiet, "--editable", f"{ROOT}[{extras}]"])
 
 
 def apt_install(packages: Sequence[str]) -> bool:

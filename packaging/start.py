@@ -33,7 +33,7 @@ def main() -> None:
     environment.check_tools()
     step("Making the environment .venv and installing the program (some minutes the first time)")
     environment.create()
-    environment.install("convert", editable=False)
+    environment.install("convert")
     tz = [environment.python(), "-m", "tzcore.cli"]
 
     step(f"Getting the model {MODEL!r} and ternarising it")
