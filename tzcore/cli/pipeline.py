@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ENCODINGS = ("t1", "q2", "t2", "i4", "i8", "f16")
 PACKINGS = ("slots", "base3")
+DEFAULT_ENCODING = "t2"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,21 @@ def _is_ternarised(folder: Path) -> bool:
 
 def cost(info: SourceInfo) -> str:
     """What fetching and converting a source takes, in words."""
-    weights = f"{human_count(info.parameters)} weights to convert" if info.parameters else "conversion"
+    from tzcore.cli.plan import of_source
+
+    plan = of_source(info, DEFAULT_ENCODING, None)
     if info.download_bytes is None:
         fetch = "a download of unknown size"
     else:
         fetch = f"{human_bytes(info.download_bytes)} to fetch" if info.download_bytes else "nothing to fetch"
-    return f"{fetch}, {weights}, licence {info.licence}"
+    if plan["result_bytes"] is None:
+        return f"{fetch}, then converting it, licence {info.licence}"
+    minutes = max(1, round(plan["conversion_seconds"] / 60))
+    size = f"{human_bytes(plan['result_bytes'])} on the disk"
+    return (
+        f"{fetch}, some {minutes:,} min to convert {human_count(info.parameters or 0)} weights, then about {size}, "
+        f"licence {info.licence}"
+    )
 
 
 def make(text: str, order: Order, console: Console) -> Path:

@@ -11,17 +11,19 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli.console import Console, human_bytes, human_count
-from tzcore.cli.pipeline import ENCODINGS, PACKINGS
+from tzcore.cli.console import Console, human_bytes, human_count, human_time
+from tzcore.cli.pipeline import DEFAULT_ENCODING, ENCODINGS, PACKINGS
 
 if TYPE_CHECKING:
     from tzcore.hub.library import InstalledModel
     from tzcore.hub.sources import SourceInfo
 
-DEFAULT_ENCODING = "t2"
 SCALE_BITS = 16
 GROUP = 64
 HEAD_BITS = 8 + SCALE_BITS / GROUP
+CONVERSION_RATE = 400_000
+"""Weights a second and core: SmolLM2-135M took 300 s of processor time (server core, AVX-512).  Rough: a
+wider model takes longer for each weight, formats without calibration far less."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +69,7 @@ def of_installed(model: InstalledModel) -> dict[str, Any]:
             "download_bytes": 0,
             "result_bytes": model.bytes,
             "peak_disk_bytes": 0,
+            "conversion_seconds": 0,
             "memory_bytes": memory.total,
             "context": memory.context,
             "longest_context": memory.largest_context,
@@ -81,7 +84,7 @@ def of_source(info: SourceInfo, encoding: str, packing: str | None) -> dict[str,
     """The plan of a source: what is not known is ``None``."""
     from tzcore import hardware
 
-    memory = hardware.memory()
+    memory, cores = hardware.memory(), hardware.processor().physical
     shape = Shape.read(info.config) if info.config else None
     result = need = longest = context = None
     if info.parameters:
@@ -105,6 +108,7 @@ def of_source(info: SourceInfo, encoding: str, packing: str | None) -> dict[str,
         "encoding": encoding,
         "result_bytes": result,
         "peak_disk_bytes": None if result is None or fetch is None else fetch + result,
+        "conversion_seconds": info.parameters / (CONVERSION_RATE * cores) if info.parameters else None,
         "memory_bytes": need,
         "context": context,
         "longest_context": longest,
@@ -170,6 +174,8 @@ def words(plan: dict[str, Any]) -> str:
             f"result     {about}{size('result_bytes')} as {plan['encoding']}",
             f"disk       {about}{size('peak_disk_bytes')} for both",
         ]
+        if plan["conversion_seconds"]:
+            lines.append(f"time       roughly {human_time(plan['conversion_seconds'])} to convert on this machine")
     if plan["memory_bytes"] is not None:
         lines += [
             f"memory     {about}{size('memory_bytes')} with {plan['context']:,} tokens of context; "
