@@ -20,7 +20,7 @@ from tzcore.progress import Progress
 from tzcore.quant.convert import Settings, convert
 from tzcore.quant.evaluation import evaluate
 
-QUICK: dict[str, Any] = {"tokens": 1024, "window": 64}
+QUICK: dict[str, Any] = {"tokens": 512, "window": 64, "threads": 1}
 
 
 def made(path: Path, family: str = "llama", **settings: Any) -> tuple[TinySource, Path]:
@@ -81,7 +81,7 @@ def test_receipt_and_small_files(tmp_path: Path) -> None:
     assert receipt["encoding"] == "t2"
     assert receipt["settings"]["seed"] == 4
     assert receipt["settings"]["hadamard"] is True
-    assert receipt["calibration"]["tokens"] == 1024
+    assert receipt["calibration"]["tokens"] == 512
     assert receipt["calibration"]["conversations"] == "the model's chat template"
     assert receipt["formats"]["t2b3"]["matrices"] == 21
     assert set(receipt["formats"]) == {"t2b3", "i8"}
