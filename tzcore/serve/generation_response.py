@@ -21,7 +21,7 @@ from tzcore.serve import failures
 from tzcore.serve.answer_form import AnswerForm
 from tzcore.serve.failures import RefusedError
 from tzcore.serve.generation_request import Asked
-from tzcore.serve.pool import Job, Pool
+from tzcore.serve.pool import HostedModel, Job, Pool
 
 KEEP_ALIVE = 2.0  # seconds of silence before a comment is sent
 
@@ -43,6 +43,7 @@ class GenerationResponse(Response):
         self._job = Job()
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue()
         self._form: AnswerForm
+        self._hosted: HostedModel | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, until the answer is sent or the client is gone."""
@@ -85,11 +86,14 @@ class GenerationResponse(Response):
             hosted = await self._pool.get(self._asked.model)
             self._form = AnswerForm(self._chat, hosted.id)
             hosted.submit(job, work)
+            self._hosted = hosted
         except Exception as error:
             events.put_nowait(error)
 
     async def _next(self) -> Event:
         item = await self._events.get()
+        if self._hosted is not None and isinstance(item, (Exception, Finished)):
+            self._hosted.ended(self._job)
         if isinstance(item, Exception):
             raise item
         if isinstance(item, Finished) and item.reason == "cancelled":

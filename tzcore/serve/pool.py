@@ -75,7 +75,11 @@ class HostedModel:
         loop = asyncio.get_running_loop()
         self.jobs.add(job)
         future = self._thread.submit(lambda: work(self.engine))
-        future.add_done_callback(lambda _: _call(loop, self.jobs.discard, job))
+        future.add_done_callback(lambda _: _call(loop, self.ended, job))
+
+    def ended(self, job: Job) -> None:
+        """The model is not in use by ``job`` any more: a client who has its answer may unload the model."""
+        self.jobs.discard(job)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self.engine.close)
