@@ -221,15 +221,11 @@ impl<const L: usize> Problem<L> {
     }
 }
 
-/// `task(first row, codes, scales)` over equal runs of rows, in at most `threads` threads.
-fn in_parallel(
-    rows: usize,
-    width: usize,
-    threads: usize,
-    codes: &mut [i8],
-    scales: &mut [u16],
-    task: &(dyn Fn(usize, &mut [i8], &mut [u16]) -> i32 + Sync),
-) -> i32 {
+/// Fits a run of rows: its first row, codes and scales to write; returns a status.
+type RowTask<'a> = dyn Fn(usize, &mut [i8], &mut [u16]) -> i32 + Sync + 'a;
+
+/// `task` over equal runs of rows, in at most `threads` threads.
+fn in_parallel(rows: usize, width: usize, threads: usize, codes: &mut [i8], scales: &mut [u16], task: &RowTask) -> i32 {
     let run = rows.div_ceil(threads.clamp(1, rows.max(1))).max(1);
     thread::scope(|scope| {
         let parts: Vec<_> = codes
@@ -348,7 +344,8 @@ pub unsafe extern "C" fn tz_fit_group(
     if weights.is_null() || factor.is_null() || metric.is_null() || trials.is_null() {
         return BAD_ARGUMENT;
     }
-    let sizes = rows > 0 && rows <= 1 << 24 && (1..=WIDEST).contains(&columns) && stride >= columns && stride <= 1 << 24;
+    let sizes =
+        rows > 0 && rows <= 1 << 24 && (1..=WIDEST).contains(&columns) && stride >= columns && stride <= 1 << 24;
     let range = (-127..=0).contains(&low) && (1..=127).contains(&high);
     let effort = (1..=MOST_TRIALS).contains(&trial_count) && (1..=trial_count).contains(&starts) && sweeps <= 1000;
     if codes.is_null() || scales.is_null() || !sizes || !range || !effort {
