@@ -24,6 +24,7 @@ from tzcore.checkpoint.schema import MatrixEntry, Quantization
 from tzcore.errors import CheckpointError, ConversionError
 
 _ENTRIES = "entries"
+_FINGERPRINT = "fingerprint.json"
 
 
 class FolderWriter:
@@ -50,7 +51,7 @@ class FolderWriter:
             self._adopt(path)
 
     def _check_fingerprint(self, fingerprint: dict[str, Any]) -> None:
-        note = self.partial / "fingerprint.json"
+        note = self.partial / _FINGERPRINT
         wanted = json.loads(json.dumps(fingerprint))
         if not note.exists():
             atomic.write_json(note, wanted)
@@ -173,8 +174,9 @@ class FolderWriter:
         with atomic.storage_errors(self.final):
             shutil.rmtree(self.scratch, ignore_errors=True)
             shutil.rmtree(self._loose, ignore_errors=True)
-            (self.partial / "fingerprint.json").unlink(missing_ok=True)
             os.replace(self.partial, self.final)
+            # Last, so that a kill before the rename leaves a folder that still knows what it is.
+            (self.final / _FINGERPRINT).unlink(missing_ok=True)
             atomic.sync_folder(self.final.parent)
         return self.final
 

@@ -102,7 +102,8 @@ def make(text: str, order: Order, console: Console) -> Path:
             _check_same(final, source, spec, settings)
             console.note(f"{final} is there already, made with the same settings.")
             return final
-        return convert(source, final, settings, report=console.report, identifier=f"{name}:{settings.encoding}")
+        identifier = library.installed_id(name, settings.encoding)
+        return convert(source, final, settings, report=console.report, identifier=identifier)
     finally:
         source.close()
 
