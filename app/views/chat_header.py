@@ -39,6 +39,9 @@ class ModelPicker(QComboBox):
             self.addItem(f"{name(current)}  (not installed)", current)
             index = self.count() - 1
         self.setCurrentIndex(index)
+        # Qt keeps the width of the widest text there ever was until one of its settings changes.
+        self.setMinimumContentsLength(1)
+        self.setMinimumContentsLength(0)
 
 
 class ChatHeader(QWidget):

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tzcore.engine.sampler import Sampling
 
-NAMES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
+NAMES = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "dry_multiplier", "seed")
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add them; what is not given is left to the model's own recommendation."""
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 always takes the likeliest token")
+    parser.add_argument("--temperature", type=float, metavar="T", help="0 takes the likeliest token, after penalties")
     parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest tokens; 0 is off")
     parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest tokens that make up P")
     parser.add_argument("--min-p", type=float, metavar="P", help="leave out tokens under P times the likeliest")
     parser.add_argument("--repetition-penalty", type=float, metavar="R", help="1 is off")
+    parser.add_argument("--dry-multiplier", type=float, metavar="M", help="against loops of whole sentences; 0 is off")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens")
     parser.add_argument("--system", metavar="TEXT", help="a system message")

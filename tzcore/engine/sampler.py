@@ -4,7 +4,11 @@ The order is: penalties, temperature, top-k, top-p, min-p, draw.  Penalties coun
 alone: repetition (Keskar et al. 2019, CTRL: a positive logit is divided by it, a negative one
 multiplied), presence and frequency (as in the OpenAI API: subtracted from the logit).  Counting
 the prompt in the first, as some programs do, drives small models away from the very words that
-they were asked about.  A temperature of 0 takes the largest logit, the lowest id among equals.
+they were asked about.  DRY ("don't repeat yourself", as in llama.cpp and text-generation-webui)
+ends loops that span whole sentences: a token that would prolong a run of tokens already written
+once, beyond ``DRY_ALLOWED`` of them, loses ``dry_multiplier · DRY_BASE^(length − DRY_ALLOWED)``.
+
+A temperature of 0 takes the largest logit, the lowest id among equals.
 """
 
 from __future__ import annotations
@@ -18,10 +22,16 @@ import numpy.typing as npt
 
 from tzcore.errors import BackendError, RequestError
 
+DRY_ALLOWED = 8
+"""Tokens that may be repeated word for word.  Code and lists do; sentences in a loop go on."""
+DRY_BASE = 1.75
+DRY_STEEPEST = 20
+"""Tokens beyond which the penalty grows no further: it is past any logit by then."""
+
 
 @dataclass(frozen=True)
 class Sampling:
-    """Settings of a sampler; ``top_k`` 0, ``top_p`` 1 and ``min_p`` 0 are off.
+    """Settings of a sampler; ``top_k`` 0, ``top_p`` 1, ``min_p`` 0 and ``dry_multiplier`` 0 are off.
 
     The defaults are for chat with small models, which wander at higher temperatures and fall into
     loops without a penalty; a model's own ``generation_config.json`` goes
@@ -33,6 +43,7 @@ class Sampling:
     top_p: float = 0.95
     min_p: float = 0.1
     repetition_penalty: float = 1.1
+    dry_multiplier: float = 0.8
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     seed: int | None = None
@@ -68,7 +79,7 @@ class Sampling:
         A recommendation that is no valid value is left out, as it is no more than advice.
         """
         settings: dict[str, Any] = {}
-        for name in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty"):
+        for name in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty"):  # what such a file can hold
             value = config.get(name)
             try:
                 if value is not None:
@@ -84,6 +95,7 @@ _RANGES = {
     "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.0, 100.0),
+    "dry_multiplier": (0.0, 100.0),
     "presence_penalty": (-100.0, 100.0),
     "frequency_penalty": (-100.0, 100.0),
 }
@@ -99,6 +111,7 @@ class Sampler:
         self._settings = settings
         self._random = np.random.default_rng(None if settings.seed is None else settings.seed % (1 << 64))
         self._counts = np.zeros(vocabulary, dtype=np.int32)
+        self._repeats = _Repeats()
 
     def pick(self, logits: npt.NDArray[np.float32]) -> int:
         """Choose from ``logits`` [vocabulary] and remember the choice.  Not finite: BackendError."""
@@ -109,17 +122,23 @@ class Sampler:
             raise BackendError("The model's output is not a number: its weights are damaged; convert it again")
         token = best if self._settings.temperature == 0 else self._draw(row, top)
         self._counts[token] += 1
+        if self._settings.dry_multiplier:
+            self._repeats.write(token)
         return token
 
     def _penalised(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         s = self._settings
-        if s.repetition_penalty == 1.0 and s.presence_penalty == 0.0 and s.frequency_penalty == 0.0:
+        tokens, lengths = self._repeats.prolonging()
+        if s.repetition_penalty == 1.0 and not (s.presence_penalty or s.frequency_penalty or tokens.size):
             return logits
         row = logits.astype(np.float32, copy=True)
         written = np.flatnonzero(self._counts)
         values = row[written]
         values = np.where(values > 0, values / s.repetition_penalty, values * s.repetition_penalty)
         row[written] = values - s.presence_penalty - s.frequency_penalty * self._counts[written].astype(np.float32)
+        if tokens.size:
+            excess = np.minimum(lengths - DRY_ALLOWED, DRY_STEEPEST).astype(np.float32)
+            row[tokens] -= np.float32(s.dry_multiplier) * np.float32(DRY_BASE) ** excess
         return row
 
     def _draw(self, row: npt.NDArray[np.float32], top: float) -> int:
@@ -144,6 +163,41 @@ class Sampler:
         if place == weights.size:  # the product was rounded up to the sum itself
             place = int(weights.argmax())
         return place if ids is None else int(ids[place])
+
+
+class _Repeats:
+    """Which runs of the answer are being repeated at its end.
+
+    For every place in the answer, how many tokens up to it equal the last ones: a new token
+    prolongs the runs that it continues and ends the others, so each costs one pass over the answer.
+    """
+
+    def __init__(self) -> None:
+        self._tokens = np.empty(256, np.intp)
+        self._lengths = np.zeros(256, np.int32)
+        self._count = 0
+
+    def write(self, token: int) -> None:
+        """``token`` was added to the answer."""
+        n = self._count
+        if n == self._tokens.size:
+            self._tokens = np.resize(self._tokens, 2 * n)
+            self._lengths = np.concatenate([self._lengths, np.zeros(n, np.int32)])
+        before = self._lengths[: max(n - 1, 0)]  # runs that end one place earlier, the last token's own left out
+        self._lengths[1:n] = np.where(self._tokens[1:n] == token, before + 1, 0)
+        if n:
+            self._lengths[0] = self._tokens[0] == token
+        self._tokens[n] = token
+        self._lengths[n] = 0  # a run is not a repetition of itself
+        self._count += 1
+
+    def prolonging(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
+        """Tokens that would make a repetition longer than allowed, each once, and how long it is already."""
+        places = np.flatnonzero(self._lengths[: max(self._count - 1, 0)] >= DRY_ALLOWED)
+        tokens, which = np.unique(self._tokens[places + 1], return_inverse=True)
+        lengths = np.zeros(tokens.size, np.int32)
+        np.maximum.at(lengths, which, self._lengths[places])
+        return tokens, lengths
 
 
 def _nucleus(weights: npt.NDArray[np.float32], top_p: float) -> npt.NDArray[np.intp]:

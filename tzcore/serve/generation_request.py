@@ -16,7 +16,9 @@ from tzcore.errors import RequestError
 from tzcore.serve.failures import FieldError
 from tzcore.serve.request_body import Fields, shown
 
-_NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty")
+_NUMBERS = (
+    "temperature", "top_p", "min_p", "repetition_penalty", "dry_multiplier", "presence_penalty", "frequency_penalty",
+)  # fmt: skip
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _UNSUPPORTED = {
     "tools": "tools are not supported",

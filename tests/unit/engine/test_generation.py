@@ -15,7 +15,7 @@ from tzcore.engine.request import Event, Finished, PrefillProgress, Request, Tex
 from tzcore.engine.sampler import Sampling
 from tzcore.errors import BackendError, ContextFullError, RequestError, TernaryZeroError
 
-GREEDY = Sampling(temperature=0, repetition_penalty=1.0)
+GREEDY = Sampling(temperature=0, repetition_penalty=1.0, dry_multiplier=0.0)
 
 
 def ask(text: str = "Hello", **settings: object) -> Request:

@@ -20,7 +20,7 @@ from tzcore.errors import CheckpointError, RequestError
 from tzcore.progress import Progress
 
 TALK = [{"role": "user", "content": "What is the capital of France? " * 12}]
-GREEDY = Sampling(temperature=0, repetition_penalty=1.0)
+GREEDY = Sampling(temperature=0, repetition_penalty=1.0, dry_multiplier=0.0)
 
 
 @pytest.fixture(scope="module", params=["llama:t2", "qwen3:i8", "gemma2:t2", "phi3_longrope:f16"])

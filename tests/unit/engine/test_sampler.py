@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tzcore.engine.sampler import Sampler, Sampling
+from tzcore.engine.sampler import DRY_ALLOWED, Sampler, Sampling, _Repeats
 from tzcore.errors import BackendError, RequestError
 
-OPEN = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0)
+OPEN = Sampling(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, repetition_penalty=1.0, dry_multiplier=0.0)
 LOGITS = hnp.arrays(np.float32, st.integers(1, 300), elements=st.floats(-30, 30, width=32))
 
 
@@ -44,7 +44,7 @@ def allowed(logits: npt.NDArray[np.float32], s: Sampling) -> set[int]:
 def test_only_allowed_tokens(
     logits: npt.NDArray[np.float32], temperature: float, top_k: int, top_p: float, min_p: float, seed: int
 ) -> None:
-    s = Sampling(temperature, top_k, top_p, min_p, repetition_penalty=1.0, seed=seed)
+    s = Sampling(temperature, top_k, top_p, min_p, repetition_penalty=1.0, dry_multiplier=0.0, seed=seed)
     sampler = Sampler(s, logits.size)
     assert {sampler.pick(logits) for _ in range(5)} <= allowed(logits, s)
 
@@ -101,6 +101,44 @@ def test_repetition_penalty_counts_the_answer() -> None:
     below = np.array([-1.0, -1.5, -1.2, -9.0], np.float32)
     assert sampler.pick(below) == 2  # −1 → −2, −1.5 → −3
     np.testing.assert_array_equal(logits, np.array([3, 2, -1, -2], np.float32))  # the caller's array is untouched
+
+
+def _longest_repeats(answer: list[int]) -> dict[int, int]:
+    """By definition: for each token, the longest earlier run before it that equals the answer's end."""
+    found: dict[int, int] = {}
+    for place in range(1, len(answer)):
+        length = 0
+        while length < place and answer[place - 1 - length] == answer[-1 - length]:
+            length += 1
+        if length >= DRY_ALLOWED:
+            found[answer[place]] = max(length, found.get(answer[place], 0))
+    return found
+
+
+def test_dry_counts_repeats_by_definition() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        repeats, answer = _Repeats(), []
+        for token in rng.integers(0, 2, 300).tolist() + [0, 1, 1] * 40:
+            repeats.write(token)
+            answer.append(token)
+            if len(answer) % 7 == 0:
+                tokens, lengths = repeats.prolonging()
+                assert dict(zip(tokens.tolist(), lengths.tolist(), strict=True)) == _longest_repeats(answer)
+
+
+def test_dry_ends_a_loop() -> None:
+    """A model that would say the same ten tokens for ever."""
+    loop = np.full((10, 12), 0.0, np.float32)
+    loop[np.arange(10), np.arange(10)] = 9.0
+
+    def said(multiplier: float) -> list[int]:
+        sampler = Sampler(replace(OPEN, temperature=0, dry_multiplier=multiplier), 12)
+        return [sampler.pick(loop[i % 10]) for i in range(40)]
+
+    assert said(0.0) == list(range(10)) * 4
+    assert said(0.8)[:18] == [*range(10), *range(8)]
+    assert said(0.8) != said(0.0)
 
 
 def test_presence_and_frequency_count_the_answer_alone() -> None:

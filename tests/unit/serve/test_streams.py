@@ -97,7 +97,7 @@ def test_two_streams_take_turns_and_the_second_is_kept_alive(slow: Running, monk
 
     def ask(delay: float) -> tuple[float, float, list[str]]:
         time.sleep(delay)
-        with slow.http.stream("POST", "/v1/chat/completions", json=body(max_tokens=60)) as response:
+        with slow.http.stream("POST", "/v1/chat/completions", json=body(max_tokens=60, temperature=0)) as response:
             got = list(lines(response))
         return delay, time.monotonic(), got
 
