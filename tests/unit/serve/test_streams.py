@@ -22,6 +22,10 @@ LONG = [{"role": "user", "content": "word " * 300}]
 SHORT = [{"role": "user", "content": "Hello"}]
 
 
+PLAIN = {"repetition_penalty": 1, "dry_multiplier": 0}
+"""What is asked of a scripted model that repeats itself."""
+
+
 def body(messages: list[dict[str, str]] = SHORT, **more: Any) -> dict[str, Any]:
     return {"model": "tiny:t2", "messages": messages, "stream": True, **more}
 
@@ -97,7 +101,7 @@ def test_two_streams_take_turns_and_the_second_is_kept_alive(slow: Running, monk
 
     def ask(delay: float) -> tuple[float, float, list[str]]:
         time.sleep(delay)
-        with slow.http.stream("POST", "/v1/chat/completions", json=body(max_tokens=60, temperature=0)) as response:
+        with slow.http.stream("POST", "/v1/chat/completions", json=body(max_tokens=60, **PLAIN)) as response:
             got = list(lines(response))
         return delay, time.monotonic(), got
 
