@@ -27,6 +27,10 @@ class ModelPicker(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
 
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        # Qt's own is kept from the widest text there ever was, and a narrow window may cut a long name.
+        return QSize(120, super().minimumSizeHint().height())
+
     def show_models(self, models: Sequence[InstalledEntry], current: str, name: Callable[[str], str]) -> None:
         """Offer ``models``, called by ``name``; a current one that is not installed any more stays named."""
         self.clear()
@@ -39,9 +43,6 @@ class ModelPicker(QComboBox):
             self.addItem(f"{name(current)}  (not installed)", current)
             index = self.count() - 1
         self.setCurrentIndex(index)
-        # Qt keeps the width of the widest text there ever was until one of its settings changes.
-        self.setMinimumContentsLength(1)
-        self.setMinimumContentsLength(0)
 
 
 class ChatHeader(QWidget):
