@@ -106,9 +106,14 @@ def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
         files.append(RepositoryFile(sibling.rfilename, int(size), blob, sha256))
     if not info.sha:
         raise NetworkError(f"the Hub did not say which commit {repo} is at; try again later")
-    parameters = info.safetensors.total if info.safetensors else None
+    parameters = _parameters(info.safetensors.parameters) if info.safetensors else None
     model_type = (info.config or {}).get("model_type")
     return Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
+
+
+def _parameters(by_type: dict[str, int]) -> int:
+    """The Hub counts stored numbers; a byte of packed ternary codes is four weights."""
+    return sum(4 * count if kind == "U8" else count for kind, count in by_type.items())
 
 
 def list_models(parameters: dict[str, Any], token: str | None) -> list[Any]:

@@ -14,6 +14,7 @@ from tzcore.hub import catalogue, download, repository
 from tzcore.hub.cache import CachedRepository
 from tzcore.hub.content_hash import sha256_of
 from tzcore.hub.formats import python_wheel
+from tzcore.hub.formats.bitnet_folder import BitnetFolder, is_bitnet
 from tzcore.hub.formats.gguf_file import GgufFile, licence_of
 from tzcore.hub.formats.gguf_header import read_gguf_header
 from tzcore.hub.formats.python_wheel import Unpacked
@@ -98,7 +99,7 @@ def describe(reference: Reference, token: str | None = None) -> SourceInfo:
 
 
 def demand_supported(config: dict[str, Any]) -> None:
-    """UnsupportedModelError if the family is not one we run, or the weights are quantised already."""
+    """UnsupportedModelError if the family is not one we run, or the weights are quantised in a form we do not read."""
     from tzcore.architecture.registry import SUPPORTED
     from tzcore.checkpoint.schema import METHOD
 
@@ -111,13 +112,15 @@ def demand_supported(config: dict[str, Any]) -> None:
         raise UnsupportedModelError(
             f"the model family {family!r} is not supported; supported are {', '.join(sorted(SUPPORTED))}"
         )
-    if quantised:
+    if quantised and not is_bitnet(config):
         raise UnsupportedModelError(
             f"these weights are already quantised ({method or 'by an unnamed method'}); take the unquantised original"
         )
 
 
 def _folder(path: Path, source_id: str, revision: str, licence: str) -> WeightSource:
+    if is_bitnet(read_config(path)):
+        return BitnetFolder(path, source_id, revision, licence)
     return SafetensorsFolder(path, source_id, revision, licence)
 
 
@@ -243,13 +246,14 @@ def _same_package(entry_id: str, reference: Reference) -> bool:
 
 
 def _count(files: list[Path]) -> int:
+    """Parameters in the files; a byte holds four where they are packed."""
     total = 0
     for file in files:
         for tensor in read_header(file).values():
             elements = 1
             for n in tensor.shape:
                 elements *= n
-            total += elements
+            total += 4 * elements if tensor.dtype == "U8" else elements
     return total
 
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tzcore.errors import SourceError, UnsupportedModelError
 from tzcore.hub.formats.gguf_header import GgufHeader
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 _EVERYWHERE = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -103,7 +105,7 @@ def hugging_face_name(family: Family, name: str) -> str | None:
     return f"model.layers.{int(block[1])}.{family.layers[block[2]]}.{block[3]}"
 
 
-def restore_rows(values: npt.NDArray[np.float32], heads: int) -> npt.NDArray[np.float32]:
+def restore_rows(values: npt.NDArray[_Kind], heads: int) -> npt.NDArray[_Kind]:
     """Undo the reordering of q's or k's rows: ``[heads·(d/2)·2, ...]`` → halves apart again."""
     rows = len(values)
     if rows % (2 * heads):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore import __version__, paths
+from tzcore.checkpoint.ternary import Scheme, TernaryMatrix
 from tzcore.errors import MissingExtraError, SourceError, UnsupportedModelError
+from tzcore.hub.formats import ggml_ternary
+from tzcore.hub.formats.ggml_ternary import Block
 from tzcore.hub.formats.gguf_architecture import (
     ROPE_TENSORS,
     Family,
@@ -36,10 +40,15 @@ class GgufFile:
         self.licence = licence_of(header) if licence is None else licence
         self._header = header
         self._family = family_of(header)
-        self._lengths = {tensor.name: _stored_bytes(header, tensor) for tensor in header.tensors.values()}
+        self._ternary = _ternary_blocks(header)
+        self._lengths = {
+            tensor.name: _stored_bytes(header, tensor, self._ternary.get(tensor.name))
+            for tensor in header.tensors.values()
+        }
         self._names = _name_table(header, self._family)
         rope = {name: self._read(header.tensors[name]) for name in ROPE_TENSORS if name in header.tensors}
         self.config: dict[str, Any] = configuration(header, self._names, rope)
+        self.scheme = _scheme(self._names, self._ternary)
         key = hashlib.sha256(f"{revision}\0{__version__}".encode()).hexdigest()[:24]
         self.files: dict[str, Path] = write_tokenizer(header, paths.sources() / "tokenizers" / key)
 
@@ -57,13 +66,28 @@ class GgufFile:
 
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
         values = self._read(self._find(name))
-        if self._family.reordered_qk and ".self_attn.q_proj." in name:
-            return restore_rows(values, self.config["num_attention_heads"])
-        if self._family.reordered_qk and ".self_attn.k_proj." in name:
-            return restore_rows(values, self.config["num_key_value_heads"])
+        if heads := self._reordered_heads(name):
+            return restore_rows(values, heads)
         if self._family.norm_offset and name.endswith("norm.weight"):
             return values - np.float32(self._family.norm_offset)
         return values
+
+    def ternary(self, name: str) -> TernaryMatrix:
+        """As :class:`~tzcore.checkpoint.ternary.TernarySource` says."""
+        tensor = self._find(name)
+        found = ggml_ternary.decode(self._raw(tensor), self._ternary[tensor.name], self._where(tensor))
+        if heads := self._reordered_heads(name):
+            codes, scales = restore_rows(found.codes, heads), restore_rows(found.scales, heads)
+            return TernaryMatrix(codes, scales, found.group)
+        return found
+
+    def _reordered_heads(self, name: str) -> int:
+        """Heads whose rows are to be put back in order; 0 where nothing was reordered."""
+        if self._family.reordered_qk and ".self_attn.q_proj." in name:
+            return int(self.config["num_attention_heads"])
+        if self._family.reordered_qk and ".self_attn.k_proj." in name:
+            return int(self.config["num_key_value_heads"])
+        return 0
 
     def bytes(self) -> int:
         return sum(self._lengths[stored] for stored in self._names.values())
@@ -71,10 +95,11 @@ class GgufFile:
     def close(self) -> None:
         """Nothing is held open between reads."""
 
-    def _read(self, tensor: GgufTensor) -> npt.NDArray[np.float32]:
-        from gguf import GGMLQuantizationType
-        from gguf.quants import dequantize
+    def _where(self, tensor: GgufTensor) -> str:
+        return f"{self._header.path}: {tensor.name}"
 
+    def _raw(self, tensor: GgufTensor) -> npt.NDArray[np.uint8]:
+        """The stored bytes, row by row."""
         length = self._lengths[tensor.name]
         try:
             with open(self._header.path, "rb") as file:
@@ -84,7 +109,16 @@ class GgufFile:
             raise SourceError(f"cannot read {self._header.path}: {error.strerror}") from error
         if len(raw) != length:
             raise damaged(self._header.path, f"{tensor.name} is cut off")
-        rows = raw.reshape(*tensor.shape[:-1], -1)
+        return raw.reshape(*tensor.shape[:-1], -1)
+
+    def _read(self, tensor: GgufTensor) -> npt.NDArray[np.float32]:
+        from gguf import GGMLQuantizationType
+        from gguf.quants import dequantize
+
+        rows = self._raw(tensor)
+        if block := self._ternary.get(tensor.name):
+            flat = rows.reshape(-1, rows.shape[-1])
+            return ggml_ternary.values(flat, block, self._where(tensor)).reshape(tensor.shape)
         with np.errstate(invalid="ignore", over="ignore"):  # NaN scales of a damaged file: the converter names them
             values = dequantize(rows, GGMLQuantizationType(tensor.kind)).reshape(tensor.shape)
         return np.array(values, np.float32)  # in memory of its own
@@ -95,8 +129,34 @@ def licence_of(header: GgufHeader) -> str:
     return str(header.get("general.license.name") or header.get("general.license") or "unknown")
 
 
-def _stored_bytes(header: GgufHeader, tensor: GgufTensor) -> int:
+def _ternary_blocks(header: GgufHeader) -> dict[str, Block]:
+    """The block format of each tensor that is stored in a ternary one, by the file's name."""
+    blocks = {name: ggml_ternary.BLOCKS.get(tensor.kind) for name, tensor in header.tensors.items()}
+    disputed = [tensor for tensor in header.tensors.values() if tensor.kind == ggml_ternary.Q2_0]
+    if disputed:
+        ends = sorted({tensor.start for tensor in header.tensors.values()} | {header.size})
+        room = {start: after - start for start, after in pairwise(ends)}
+        runs = [(tensor.elements, tensor.shape[-1], room.get(tensor.start, 0)) for tensor in disputed]
+        form = ggml_ternary.form_of_q2_0(runs, header.alignment)
+        if form is None:
+            raise damaged(header.path, "the lengths of its Q2_0 tensors fit groups of neither 64 nor 128 weights")
+        blocks |= dict.fromkeys((tensor.name for tensor in disputed), form)
+    return {name: block for name, block in blocks.items() if block is not None}
+
+
+def _scheme(names: dict[str, str], blocks: dict[str, Block]) -> Scheme | None:
+    """The ternary matrices under their Hugging Face names."""
+    found = {name.removesuffix(".weight"): blocks[stored] for name, stored in names.items() if stored in blocks}
+    if not found:
+        return None
+    kinds = sorted({block.title for block in found.values()})
+    return Scheme(f"GGUF {' and '.join(kinds)} weights", "float16, multiplied", frozenset(found))
+
+
+def _stored_bytes(header: GgufHeader, tensor: GgufTensor, ternary: Block | None) -> int:
     """Bytes of the tensor in the file, which must hold them all."""
+    if ternary:
+        return _bytes_of_blocks(header, tensor, ternary.weights, ternary.size)
     try:
         from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
     except ImportError:
@@ -114,6 +174,10 @@ def _stored_bytes(header: GgufHeader, tensor: GgufTensor) -> int:
             f"{header.path}: {tensor.name} is stored as {kind.name}, which cannot be read; "
             "take another quantisation of the model, such as Q8_0 or F16"
         )
+    return _bytes_of_blocks(header, tensor, block, size)
+
+
+def _bytes_of_blocks(header: GgufHeader, tensor: GgufTensor, block: int, size: int) -> int:
     if tensor.shape[-1] % block:
         raise damaged(header.path, f"{tensor.name} has rows of {tensor.shape[-1]}, no multiple of {block}")
     length = tensor.elements // block * size

@@ -45,6 +45,7 @@ class GgufHeader:
     size: int
     metadata: dict[str, Any]
     tensors: dict[str, GgufTensor]
+    alignment: int = 32
 
     def get(self, key: str, default: Any = None) -> Any:
         """The metadata value of ``key``; a missing one is ``default``."""
@@ -106,7 +107,7 @@ class _Parser:
             if info.start % alignment or data + info.start > self.size:
                 raise damaged(self.path, f"the data of {info.name} would lie outside the file")
             tensors[info.name] = GgufTensor(info.name, info.shape, info.kind, data + info.start)
-        return GgufHeader(self.path, self.size, metadata, tensors)
+        return GgufHeader(self.path, self.size, metadata, tensors, alignment)
 
     def _info(self) -> GgufTensor:
         name = self._string()

@@ -36,17 +36,18 @@ class SafetensorsFolder:
     def names(self) -> Iterable[str]:
         return self._tensors.keys()
 
-    def _find(self, name: str) -> StoredTensor:
+    def stored(self, name: str) -> StoredTensor:
+        """Where the tensor lies; a missing one is a SourceError."""
         try:
             return self._tensors[name]
         except KeyError:
             raise SourceError(f"{self.id} has no tensor {name}; its files are incomplete") from None
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return self._find(name).shape
+        return self.stored(name).shape
 
     def tensor(self, name: str) -> npt.NDArray[np.float32]:
-        return read_tensor(self._find(name))
+        return read_tensor(self.stored(name))
 
     def bytes(self) -> int:
         return sum(tensor.length for tensor in self._tensors.values())

@@ -41,6 +41,11 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
 def read_tensor(tensor: StoredTensor) -> npt.NDArray[np.float32]:
     """The tensor's values as float32 in its shape, in memory of its own."""
+    return _as_float32(tensor, read_bytes(tensor)).reshape(tensor.shape)
+
+
+def read_bytes(tensor: StoredTensor) -> bytes:
+    """The tensor as stored."""
     try:
         with open(tensor.file, "rb") as file:
             file.seek(tensor.start)
@@ -49,7 +54,7 @@ def read_tensor(tensor: StoredTensor) -> npt.NDArray[np.float32]:
         raise SourceError(f"cannot read {tensor.file}: {error.strerror}") from error
     if len(raw) != tensor.length:
         raise SourceError(f"{tensor.file} is truncated or damaged: {tensor.name} is cut off")
-    return _as_float32(tensor, raw).reshape(tensor.shape)
+    return raw
 
 
 def _as_float32(tensor: StoredTensor, raw: bytes) -> npt.NDArray[np.float32]:
