@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,13 @@ def write_byte_level(writer: gguf.GGUFWriter, vocabulary: dict[str, int], merges
     writer.add_chat_template("{% for m in messages %}{{ m['content'] }}{% endfor %}")
 
 
-def write_gguf(path: Path, family: str, source: Any, quantisation: str = "F32", **settings: Any) -> None:
+Packed = tuple[int, Callable[[str, npt.NDArray[np.float32]], npt.NDArray[np.uint8] | None]]
+"""ggml's number of an element type, and what packs the tensors (by Hugging Face name) stored in it."""
+
+
+def write_gguf(
+    path: Path, family: str, source: Any, quantisation: str = "F32", packed: Packed | None = None, **settings: Any
+) -> None:
     """``source`` (a ``TinySource``) as a GGUF file; ``settings`` override metadata (``None`` leaves it out)."""
     from tests.tiny_models import tokenizer
 
@@ -82,7 +89,7 @@ def write_gguf(path: Path, family: str, source: Any, quantisation: str = "F32", 
     model = json.loads(tokenizer().to_str())["model"]
     merges = [m if isinstance(m, str) else " ".join(m) for m in model["merges"]]
     write_byte_level(writer, model["vocab"], merges, "gpt-2")
-    _add_tensors(writer, kind, family, source, gguf.GGMLQuantizationType[quantisation])
+    _add_tensors(writer, kind, family, source, gguf.GGMLQuantizationType[quantisation], packed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -123,7 +130,12 @@ def _metadata(family: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_tensors(
-    writer: gguf.GGUFWriter, kind: gguf.MODEL_ARCH, family: str, source: Any, quantisation: gguf.GGMLQuantizationType
+    writer: gguf.GGUFWriter,
+    kind: gguf.MODEL_ARCH,
+    family: str,
+    source: Any,
+    quantisation: gguf.GGMLQuantizationType,
+    packed: Packed | None,
 ) -> None:
     config = source.config
     names = gguf.get_tensor_name_map(kind, config["num_hidden_layers"])
@@ -137,6 +149,9 @@ def _add_tensors(
             values = reorder(values, config["num_key_value_heads"])
         if family.startswith("gemma") and name.endswith("norm.weight"):
             values = values + 1
+        if packed and (blocks := packed[1](name, values)) is not None:
+            writer.add_tensor(stored, blocks, raw_dtype=packed[0])
+            continue
         _add(writer, stored, values, quantisation if values.ndim == 2 else gguf.GGMLQuantizationType.F32)
     rope = config["rope_parameters"]
     if family == "llama3":
