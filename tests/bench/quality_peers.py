@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch loads; waiting threads sleep
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

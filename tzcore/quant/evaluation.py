@@ -1,54 +1,30 @@
-"""How far a converted model is from its original: perplexity, KL divergence, agreement.
+"""How far converted models are from their original: perplexity, KL divergence, agreement.
 
-The text is cut into windows that the model reads each on its own.  The original streams through
-torch one block at a time; its last hidden states are kept, and logits exist for one window only.
+The texts are cut into windows that a model reads each on its own.  The original is run once for all
+the models made from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tzcore.architecture.registry import read_spec, spec_of
-from tzcore.architecture.spec import MatrixRef, ModelSpec
+from tzcore.architecture.registry import spec_of
+from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import Backend, LoadedModel
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import RequestError
 from tzcore.progress import Progress, Report, ignore
-from tzcore.quant.calibration import leading_tokens, open_tokenizer
-from tzcore.quant.decoder import Block, logits
-from tzcore.quant.originals import Originals, layer_vectors, stage_names
+from tzcore.quant.divergence import Logits, Tally, pooled
+from tzcore.quant.original_states import OriginalStates
+from tzcore.quant.originals import stage_names
 from tzcore.quant.runtime import torch_session
-
-if TYPE_CHECKING:
-    import torch
-
-POSITIONS_AT_ONCE = 128
-"""Rows of logits compared at a time, in float64."""
-
-Window = npt.NDArray[np.int32]
-
-
-def windows_of(folder: Path, text: str, window: int) -> list[Window]:
-    """``text`` in windows of ``window`` tokens, each with what the tokenizer puts before a text.
-
-    The last one may be shorter.  RequestError where the text has fewer than two tokens.
-    """
-    tokenizer = open_tokenizer({"tokenizer.json": folder / "tokenizer.json"})
-    leading = leading_tokens(tokenizer)[: window - 1]
-    ids = tokenizer.encode(text, add_special_tokens=False).ids
-    span = window - len(leading)
-    cuts = [np.array(leading + ids[i : i + span], np.int32) for i in range(0, len(ids), span)]
-    found = [cut for cut in cuts if len(cut) > max(1, len(leading))]
-    if not found:
-        raise RequestError("the text is too short to evaluate: it needs at least two tokens")
-    return found
+from tzcore.quant.texts import Text, open_texts, windows_of
 
 
 def projection_bits(folder: ModelFolder, spec: ModelSpec) -> float:
@@ -66,38 +42,18 @@ def projection_bits(folder: ModelFolder, spec: ModelSpec) -> float:
     return 8 * stored / weights
 
 
-@dataclass
-class _Tally:
-    """Sums over scored positions; ``first`` positions of every window are given, not predicted."""
-
-    first: int
-    loss: float = 0.0
-    original_loss: float = 0.0
-    agreed: int = 0
-    tokens: int = 0
-    divergence: list[npt.NDArray[np.float64]] = field(default_factory=list)
-
-    def add(self, window: Window, ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32] | None) -> None:
-        """Count one window; logits ``[tokens, vocabulary]``."""
-        start = max(0, self.first - 1)
-        for at in range(start, len(window) - 1, POSITIONS_AT_ONCE):
-            stop = min(at + POSITIONS_AT_ONCE, len(window) - 1)
-            targets = window[at + 1 : stop + 1].astype(np.int64)[:, None]
-            q = _log_softmax(ours[at:stop])
-            self.loss -= float(np.take_along_axis(q, targets, 1).sum())
-            self.tokens += stop - at
-            if theirs is not None:
-                p = _log_softmax(theirs[at:stop])
-                self.original_loss -= float(np.take_along_axis(p, targets, 1).sum())
-                self.agreed += int((p.argmax(1) == q.argmax(1)).sum())
-                self.divergence.append((np.exp(p) * (p - q)).sum(1))
+def small_files(folder: Path) -> dict[str, Path]:
+    """The tokenizer's and the chat template's files in a model folder, by name."""
+    return {path.name: path for path in (*folder.glob("*.json"), *folder.glob("*.jinja"))}
 
 
-def _log_softmax(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    wide = x.astype(np.float64)
-    wide -= wide.max(axis=1, keepdims=True)
-    wide -= np.log(np.exp(wide).sum(axis=1, keepdims=True))
-    return wide
+@dataclass(frozen=True)
+class _Model:
+    """A model to measure: its folder, opened, and the texts as it reads them."""
+
+    opened: ModelFolder
+    spec: ModelSpec
+    texts: list[Text]
 
 
 def evaluate(
@@ -109,112 +65,136 @@ def evaluate(
     window: int = 512,
     threads: int | None = None,
 ) -> dict[str, Any]:
-    """Run ``text`` through the model in ``folder`` and, with a ``source``, through the original.
-
-    Keys: ``perplexity``, ``tokens`` (scored), ``bytes``, ``bits_per_weight`` (projections); with a
-    source ``kl_mean`` and ``kl_p999`` (nats, original against converted, per token), ``top1`` (share of
-    positions with the same likeliest token) and ``original: {perplexity, bytes}``.  Without one
-    ``original`` is null and ``note`` says so.  Phase ``"evaluate"``, in tokens.
-    """
+    """:func:`compare` for one model and one text in memory; its one dictionary."""
     opened = ModelFolder.open(folder)
     try:
         spec = spec_of(opened)
-        window = max(2, min(window, spec.max_context))
-        windows = windows_of(folder, text, window)
-        steps = _Steps(report, sum(map(len, windows)), 1 if source is None else 1 + len(spec.layers))
-        first = len(leading_tokens(open_tokenizer({"tokenizer.json": folder / "tokenizer.json"})))
-        tally = _Tally(first)
-        model = backend.load(opened, spec, threads)
-        try:
-            if source is None:
-                for cut, ours in zip(windows, _converted(model, windows), strict=True):
-                    tally.add(cut, ours, None)
-                    steps.advance(len(cut), "the converted model")
-            else:
-                with torch_session(threads):
-                    _compare(model, windows, source, tally, steps)
-        finally:
-            model.close()
-        return _result(tally, opened, spec, source)
+        cuts = windows_of(text, small_files(folder), max(2, min(window, spec.max_context)))
+        return _measured([_Model(opened, spec, [Text("text", *cuts)])], source, backend, report, threads)[0]
     finally:
         opened.close()
 
 
-def _result(tally: _Tally, opened: ModelFolder, spec: ModelSpec, source: WeightSource | None) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "perplexity": float(np.exp(tally.loss / tally.tokens)),
-        "tokens": tally.tokens,
-        "bytes": opened.bytes(),
-        "bits_per_weight": projection_bits(opened, spec),
+def compare(
+    folders: Sequence[Path],
+    texts: Sequence[Path],
+    source: WeightSource | None,
+    backend: Backend,
+    report: Report = ignore,
+    window: int = 512,
+    limit: int | None = None,
+    threads: int | None = None,
+) -> list[dict[str, Any]]:
+    """Run ``texts`` through the models in ``folders`` and, with a ``source``, through their original, once.
+
+    ``limit`` takes that many windows of each text; no ``texts`` means the project's own.  A
+    dictionary a model: ``model`` (its id), ``encoding``, ``bytes``, ``bits_per_weight`` (projections), all
+    texts as one as in :meth:`Tally.measures`, ``texts`` with the same for each by name, and
+    ``original: {id, perplexity, bytes}``.  Without a source ``original`` is null and ``note`` says so.
+    RequestError where models with one original read a text as different tokens.  Phase
+    ``"evaluate"``, in tokens.
+    """
+    models: list[_Model] = []
+    try:
+        for folder in folders:
+            opened = ModelFolder.open(folder)
+            try:
+                spec = spec_of(opened)
+                longest = max(2, min(window, spec.max_context))
+                models.append(_Model(opened, spec, open_texts(texts, small_files(folder), longest, limit)))
+            except BaseException:
+                opened.close()
+                raise
+        if source is not None:
+            _check_same_tokens(models)
+        return _measured(models, source, backend, report, threads)
+    finally:
+        for model in models:
+            model.opened.close()
+
+
+def _check_same_tokens(models: Sequence[_Model]) -> None:
+    for model in models[1:]:
+        for ours, theirs in zip(models[0].texts, model.texts, strict=True):
+            same = ours.first == theirs.first and len(ours.windows) == len(theirs.windows)
+            if not same or not all(map(np.array_equal, ours.windows, theirs.windows)):
+                paths = f"{models[0].opened.path} and {model.opened.path}"
+                raise RequestError(f"{paths} read {ours.name} as different tokens; evaluate them one by one")
+
+
+def _measured(
+    models: Sequence[_Model], source: WeightSource | None, backend: Backend, report: Report, threads: int | None
+) -> list[dict[str, Any]]:
+    tokens = sum(text.tokens for model in models for text in model.texts)
+    if source is None:
+        steps = _Steps(report, tokens)
+        return [_one(model, None, None, backend, steps, threads) for model in models]
+    texts, layers = models[0].texts, len(models[0].spec.layers)
+    windows = [window for text in texts for window in text.windows]
+    steps = _Steps(report, tokens + sum(map(len, windows)), layers)
+    with torch_session(threads):
+        original = OriginalStates(source, windows, lambda count, detail: steps.advance(count, detail, 1))
+        return [_one(model, source, original, backend, steps, threads) for model in models]
+
+
+def _one(
+    model: _Model,
+    source: WeightSource | None,
+    original: OriginalStates | None,
+    backend: Backend,
+    steps: _Steps,
+    threads: int | None,
+) -> dict[str, Any]:
+    """One model's dictionary."""
+    receipt = model.opened.receipt
+    name = str(receipt.get("id", model.opened.path.name))
+    tallies = [Tally() for _ in model.texts]
+    loaded = backend.load(model.opened, model.spec, threads)
+    try:
+        at = 0
+        for text, tally in zip(model.texts, tallies, strict=True):
+            for window, ours in zip(text.windows, _converted(loaded, text), strict=True):
+                tally.add(window, text.first, ours, None if original is None else original.logits(at))
+                steps.advance(len(window), name)
+                at += 1
+    finally:
+        loaded.close()
+    measures = pooled(tallies).measures()
+    perplexity = measures.pop("original_perplexity", None)
+    result = {
+        "model": name,
+        "encoding": receipt.get("encoding"),
+        "bytes": model.opened.bytes(),
+        "bits_per_weight": projection_bits(model.opened, model.spec),
+        **measures,
+        "texts": {text.name: tally.measures() for text, tally in zip(model.texts, tallies, strict=True)},
     }
     if source is None:
         note = "the original is not here, so there is nothing to compare with: tz pull fetches it"
         return {**result, "original": None, "note": note}
-    divergence = np.concatenate(tally.divergence)
-    return {
-        **result,
-        "kl_mean": float(divergence.mean()),
-        "kl_p999": float(np.quantile(divergence, 0.999)),
-        "top1": tally.agreed / tally.tokens,
-        "original": {"perplexity": float(np.exp(tally.original_loss / tally.tokens)), "bytes": source.bytes()},
-    }
+    return {**result, "original": {"id": source.id, "perplexity": perplexity, "bytes": source.bytes()}}
 
 
 @dataclass
 class _Steps:
-    """Progress in tokens read, the original's blocks counted as one reading each."""
+    """Progress in tokens read, by the original and by every model; ``layers`` parts make a reading."""
 
     report: Report
     tokens: int
-    passes: int
+    layers: int = 1
     done: int = 0
 
-    def advance(self, tokens: int, detail: str) -> None:
-        self.done += tokens
-        self.report(Progress("evaluate", self.done // self.passes, self.tokens, "tokens", detail))
+    def advance(self, tokens: int, detail: str, parts: int | None = None) -> None:
+        """``tokens`` passed through ``parts`` layers (default: all)."""
+        self.done += tokens * (self.layers if parts is None else parts)
+        self.report(Progress("evaluate", self.done // self.layers, self.tokens, "tokens", detail))
 
 
-def _converted(model: LoadedModel, windows: list[Window]) -> Iterator[npt.NDArray[np.float32]]:
-    sequence = model.new_sequence(max(map(len, windows)))
+def _converted(model: LoadedModel, text: Text) -> Iterator[Logits]:
+    sequence = model.new_sequence(max(map(len, text.windows)))
     try:
-        for window in windows:
+        for window in text.windows:
             sequence.truncate(0)
             yield model.forward(sequence, window, "all")
     finally:
         sequence.close()
-
-
-def _compare(model: LoadedModel, windows: list[Window], source: WeightSource, tally: _Tally, steps: _Steps) -> None:
-    import torch
-
-    spec = read_spec(source.config, set(source.names()))
-    originals = Originals(source, spec)
-    hidden = _original_hidden(spec, originals, windows, steps)
-    head = originals.matrix_tensor(spec.head.name)[spec.head.start : spec.head.start + spec.head.rows]
-    final_norm = torch.from_numpy(originals.vector(spec.final_norm))
-    for index, ours in enumerate(_converted(model, windows)):
-        theirs = logits(hidden[index][0], final_norm, head, spec)
-        tally.add(windows[index], ours, theirs.numpy())
-        steps.advance(len(windows[index]), "comparing with the original")
-
-
-def _original_hidden(spec: ModelSpec, originals: Originals, windows: list[Window], steps: _Steps) -> list[torch.Tensor]:
-    """The original's last hidden states, one ``[1, tokens, hidden]`` a window."""
-    import torch
-
-    table = originals.matrix(spec.embedding.name)
-    hidden = [torch.from_numpy(table[window])[None] * spec.embedding_scale for window in windows]
-    del table
-    for index in range(len(spec.layers)):
-        vectors = {name: torch.from_numpy(originals.vector(name)) for name in layer_vectors(spec, index)}
-        block = Block(spec, index, vectors)
-        names = [name for stage in block.layer.stages() for name in stage_names(stage)]
-        weights = {name: originals.matrix_tensor(name) for name in names}
-
-        def matrices(ref: MatrixRef, weights: dict[str, torch.Tensor] = weights) -> torch.Tensor:
-            return weights[ref.name][ref.start : ref.start + ref.rows]
-
-        for at, x in enumerate(hidden):
-            hidden[at] = block.forward(x, matrices)
-            steps.advance(len(windows[at]), f"the original, layer {index + 1} of {len(spec.layers)}")
-    return hidden

@@ -14,7 +14,8 @@ from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
 from tzcore.errors import RequestError
 from tzcore.progress import Progress
-from tzcore.quant.evaluation import evaluate, windows_of
+from tzcore.quant.evaluation import compare, evaluate, small_files
+from tzcore.quant.texts import windows_of
 
 WINDOW = 64
 
@@ -34,7 +35,7 @@ def test_numbers_are_those_of_the_definitions(tmp_path: Path) -> None:
     source = tiny_source("llama3")
     folder = tiny_folder(tmp_path / "m", "llama3", "t2b3", "i8", source=source)
     report = evaluate(folder, TEXT, source, ReferenceBackend(), window=WINDOW)
-    windows = windows_of(folder, TEXT, WINDOW)
+    windows, _ = windows_of(TEXT, small_files(folder), WINDOW)
     losses, original = reference_losses(source.model, windows)
     assert report["tokens"] == len(losses)
     assert report["original"]["perplexity"] == pytest.approx(float(np.exp(losses.mean())), rel=1e-4)
@@ -78,14 +79,14 @@ def test_without_the_original_there_is_no_comparison_and_it_says_so(tmp_path: Pa
     assert not {"kl_mean", "kl_p999", "top1"} & set(report)
 
 
-def test_progress_ends_with_every_token(tmp_path: Path) -> None:
+def test_progress_ends_with_every_token_of_the_original_and_the_model(tmp_path: Path) -> None:
     source = tiny_source("llama3")
     folder = tiny_folder(tmp_path / "m", "llama3", source=source)
     seen: list[Progress] = []
     evaluate(folder, TEXT, source, ReferenceBackend(), report=seen.append, window=WINDOW)
     assert {p.phase for p in seen} == {"evaluate"}
     assert all(a.done <= b.done for a, b in pairwise(seen))
-    assert seen[-1].done == seen[-1].total == len(tokenizer().encode(TEXT).ids)
+    assert seen[-1].done == seen[-1].total == 2 * len(tokenizer().encode(TEXT).ids)
 
 
 def test_text_too_short_is_refused(tmp_path: Path) -> None:
@@ -102,7 +103,8 @@ def test_windows_begin_with_what_the_tokenizer_puts_first(tmp_path: Path) -> Non
     made = tokenizer().from_file(str(folder / "tokenizer.json"))
     made.post_processor = processors.TemplateProcessing(single="<|im_end|> $A", special_tokens=[("<|im_end|>", 1)])
     made.save(str(folder / "tokenizer.json"))
-    windows = windows_of(folder, TEXT, 50)
+    windows, first = windows_of(TEXT, small_files(folder), 50)
+    assert first == 1
     assert all(window[0] == 1 for window in windows)
     ids = np.concatenate([window[1:] for window in windows])
     plain = tokenizer().encode(TEXT).ids
