@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -130,12 +131,25 @@ def test_every_window_begins_with_what_the_tokenizer_puts_first(files: dict[str,
     assert calibration.cut(list(range(5, 12)), 4, [0]).tolist() == [[0, 5, 6, 7], [0, 8, 9, 10]]
 
 
-def test_the_text_of_evaluation_is_not_calibrated_on() -> None:
+@pytest.mark.parametrize("name", ["prose", "code", "languages", "mathematics", "novel"])
+def test_the_text_of_evaluation_is_not_calibrated_on(name: str) -> None:
     from tzcore.paths import resources
 
-    prose = (resources() / "evaluation" / "prose.txt").read_text(encoding="utf-8")
+    text = (resources() / "evaluation" / f"{name}.txt").read_text(encoding="utf-8")
     ours = "".join(p.read_text(encoding="utf-8") for p in (resources() / "calibration").iterdir())
-    sentences = [s for s in prose.replace("\n", " ").split(". ") if len(s) > 60]
-    assert len(sentences) > 30
-    assert not [s for s in sentences if s in ours.replace("\n", " ")]
+    pieces = [piece for piece in re.split(r"[.。।]\s*|\n\n", text.replace("\n", " ")) if len(piece) > 50]
+    assert len(pieces) > 20
+    assert not [piece for piece in pieces if piece in ours.replace("\n", " ")]
     assert TEXT not in ours
+
+
+def test_conversations_of_evaluation_are_not_calibrated_on() -> None:
+    from tzcore.paths import resources
+
+    def messages(folder: str) -> list[str]:
+        lines = (resources() / folder / "chat.jsonl").read_text(encoding="utf-8").splitlines()
+        return [message["content"] for line in lines for message in json.loads(line)["messages"]]
+
+    assert len(messages("evaluation")) > 20
+    assert len(messages("calibration")) > 240
+    assert not set(messages("evaluation")) & set(messages("calibration"))
