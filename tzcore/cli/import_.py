@@ -1,4 +1,8 @@
-"""``tz import PATH``: ternarise a model that lies on this machine and install it."""
+"""``tz import PATH``: install a model that lies on this machine.
+
+One that is natively ternary keeps its codes and scales, unless ``--encoding`` says otherwise;
+any other is ternarised.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    """Convert the folder or file; nothing is ever fetched."""
+    """Import or convert the folder or file; nothing is ever fetched."""
     path = args.path.expanduser().absolute()
     if not path.exists():
         raise SourceError(f"there is no file or folder {args.path}; to fetch a model by its id use tz convert")

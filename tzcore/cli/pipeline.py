@@ -13,6 +13,7 @@ from tzcore.errors import ConversionError
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
     from tzcore.checkpoint.source import WeightSource
+    from tzcore.checkpoint.ternary import Scheme
     from tzcore.hub.sources import SourceInfo
     from tzcore.quant.settings import Settings
 
@@ -88,11 +89,14 @@ def make(text: str, order: Order, console: Console) -> Path:
     from tzcore.architecture.registry import read_spec
     from tzcore.hub import library, reference, sources
     from tzcore.quant.convert import convert
+    from tzcore.quant.native_import import recognise
     from tzcore.quant.settings import Settings
 
     parsed = reference.parse(text)
     source = sources.open_source(parsed, report=console.report)
     try:
+        if order.encoding is None and (scheme := recognise(source)):
+            return _import(source, scheme, order, console)
         spec = read_spec(source.config, set(source.names()))
         settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration)
         settings = settings.with_window(spec.max_context)
@@ -106,6 +110,19 @@ def make(text: str, order: Order, console: Console) -> Path:
         return convert(source, final, settings, report=console.report, identifier=identifier)
     finally:
         source.close()
+
+
+def _import(source: WeightSource, scheme: Scheme, order: Order, console: Console) -> Path:
+    """Take over the codes and scales of a natively ternary source."""
+    from tzcore.hub import library
+    from tzcore.quant.native_import import ENCODING, import_native
+
+    console.note(f"{source.id} is natively ternary ({scheme.form}): its own codes and scales are taken over.")
+    if order.calibration is not None:
+        console.note("Nothing is calibrated in that; to quantise the model anew name an --encoding.")
+    name = order.name or source.id
+    final, identifier = order.out or library.folder_for(name, ENCODING), library.installed_id(name, ENCODING)
+    return import_native(source, scheme, final, console.report, identifier, order.packing)
 
 
 def _check_same(folder: Path, source: WeightSource, spec: ModelSpec, settings: Settings) -> None:
