@@ -72,6 +72,12 @@ def plain(conversation: list[dict[str, str]]) -> str:
     return "\n\n".join(f"{message['role'].capitalize()}: {message['content']}" for message in conversation) + "\n\n"
 
 
+def without_system(conversation: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The same conversation with its system prompt at the head of the first question."""
+    prompt, question, *rest = conversation
+    return [{**question, "content": f"{prompt['content']}\n\n{question['content']}"}, *rest]
+
+
 def _main() -> None:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -86,7 +92,16 @@ def _main() -> None:
     environment.globals.update(raise_exception=refuse, strftime_now=lambda form: "1 January 2026")
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
     template = environment.from_string(order["template"])
-    texts = [template.render(messages=messages, **order["tokens"]) for messages in order["conversations"]]
+
+    def written(messages: list[dict[str, str]]) -> str:
+        try:
+            return template.render(messages=messages, **order["tokens"])
+        except ValueError:  # some models' templates refuse system prompts
+            if messages[0]["role"] != "system":
+                raise
+            return template.render(messages=without_system(messages), **order["tokens"])
+
+    texts = [written(messages) for messages in order["conversations"]]
     sys.stdout.buffer.write(json.dumps(texts).encode())
 
 

@@ -63,6 +63,16 @@ def test_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) ->
         chat_text.render(endless, {}, [[{"role": "user", "content": "hello"}]])
 
 
+def test_template_that_refuses_system_prompts_gets_them_in_the_question() -> None:
+    template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    )
+    question = {"role": "user", "content": "Why?"}
+    talks = [[{"role": "system", "content": "Be brief."}, question], [question]]
+    assert chat_text.render(template, {}, talks) == ["<user>Be brief.\n\nWhy?", "<user>Why?"]
+
+
 def test_template_file_and_named_templates_and_tokens(tmp_path: Path) -> None:
     config = tmp_path / "tokenizer_config.json"
     named = [{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D{{ bos_token }}"}]
