@@ -7,7 +7,6 @@ context and workspace), or a bound on the divergence from the original (``qualit
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil
@@ -70,11 +69,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Overhead:
-    """Bytes that no choice changes: ``signs`` of transforms (counted as the projections'), ``vectors``
-    (norms and biases, with the headers of all shards), ``files`` (the folder's other files)."""
+    """Bytes that no choice changes: ``signs`` of transforms (counted as the projections'), the ``rest`` of
+    the tensors (norms, biases, routers) with all headers, and the folder's other ``files``."""
 
     signs: int
-    vectors: int
+    rest: int
     files: int
 
     @classmethod
@@ -83,11 +82,12 @@ class Overhead:
         stages = [stage[0] for layer in spec.layers for stage in layer.stages()]
         turned = {ref.name: ref.cols for ref in stages if rotates and rotation.block_for(ref.cols) >= 2}
         vectors = spec.vectors()
+        routers = sum(allocation.stored_bytes(ref.rows, ref.cols, "f16", 0) for ref in spec.routers())
         tensors = 2 * len(spec.matrices()) + len(turned) + len(vectors)
         copied = sum(path.stat().st_size for path in (files or {}).values())
         return cls(
             signs=sum(turned.values()),
-            vectors=4 * sum(vectors.values()) + tensors * _HEADER_BYTES,
+            rest=4 * sum(vectors.values()) + routers + tensors * _HEADER_BYTES,
             files=copied + tensors * _INDEX_BYTES + _FOLDER_BYTES,
         )
 
@@ -97,26 +97,33 @@ def items_of(
 ) -> list[Item]:
     """The items to choose for: every matrix with its stored bytes and predicted ``losses[matrix][format]``.
 
-    ``losses`` holds the menu of each matrix, in nats; a matrix that is not in it (an embedding whose
-    format is settled) is no item.  ``group_for(format, cols)`` is the length of its groups.  The
-    same projection of all experts of a layer is one item.
+    ``losses`` holds the menu of each matrix, in nats; a matrix that is not in it (a router, an embedding
+    whose format is settled) is no item.  ``group_for(format, cols)`` is the length of its groups.
+    The same projection of all experts of a layer is one item.
     """
-    ends = {spec.embedding.name, spec.head.name}
-    together: dict[str, list[str]] = {}
-    for name in spec.matrices():
-        if name in losses:
-            together.setdefault(re.sub(r"\.experts\.\d+\.", ".experts.*.", name), []).append(name)
-    shapes = spec.matrices()
+    shapes, ends = spec.matrices(), {spec.embedding.name, spec.head.name}
     items = []
-    for names in together.values():
-        menu = [fmt for fmt in losses[names[0]] if all(fmt in losses[name] for name in names)]
+    for bundle in _bundles(spec):
+        names = [name for name in dict.fromkeys(bundle) if name in losses]
+        if not names:
+            continue
         choices = {}
-        for fmt in menu:
+        for fmt in (fmt for fmt in losses[names[0]] if all(fmt in losses[name] for name in names)):
             sizes = [_stored(shapes[name], fmt, group_for) for name in names]
             choices[fmt] = Choice(sum(sizes), float(sum(losses[name][fmt] for name in names)))
         weights = sum(shapes[name][0] * shapes[name][1] for name in names)
         items.append(Item(tuple(names), weights, choices, names[0] in ends))
     return items
+
+
+def _bundles(spec: ModelSpec) -> list[list[str]]:
+    """The matrices that get one format together; some occur twice (q, k and v may be parts of one)."""
+    bundles = [[spec.embedding.name], [spec.head.name]]
+    for layer in spec.layers:
+        bundles += [[ref.name] for ref in (layer.q, layer.k, layer.v, layer.o)]
+        for role in ("gate", "up", "down"):
+            bundles.append([getattr(expert, role).name for expert in layer.experts])
+    return [list(names) for names in dict.fromkeys(tuple(dict.fromkeys(bundle)) for bundle in bundles)]
 
 
 def _stored(shape: tuple[int, int], fmt: str, group_for: Callable[[Format, int], int]) -> int:
@@ -128,7 +135,8 @@ def assumed_losses(spec: ModelSpec) -> dict[str, dict[str, float]]:
 
     Good for the bytes of a plan, not for a prediction of quality.
     """
-    shapes, ends = spec.matrices(), {spec.embedding.name, spec.head.name}
+    ends, routers = {spec.embedding.name, spec.head.name}, {ref.name for ref in spec.routers()}
+    shapes = {name: shape for name, shape in spec.matrices().items() if name not in routers}
     total = sum(rows * cols for rows, cols in shapes.values())
     return {
         name: {fmt: DISTORTION[fmt] * rows * cols / total for fmt in (END_MENU if name in ends else MENU)}
@@ -235,7 +243,7 @@ def _limit(
     if request.kind == "bits":
         beside, asked = overhead.signs, int(request.value * weights / 8)
     else:
-        beside, asked = overhead.signs + overhead.vectors, int(request.value)
+        beside, asked = overhead.signs + overhead.rest, int(request.value)
     if request.kind == "size":
         beside += overhead.files
     limit, least, most = asked - beside, allocation.smallest(governed), allocation.largest(governed)
@@ -249,7 +257,7 @@ def _limit(
     if limit < least:
         wanted = f"{request.value:g} bits a weight" if request.kind == "bits" else _size(request.value)
         room = " for the weights" if request.kind == "memory" else ""
-        raise BudgetError(f"{wanted}{room} are too few: the smallest this model can be made is {said(least, True)}")
+        raise BudgetError(f"{wanted}{room} is not enough: the smallest this model can be made is {said(least, True)}")
     if limit >= most:
         return limit, f"the budget allows more than the largest formats take ({said(most, False)}): those were taken"
     return limit, ""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.tiny_models import tiny_source
+from tzcore.architecture.registry import read_spec
+from tzcore.architecture.spec import ModelSpec, Router
+from tzcore.errors import MissingExtraError
+from tzcore.quant import probe
+from tzcore.quant.probe import Rates
+from tzcore.quant.settings import Settings
+from tzcore.quant.solver import Effort
+
+
+@pytest.fixture(scope="module")
+def spec() -> ModelSpec:
+    source = tiny_source("llama")
+    return read_spec(source.config, set(source.names()))
+
+
+@pytest.mark.parametrize("fmt", ["t1b3", "t2b3", "i8"])
+def test_the_probe_measures_something_sensible(fmt: str) -> None:
+    rates = probe.measure(192, fmt, 64, Effort(), threads=1, seconds=0.05)
+    assert 1e3 < rates.weights < 1e10
+    assert 1e6 < rates.operations < 1e15
+
+
+def test_more_effort_fits_fewer_weights_a_second() -> None:
+    quick = probe.measure(128, "t2b3", 64, Effort(trials=2, sweeps=0), threads=1, seconds=0.2)
+    thorough = probe.measure(128, "t2b3", 64, Effort(trials=32, starts=8, sweeps=32), threads=1, seconds=0.2)
+    assert thorough.weights < quick.weights
+
+
+def test_operations_are_counted_from_the_shape(spec: ModelSpec) -> None:
+    settings = Settings(tokens=1000, window=100)
+    projections = 2 * 192 * 192 + 2 * 64 * 192 + 3 * 192 * 320  # q and o, k and v, gate, up and down
+    forward = probe.FORWARDS * (2 * 1000 * projections + 2 * 1000 * 100 * 2 * 192)
+    hessians = 2 * 1000 * (3 * 192**2 + 320**2)
+    factors = probe.FACTOR_WORTH * (3 * 192**3 + 320**3) / 3
+    carried = (2 * 192 + 2 * 64 + 2 * 320) * 192**2 + 192 * 320**2
+    assert probe.operations(spec, settings) == pytest.approx(3 * (forward + hessians + factors + carried))
+
+
+def test_experts_see_their_share_of_the_tokens(spec: ModelSpec) -> None:
+    def widened(count: int, active: int) -> float:
+        layer = spec.layers[0]
+        (one,) = layer.experts
+        experts = tuple(
+            replace(one, **{role: replace(getattr(one, role), name=f"{role}{n}") for role in ("gate", "up", "down")})
+            for n in range(count)
+        )
+        router = Router(replace(one.gate, name="router", rows=count), active, True)
+        wide = replace(spec, layers=(replace(layer, experts=experts, router=router),))
+        return probe.operations(wide, Settings(tokens=100_000))
+
+    assert widened(8, 8) > 2 * widened(8, 2)
+
+
+def test_the_forecast_adds_both_kinds_of_work(spec: ModelSpec) -> None:
+    weights = sum(rows * cols for rows, cols in spec.matrices().values())
+    settings = Settings()
+    work = probe.operations(spec, settings)
+    assert probe.seconds(spec, settings, Rates(weights / 10, work / 5)) == pytest.approx(15)
+    assert probe.seconds(spec, Settings(format="i8"), Rates(weights / 10, work / 5)) == pytest.approx(10)
+
+
+def test_without_torch_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingExtraError, match="torch"):
+        probe.measure(64, "t1b3", 64, Effort())
