@@ -7,6 +7,7 @@ not write are packed here, element by element as their definitions go.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -62,11 +63,7 @@ def bitnet_model(folder: Path, form: Form, family: str = "llama", dtype: str = "
             _fill(module, masters[f"{name}.weight"], form)
     model.config.quantization_config = settings
     model.config.dtype = kind
-    model.to(kind).save_pretrained(folder)
-    model.float()
-    for module in model.modules():
-        if isinstance(module, bitnet.BitLinear):
-            module.dtype = torch.float32
+    copy.deepcopy(model).to(kind).save_pretrained(folder)
     if form == "autobitlinear":
         _pack(folder)
     write_small_files(folder)
@@ -142,8 +139,7 @@ def save_folder(source: TinySource, folder: Path, dtype: str) -> None:
     """The source as a Hugging Face folder in ``dtype``."""
     kind = getattr(torch, dtype)
     source.model.config.dtype = kind
-    source.model.to(kind).save_pretrained(folder)
-    source.model.float()
+    copy.deepcopy(source.model).to(kind).save_pretrained(folder)
     write_small_files(folder)
 
 
