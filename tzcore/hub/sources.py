@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tzcore import paths
 from tzcore.checkpoint.source import WeightSource
-from tzcore.errors import AccessError, SourceError, UnsupportedModelError
+from tzcore.errors import AccessError, NetworkError, SourceError, UnsupportedModelError
 from tzcore.hub import catalogue, download, repository
 from tzcore.hub.cache import CachedRepository
 from tzcore.hub.content_hash import sha256_of
@@ -193,10 +194,15 @@ def _estimate(known: repository.Repository, config: dict[str, Any] | None) -> in
 
 
 def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> SourceInfo:
-    from tzcore.hub.formats.gguf_architecture import FAMILIES
+    from tzcore.hub.formats.gguf_architecture import FAMILIES, configuration, hugging_face_name
 
     header = read_gguf_header(path)
     family = FAMILIES.get(header.architecture)
+    config = None
+    if family:
+        names = {known for name in header.tensors if (known := hugging_face_name(family, name))}
+        with suppress(SourceError, UnsupportedModelError):  # opening it will say what is wrong
+            config = configuration(header, names, {})
     parameters = sum(tensor.elements for tensor in header.tensors.values())
     named = licence_of(header)
     return SourceInfo(
@@ -209,6 +215,7 @@ def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> Sou
         0,
         licence if licence and named == "unknown" else named,
         False,
+        config=config,
     )
 
 
@@ -224,6 +231,8 @@ def _describe_package(reference: Reference) -> SourceInfo:
         (entry for entry in catalogue.load() if _same_package(entry.id, reference)), None
     )
     if listed is None:
+        with suppress(NetworkError):  # then nothing is known, and the plan says so
+            python_wheel.check_published(reference.target, reference.revision)
         return SourceInfo(reference.id, reference.kind, None, None, True, None, None, "unknown", False)
     return SourceInfo(
         reference.id,

@@ -151,6 +151,15 @@ def test_an_unknown_package(index: Path) -> None:
         python_wheel.obtain("no-such-package", None)
 
 
+def test_describing_asks_the_index_whether_there_is_such_a_package(index: Path) -> None:
+    with pytest.raises(SourceError, match="no wheel of no-such-package; check the spelling"):
+        sources.describe(parse("pypi:no-such-package"))
+    publish(index, {"w/m.gguf": GGUF}, "1.0")
+    assert sources.describe(parse("pypi:tiny-weights==1.0")).parameters is None
+    with pytest.raises(SourceError, match=r"no such version of tiny-weights==3\.0; the index has 1\.0"):
+        sources.describe(parse("pypi:tiny-weights==3.0"))
+
+
 def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX"):
         monkeypatch.delenv(name, raising=False)
@@ -159,6 +168,9 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(NetworkError, match="cannot reach the package index"):
         python_wheel.obtain("tiny-weights", None)
+    with pytest.raises(NetworkError, match="cannot reach the package index"):
+        python_wheel.check_published("tiny-weights", None)
+    assert sources.describe(parse("pypi:tiny-weights")).download_bytes is None
 
 
 def test_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:

