@@ -2,8 +2,8 @@
 
 The text is the user's own file, if there is one, and then the project's (``resources/
 calibration``): prose, essays, code, mathematics, other languages, and conversations rendered with
-the model's own chat template.  Documents of all kinds take turns, so that a short budget holds
-some of each.
+the model's own chat template.  The kinds are mixed evenly, so that a short budget holds its share
+of each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +111,10 @@ def _read(path: Path) -> str:
 
 
 def _documents(files: Mapping[str, Path]) -> tuple[list[str], str]:
-    """The project's texts, kinds taking turns, and how the conversations among them are written."""
+    """The project's texts, and how the conversations among them are written.
+
+    Each kind is spread evenly over the whole, so that the beginning has the mixture of the whole.
+    """
     folder = resources() / "calibration"
     kinds = [_paragraphs(_read(path)) for path in sorted(folder.glob("*.txt"))]
     conversations: list[list[dict[str, str]]] = []
@@ -127,8 +129,8 @@ def _documents(files: Mapping[str, Path]) -> tuple[list[str], str]:
             rendered, how = chat_text.render(*found, conversations), "the model's chat template"
         except chat_text.TemplateFailed as error:
             rendered, how = [chat_text.plain(c) for c in conversations], f"plain: {error}"
-    turns = zip_longest(rendered, *kinds, fillvalue="")
-    documents = [document for turn in turns for document in turn if document]
+    places = [((at + 0.5) / len(kind), document) for kind in (rendered, *kinds) for at, document in enumerate(kind)]
+    documents = [document for _, document in sorted(places, key=lambda place: place[0])]
     if not documents:
         raise ConversionError(f"the calibration texts are missing from {folder}: install the program again")
     return documents, how
