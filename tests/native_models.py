@@ -120,6 +120,7 @@ def ternary_source(
     source = tiny_source(family, seed, **changes)
     rng = np.random.default_rng(seed)
     for name in source.names():
+        put(source, name, torch.from_numpy(source.tensor(name)).to(getattr(torch, dtype)).float().numpy())
         if "_proj." in name:
             rows, cols = source.shape(name)
             count = {"matrix": (1, 1), "row": (rows, 1), "rows": (2, 1), "columns": (rows, cols // 64)}[layout]
