@@ -39,10 +39,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tzcore import trits
 from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import MatrixRef, ModelSpec
-from tzcore.hub import reference, sources
+from tzcore.backend.select import select
+from tzcore.hub import library, reference, sources
+from tzcore.progress import ignore
 from tzcore.quant.calibration import collect
 from tzcore.quant.decoder import Block, Matrices, logits
 from tzcore.quant.divergence import Tally, pooled
+from tzcore.quant.evaluation import compare
 from tzcore.quant.originals import Originals, layer_vectors, stage_names
 from tzcore.quant.runtime import torch_session
 from tzcore.quant.texts import Text, open_texts
@@ -215,6 +218,24 @@ def _rows(
         }
 
 
+def ours(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each of ``--ours``, run by the engine against the same original."""
+    folders = []
+    for name in args.ours:
+        found = library.resolve(name)
+        if found is None:
+            raise SystemExit(f"{name} is not installed: tz convert makes it")
+        folders.append(found.path)
+    if not folders:
+        return
+    source = sources.open_source(reference.parse(args.source))
+    backend, _ = select("auto")
+    results = compare(folders, args.text, source, backend, ignore, args.window, args.windows, args.threads)
+    source.close()
+    for result in results:
+        yield {"kind": result["model"], "weight_error": None, **result}
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows for a person; perplexity by text behind the pooled measures."""
     names = list(rows[0]["texts"])
@@ -235,6 +256,7 @@ def main() -> None:
     parser.add_argument("source", help="the original: a source as tz takes it")
     parser.add_argument("--peer-python", required=True, help="an interpreter with llama-cpp-python")
     parser.add_argument("--kinds", nargs="*", default=KINDS, help="ggml types, +i with importance")
+    parser.add_argument("--ours", nargs="*", default=[], help="installed models made from the same source")
     parser.add_argument("--text", nargs="*", type=Path, default=[], help="texts (default: the project's)")
     parser.add_argument("--window", type=int, default=512)
     parser.add_argument("--windows", type=int, default=8, help="windows of each text")
@@ -244,6 +266,7 @@ def main() -> None:
     args = parser.parse_args()
     with torch_session(args.threads):
         rows = measure(args)
+    rows += ours(args)
     print(table(rows))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -53,8 +53,9 @@ def test_eval_compares_with_the_original(starter: Starter, tmp_path: Path) -> No
     (tmp_path / "prose.txt").write_text(text[:12_000], encoding="utf-8")
     done = starter.tz("eval", "starter", "--text", tmp_path / "prose.txt", "--json", timeout=600)
     assert done.returncode == 0, done.stderr
-    result = events(done.stdout)[-1]
-    assert result["event"] == "done"
+    last = events(done.stdout)[-1]
+    assert last["event"] == "done"
+    (result,) = last["models"]
     assert result["tokens"] > 1000
     assert 1 < result["original"]["perplexity"] < result["perplexity"] < 3 * result["original"]["perplexity"]
     assert 0 < result["kl_mean"] < 1.5

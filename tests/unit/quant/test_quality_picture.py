@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -26,7 +26,7 @@ def test_draws_every_point_in_the_form_the_name_asks_for(suffix: str, tmp_path: 
     draw(path, SERIES, "size, MB", "loss")
     content = path.read_bytes()
     if suffix == ".svg":
-        root = ElementTree.fromstring(content)
+        root = ET.fromstring(content)
         comments = content.decode()
         assert root.tag.endswith("svg")
         for text in ("t1", "t2", "f16", "small &amp; quick", "size, MB", "loss", "another"):
