@@ -68,8 +68,14 @@ def backend_logits(backend: Backend, path: Path, tokens: npt.NDArray[np.int32]) 
 
 
 def put_folder_into(model: Any, family: str, path: Path) -> None:
-    """Replace the model's matrices by the folder's dequantised ones, transforms undone in float64."""
+    """Replace the model's matrices by the folder's dequantised ones, transforms undone in float64.
+
+    Where the folder's projections round their inputs by token, so do the model's afterwards, by
+    transformers' own layer for it.
+    """
     folder = ModelFolder.open(path)
+    spec = spec_of(folder)
+    projections = {ref.name for layer in spec.layers for stage in layer.stages() for ref in stage}
     targets = {tiny_models.hub_name(family, name): value for name, value in model.state_dict().items()}
     with torch.no_grad():
         for name in folder.quantization.matrices:
@@ -78,4 +84,20 @@ def put_folder_into(model: Any, family: str, path: Path) -> None:
             if stored.signs is not None and stored.entry.transform:
                 weights = unrotate(weights, stored.signs, stored.entry.transform.block)
             targets[f"{name}.weight"].copy_(torch.from_numpy(weights.astype(np.float32)))
+            if spec.activations == "token" and stored.scales is not None and name in projections:
+                round_inputs(model, name)
     folder.close()
+
+
+def round_inputs(model: Any, name: str) -> None:
+    """Make the linear layer ``name`` one of transformers' that rounds its inputs by token, weights unchanged."""
+    from transformers.integrations.bitnet import AutoBitLinear
+
+    torch.compiler.set_stance("force_eager")  # its functions are marked to be compiled
+    old = model.get_submodule(name)
+    new = AutoBitLinear(old.in_features, old.out_features, bias=old.bias is not None, dtype=torch.float32)
+    with torch.no_grad():
+        new.weight.copy_(old.weight)
+        if old.bias is not None:
+            new.bias.copy_(old.bias)
+    model.set_submodule(name, new)

@@ -108,6 +108,23 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "phi3": {"model_type": "phi3", "num_key_value_heads": 2, "sliding_window": 24},
+    "falcon3": {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256},
+    "biased": {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
+    "bitnet": {"model_type": "bitnet", "tie_word_embeddings": True},
+    "granite": {
+        "model_type": "granite",
+        "embedding_multiplier": 12.0,
+        "residual_multiplier": 0.22,
+        "attention_multiplier": 0.25,
+        "logits_scaling": 0.125,
+        "attention_bias": True,
+    },
+    "smollm3": {
+        "model_type": "smollm3",
+        "no_rope_layer_interval": 2,
+        "use_sliding_window": True,
+        "sliding_window": 24,
+    },
     "phi3_longrope": {
         "model_type": "phi3",
         "original_max_position_embeddings": 64,
@@ -117,7 +134,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 FAMILIES: tuple[str, ...] = (*_SETTINGS, "gemma3")
-"""What ``family`` can be: a ``model_type``, or one with a scaled rotary embedding."""
+"""What ``family`` can be: a ``model_type``, or one with other features of the same."""
 
 
 def tiny_config(family: str, **changes: Any) -> Any:
@@ -292,11 +309,10 @@ def tiny_folder(
                 writer.add_signs(transform.signs, signs)
             for name in dict.fromkeys(ref.name for ref in stage):
                 add(name, format, transform, signs)
-        vectors = [value for value in vars(layer).values() if isinstance(value, str)]
-        for name in (*vectors, *([spec.final_norm] if i + 1 == len(spec.layers) else [])):
+        for name in (*layer.vectors(spec.head_dim), *([spec.final_norm] if i + 1 == len(spec.layers) else [])):
             writer.add_vector(name, source.tensor(name))
         writer.seal(f"model-{i:05d}")
     encoding = trits.format_named(format).encoding
     origin = {"id": source.id, "revision": source.revision, "licence": source.licence}
     receipt = {"id": f"{source.id}:{encoding}", "source": origin, "encoding": encoding}
-    return writer.finish(source.config, source.files, receipt)
+    return writer.finish(source.config, source.files, receipt, spec.activations)

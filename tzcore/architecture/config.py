@@ -10,7 +10,7 @@ from typing import Any
 
 from tzcore.errors import UnsupportedModelError
 
-ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
+ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu_tanh", "relu2": "relu2"}
 """Names of activation functions in configurations → names in :class:`~tzcore.architecture.spec.ModelSpec`."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tzcore.architecture.config import Config
-from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec, Rope
+from tzcore.architecture.spec import Expert, LayerSpec, MatrixRef, ModelSpec, Rope, Router
 from tzcore.architecture.tensors import Tensors
 
 MOST_LAYERS = 1000
@@ -86,6 +86,21 @@ def layer_kinds(config: Config, layers: int, default: list[str]) -> list[str]:
     return kinds
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """How a family stores its experts: the router is ``<block>.gate`` of a layer, expert ``n`` has
+    ``<block>.experts.n.<part>`` with ``parts`` in the order gate, up, down.  ``sparse`` says of every
+    layer whether it has them (else it is dense); ``width`` is the experts' intermediate size."""
+
+    block: str
+    parts: tuple[str, str, str]
+    sparse: tuple[bool, ...]
+    experts: int
+    active: int
+    normalise: bool
+    width: int
+
+
 def build(
     config: Config,
     tensors: Tensors,
@@ -97,28 +112,35 @@ def build(
     norm_eps: float,
     activation: str,
     tied: bool,
-    rope_of_layer: tuple[int, ...] | None = None,
+    rope_of_layer: tuple[int | None, ...] | None = None,
     qkv_bias: bool = False,
+    o_bias: bool = False,
+    mlp_bias: bool = False,
     qk_norm: bool = False,
     fused: bool = False,
+    sub_norms: bool = False,
     sandwich_norms: bool = False,
     norm_offset: float = 0.0,
     embedding_scale: float = 1.0,
+    residual_multiplier: float = 1.0,
     attention_scale: float | None = None,
     attention_softcap: float | None = None,
+    logit_multiplier: float = 1.0,
     logit_softcap: float | None = None,
+    mixture: Mixture | None = None,
 ) -> ModelSpec:
     """The spec of a decoder with these features; checks the tensor names.
 
-    ``fused``: ``qkv_proj`` and ``gate_up_proj`` (Phi-3).  ``sandwich_norms``: a norm behind
-    each sub-layer too, under Gemma's names.  ``attention_scale`` defaults to 1/√head_dim.
+    ``fused``: ``qkv_proj`` and ``gate_up_proj`` (Phi-3).  ``sub_norms``: a norm before o and down,
+    under BitNet's names.  ``sandwich_norms``: a norm behind each sub-layer too, under Gemma's names.
+    ``attention_scale`` defaults to 1/√head_dim.
     """
     embedding = tensors.matrix("embed_tokens", size.vocabulary, size.hidden)
     layers = []
     for i in range(size.layers):
         base, attention, mlp = f"layers.{i}.", f"layers.{i}.self_attn.", f"layers.{i}.mlp."
         q, k, v = _qkv(tensors, attention, size, fused)
-        gate, up = _gate_up(tensors, mlp, size, fused)
+        routed = mixture if mixture is not None and mixture.sparse[i] else None
         bias = [tensors.vector(f"{attention}{p}_proj.bias") if qkv_bias else None for p in "qkv"]
         norm = [tensors.vector(f"{attention}{p}_norm.weight") if qk_norm else None for p in "qk"]
         after = tensors.vector(f"{base}post_attention_layernorm.weight")
@@ -132,14 +154,18 @@ def build(
                 q_bias=bias[0],
                 k_bias=bias[1],
                 v_bias=bias[2],
+                o_bias=tensors.vector(f"{attention}o_proj.bias") if o_bias else None,
                 q_norm=norm[0],
                 k_norm=norm[1],
+                attention_sub_norm=tensors.vector(f"{attention}attn_sub_norm.weight") if sub_norms else None,
                 # The same name is the norm before the MLP in Llama, behind attention in Gemma.
                 post_attention_norm=after if sandwich_norms else None,
                 mlp_norm=tensors.vector(f"{base}pre_feedforward_layernorm.weight") if sandwich_norms else after,
-                gate=gate,
-                up=up,
-                down=tensors.matrix(f"{mlp}down_proj", size.hidden, size.intermediate),
+                experts=_experts(tensors, base, size, routed)
+                if routed
+                else (_dense(tensors, mlp, size, fused, mlp_bias),),
+                router=_router(tensors, base, size, routed) if routed else None,
+                mlp_sub_norm=tensors.vector(f"{mlp}ffn_sub_norm.weight") if sub_norms else None,
                 post_mlp_norm=tensors.vector(f"{base}post_feedforward_layernorm.weight") if sandwich_norms else None,
                 window=windows[i],
                 rope=rope_of_layer[i] if rope_of_layer else 0,
@@ -151,7 +177,7 @@ def build(
     return ModelSpec(
         family=config.family,
         hidden=size.hidden,
-        intermediate=size.intermediate,
+        intermediate=max(layer.experts[0].gate.rows for layer in layers),
         heads=size.heads,
         kv_heads=size.kv_heads,
         head_dim=size.head_dim,
@@ -160,10 +186,13 @@ def build(
         norm_eps=norm_eps,
         norm_offset=norm_offset,
         embedding_scale=embedding_scale,
+        residual_multiplier=residual_multiplier,
         attention_scale=size.head_dim**-0.5 if attention_scale is None else attention_scale,
         attention_softcap=attention_softcap,
+        logit_multiplier=logit_multiplier,
         logit_softcap=logit_softcap,
         activation=activation,
+        activations="group",
         embedding=embedding,
         final_norm=final_norm,
         head=head,
@@ -179,7 +208,32 @@ def _qkv(tensors: Tensors, base: str, size: Size, fused: bool) -> tuple[MatrixRe
     return tuple(tensors.matrix(f"{base}{p}_proj", r, size.hidden) for p, r in zip("qkv", rows, strict=True))
 
 
-def _gate_up(tensors: Tensors, base: str, size: Size, fused: bool) -> tuple[MatrixRef, ...]:
+def _dense(tensors: Tensors, base: str, size: Size, fused: bool, bias: bool) -> Expert:
+    """The one MLP of a layer without a router."""
+    wide, hidden = size.intermediate, size.hidden
     if fused:
-        return tensors.split(f"{base}gate_up_proj", size.hidden, size.intermediate, size.intermediate)
-    return tuple(tensors.matrix(f"{base}{p}_proj", size.intermediate, size.hidden) for p in ("gate", "up"))
+        gate, up = tensors.split(f"{base}gate_up_proj", hidden, wide, wide)
+    else:
+        gate, up = (tensors.matrix(f"{base}{p}_proj", wide, hidden) for p in ("gate", "up"))
+    down = tensors.matrix(f"{base}down_proj", hidden, wide)
+    return Expert(gate, up, down, *(tensors.vector(f"{base}{p}_proj.bias") for p in ("gate", "up", "down") if bias))
+
+
+def _experts(tensors: Tensors, base: str, size: Size, mixture: Mixture) -> tuple[Expert, ...]:
+    gate, up, down = mixture.parts
+    found = []
+    for n in range(mixture.experts):
+        expert = f"{base}{mixture.block}.experts.{n}."
+        found.append(
+            Expert(
+                gate=tensors.matrix(expert + gate, mixture.width, size.hidden),
+                up=tensors.matrix(expert + up, mixture.width, size.hidden),
+                down=tensors.matrix(expert + down, size.hidden, mixture.width),
+            )
+        )
+    return tuple(found)
+
+
+def _router(tensors: Tensors, base: str, size: Size, mixture: Mixture) -> Router:
+    matrix = tensors.matrix(f"{base}{mixture.block}.gate", mixture.experts, size.hidden)
+    return Router(matrix, mixture.active, mixture.normalise)

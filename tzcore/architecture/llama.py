@@ -1,4 +1,4 @@
-"""Llama 2 and 3.x, and the many models published under ``model_type: llama`` (SmolLM2, TinyLlama, …)."""
+"""Llama 2 and 3.x, and the many models published under ``model_type: llama`` (SmolLM2, Falcon3, …)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from tzcore.architecture.tensors import Tensors
 
 def spec(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
     """Read the configuration; defaults are those of transformers' ``LlamaConfig``."""
-    config.must_be_off("attention_bias", "mlp_bias")
     size = read_size(config, hidden=4096, intermediate=11008, layers=32, heads=32, kv_heads=None, vocabulary=32000)
     max_position = config.integer("max_position_embeddings", 2048)
     rope = plain_rope_parameters(config)
@@ -26,4 +25,7 @@ def spec(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
         norm_eps=config.number("rms_norm_eps", 1e-6),
         activation=config.activation("hidden_act", "silu"),
         tied=config.flag("tie_word_embeddings", False),
+        qkv_bias=config.flag("attention_bias", False),
+        o_bias=config.flag("attention_bias", False),
+        mlp_bias=config.flag("mlp_bias", False),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
-from tzcore.architecture import gemma, llama, mistral, phi, qwen
+from tzcore.architecture import bitnet, gemma, granite, llama, mistral, phi, qwen, smollm
 from tzcore.architecture.config import Config
 from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.checkpoint.schema import METHOD
+from tzcore.checkpoint.schema import METHOD, Activations, read_activations
 from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import CheckpointError, SourceError, UnsupportedModelError
 
@@ -23,6 +24,9 @@ _FAMILIES: dict[str, Callable[[Config, Tensors, int | None], ModelSpec]] = {
     "gemma3": gemma.gemma3,
     "gemma3_text": gemma.gemma3_text,
     "phi3": phi.spec,
+    "bitnet": bitnet.spec,
+    "granite": granite.spec,
+    "smollm3": smollm.smollm3,
 }
 
 SUPPORTED: tuple[str, ...] = tuple(_FAMILIES)
@@ -43,15 +47,35 @@ def read_spec(config: dict[str, Any], names: Collection[str], context: int | Non
         raise UnsupportedModelError(
             f"the model family {family!r} is not supported; supported are {', '.join(SUPPORTED)}"
         )
+    activations = _activations(config)
+    if context is not None and context < 1:
+        raise UnsupportedModelError(f"a context of {context} tokens is impossible")
+    spec = _FAMILIES[family](Config(config, family), Tensors(names, family), context)
+    return replace(spec, activations=activations)
+
+
+def _activations(config: dict[str, Any]) -> Activations:
+    """How the network's projections round their inputs.
+
+    Networks trained ternary (``model_type`` bitnet, or another with weights by the method
+    ``bitnet`` of transformers) have one scale a token.
+    """
     quantised = config.get("quantization_config")
-    method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-    if quantised and method != METHOD:
+    if not quantised:
+        return "token" if config.get("model_type") == "bitnet" else "group"
+    stated = Config(quantised if isinstance(quantised, dict) else {}, "quantization_config")
+    method = stated.get("quant_method")
+    if method == METHOD:
+        return read_activations(stated.raw)
+    if method != "bitnet":
         raise UnsupportedModelError(
             f"this checkpoint is already quantised ({method or 'unknown method'}); take the unquantised original"
         )
-    if context is not None and context < 1:
-        raise UnsupportedModelError(f"a context of {context} tokens is impossible")
-    return _FAMILIES[family](Config(config, family), Tensors(names, family), context)
+    stated.must_be_off("use_rms_norm")  # a norm with weights of its own before every projection
+    left = stated.get("modules_to_not_convert") or []
+    if not isinstance(left, list) or not set(left) <= {"lm_head", "embed_tokens", "model.embed_tokens"}:
+        raise stated.refuse("modules_to_not_convert", left)
+    return "token"
 
 
 def names_of(folder: ModelFolder) -> set[str]:

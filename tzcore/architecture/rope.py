@@ -37,11 +37,11 @@ TYPES = ("default", "linear", "dynamic", "yarn", "longrope", "llama3")
 Doubles = npt.NDArray[np.float64]
 
 
-def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> dict[str, Any]:
+def rope_parameters(config: Config, aliases: dict[str, str] | None = None, base: float = 10_000.0) -> dict[str, Any]:
     """The rotary settings of a model with one kind of layers, in transformers 5's form.
 
     Accepts that form (``rope_parameters``) and the older ``rope_theta`` with ``rope_scaling``.
-    ``aliases``: names of types that mean another one in this family.
+    ``aliases``: names of types that mean another one in this family.  ``base``: the family's ``rope_theta``.
     """
     merged = dict(table(config, "rope_parameters"))
     if any(isinstance(value, dict) for value in merged.values()):
@@ -50,7 +50,7 @@ def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> di
     if scaling:  # where a file has both, transformers lets the older key win
         merged = dict(scaling)
     if merged.get("rope_theta") is None:
-        merged["rope_theta"] = config.number("rope_theta", 10_000.0)
+        merged["rope_theta"] = config.number("rope_theta", base)
     if merged.get("partial_rotary_factor") is None:
         merged["partial_rotary_factor"] = config.number("partial_rotary_factor", 1.0)
     kind = merged.get("rope_type") or merged.get("type") or "default"
@@ -58,9 +58,9 @@ def rope_parameters(config: Config, aliases: dict[str, str] | None = None) -> di
     return complete(config, merged)
 
 
-def plain_rope_parameters(config: Config) -> dict[str, Any]:
+def plain_rope_parameters(config: Config, base: float = 10_000.0) -> dict[str, Any]:
     """:func:`rope_parameters` of a family that rotates whole heads; refuses a partial rotation."""
-    parameters = rope_parameters(config)
+    parameters = rope_parameters(config, base=base)
     if parameters["partial_rotary_factor"] != 1:
         raise config.refuse("partial_rotary_factor", parameters["partial_rotary_factor"])
     return parameters

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint.reader import ModelFolder
 
@@ -53,6 +54,17 @@ class LoadedModel(Protocol):
 
     def close(self) -> None:
         """Release weights and threads."""
+
+
+def weight_bytes_per_token(folder: ModelFolder, spec: ModelSpec) -> int:
+    """What :meth:`LoadedModel.weight_bytes_per_token` counts, as the folder stores it: codes and scales of
+    every matrix that a token is multiplied by, of a layer's experts on average those that are active."""
+    total = 0.0
+    for ref, share in spec.read_per_token():
+        stored = folder.matrix(ref.name)
+        size = stored.codes.nbytes + (0 if stored.scales is None else stored.scales.nbytes)
+        total += share * (size // len(stored.codes) * trits.tiles(ref.rows))
+    return round(total)
 
 
 class Backend(Protocol):

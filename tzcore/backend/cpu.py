@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tzcore import hardware
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
 from tzcore.backend import native
-from tzcore.backend.base import Logits
+from tzcore.backend.base import Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.errors import BackendError, RequestError
@@ -26,9 +26,12 @@ from tzcore.errors import BackendError, RequestError
 Floats = npt.NDArray[np.float32]
 
 _MODES: dict[Logits, int] = {"last": 0, "all": 1, "none": 2}
-_ACTIVATIONS = {"silu": 0, "gelu_tanh": 1}
-_VECTORS = ("input_norm", "q_bias", "k_bias", "v_bias", "q_norm", "k_norm", "post_attention_norm", "mlp_norm")
-_MATRICES = ("q", "k", "v", "o", "gate", "up", "down")
+_ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu2": 2}
+_BIASES = ("q_bias", "k_bias", "v_bias", "o_bias")
+_NORMS = (
+    *("input_norm", "q_norm", "k_norm", "attention_sub_norm", "post_attention_norm"),
+    *("mlp_norm", "mlp_sub_norm", "post_mlp_norm"),
+)
 
 
 class CpuSequence:
@@ -86,7 +89,7 @@ class CpuModel:
         handle = ffi.new("TzModel **")
         native.check(lib.tz_model_new(pool.handle, native.variant_argument(variant), struct, handle))
         self._handle = ffi.gc(handle[0], lib.tz_model_free)
-        self._bytes = _weight_bytes(folder, spec)
+        self._bytes = weight_bytes_per_token(folder, spec)
 
     def _alive(self) -> Any:
         if self._handle is None:
@@ -211,11 +214,15 @@ def _spec_struct(folder: ModelFolder, spec: ModelSpec, keep: list[Any]) -> Any:
         return native.floats(None if name is None else folder.vector(name), keep)
 
     def fill(target: Any, layer: LayerSpec) -> None:
-        for part in (*_VECTORS, "post_mlp_norm"):
+        for part in (*_NORMS, *_BIASES):
             setattr(target, part, vector(getattr(layer, part)))
-        for part in _MATRICES:
+        for part in ("q", "k", "v", "o"):
             setattr(target, part, matrix(getattr(layer, part)))
-        target.window, target.rope = layer.window or 0, layer.rope
+        (expert,) = layer.experts
+        for part in ("gate", "up", "down"):
+            setattr(target, part, matrix(getattr(expert, part)))
+            setattr(target, f"{part}_bias", vector(getattr(expert, f"{part}_bias")))
+        target.window, target.rope = layer.window or 0, -1 if layer.rope is None else layer.rope
 
     layers, ropes = ffi.new("TzLayer[]", len(spec.layers)), ffi.new("TzRope[]", len(spec.ropes))
     keep += [layers, ropes]
@@ -226,23 +233,15 @@ def _spec_struct(folder: ModelFolder, spec: ModelSpec, keep: list[Any]) -> Any:
     result = ffi.new("TzModelSpec *")
     for field in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary"):
         setattr(result, field, getattr(spec, field))
-    for field in ("norm_eps", "norm_offset", "embedding_scale", "attention_scale"):
+    for field in ("norm_eps", "norm_offset", "embedding_scale", "residual_multiplier", "attention_scale"):
         setattr(result, field, getattr(spec, field))
     result.attention_softcap = spec.attention_softcap or 0.0
+    result.logit_multiplier = spec.logit_multiplier
     result.logit_softcap = spec.logit_softcap or 0.0
     result.activation = _ACTIVATIONS[spec.activation]
+    result.per_token = int(spec.activations == "token")
     result.embedding, result.head = matrix(spec.embedding), matrix(spec.head)
     result.final_norm = vector(spec.final_norm)
     result.layers, result.layer_count = layers, len(spec.layers)
     result.ropes, result.rope_count = ropes, len(spec.ropes)
     return result
-
-
-def _weight_bytes(folder: ModelFolder, spec: ModelSpec) -> int:
-    """Codes and scales of every matrix that a token is multiplied by."""
-    total = 0
-    for ref in (*(ref for layer in spec.layers for stage in layer.stages() for ref in stage), spec.head):
-        stored = folder.matrix(ref.name)
-        size = stored.codes.nbytes + (stored.scales.nbytes if stored.scales is not None else 0)
-        total += size // len(stored.codes) * -(-ref.rows // 16)
-    return total

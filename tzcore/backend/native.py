@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.checkpoint.reader import StoredMatrix
+from tzcore.checkpoint.schema import Activations
 from tzcore.errors import BackendError, ContextFullError, RequestError
 
-ABI = 1
+ABI = 2
 VARIANT_VARIABLE = "TZ_CPU_VARIANT"
 """Environment variable that forces a set of kernels (see :func:`variants`)."""
 
@@ -113,7 +114,7 @@ def matrix(stored: StoredMatrix, keep: list[Any], start: int = 0, rows: int | No
         result.signs, result.signs_length = _address("int8_t *", stored.signs, keep), stored.signs.size
         result.block = entry.transform.block
     result.rows, result.cols = rows, entry.cols
-    result.format, result.group = FORMAT_NUMBERS[entry.format.name], entry.group
+    result.format, result.group, result.gain = FORMAT_NUMBERS[entry.format.name], entry.group, entry.gain
     return result[0]
 
 
@@ -153,6 +154,7 @@ def matmul(
     variant: str | None = None,
     out: Floats | None = None,
     repeats: int = 1,
+    activations: Activations = "group",
 ) -> Floats:
     """``x`` ``[n, cols]`` times the stored matrix, transform and int8 rounding included: ``[n, rows]``."""
     ffi, lib = library()
@@ -166,7 +168,8 @@ def matmul(
     struct = ffi.new("TzMatrix *", matrix(stored, keep))
     name = variant_argument(variant)
     status = lib.tz_matmul(
-        pool.handle, name, struct, floats(bias, keep), source, x.size, target, out.size, len(x), repeats
+        *(pool.handle, name, struct, floats(bias, keep), source, x.size, target, out.size, len(x)),
+        *(activations == "token", repeats),
     )
     check(status)
     return out
@@ -181,10 +184,13 @@ def hadamard(x: Floats, block: int, variant: str | None = None) -> Floats:
 
 
 def quantise(x: Floats, group: int, variant: str | None = None) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Int8 codes ``[n]`` and scales ``[groups]`` of a vector, as the kernels round activations."""
+    """Int8 codes ``[n]`` and scales ``[groups]`` of a vector, as the kernels round activations.
+
+    The group 0 rounds with one scale ``[1]`` for the whole vector, as a token's.
+    """
     ffi, lib = library()
     x = np.ascontiguousarray(x, np.float32)
-    codes, scales = np.empty(x.size, np.int8), np.empty(-(-x.size // group), np.float32)
+    codes, scales = np.empty(x.size, np.int8), np.empty(-(-x.size // group) if group else 1, np.float32)
     status = lib.tz_quantise(
         variant_argument(variant),
         ffi.cast("float *", x.ctypes.data),

@@ -2,7 +2,8 @@
 
 Slow and plain on purpose.  It is what fast backends are tested against, and it is itself
 tested against transformers.  ``activations="int8"`` rounds the inputs of quantised matrices
-as the integer kernels do, ``cache="f16"`` rounds keys and values as their cache does.
+as the integer kernels do, ``cache="f16"`` rounds keys and values as their cache does.  Inputs with
+one int8 scale a token are part of the network they were trained with, and always rounded.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.architecture.registry import check_folder
-from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
-from tzcore.backend.base import Logits
+from tzcore.architecture.spec import Expert, LayerSpec, MatrixRef, ModelSpec, Router
+from tzcore.backend.base import Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
 from tzcore.checkpoint import ModelFolder, dequantised
 from tzcore.errors import BackendError, ContextFullError, RequestError
@@ -46,6 +47,17 @@ def quantise_activations(x: Floats, group: int) -> tuple[npt.NDArray[np.int8], F
     return codes.reshape(n, -1)[:, :cols], scales
 
 
+def quantise_tokens(x: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Round ``x`` ``[n, cols]`` to int8 with one factor a row, ``127 · (1 / max(max|x|, 10⁻⁵))``.
+
+    Returns codes ``[n, cols]``, ``factor · x`` rounded to the nearest, ties to even, and the factors
+    ``[n, 1]``.  To the last bit what the ``bitnet`` integration of transformers does: torch takes
+    a number divided by a tensor as the reciprocal's multiple.
+    """
+    factors = np.float32(127) * (np.float32(1) / np.maximum(np.abs(x).max(-1, keepdims=True), np.float32(1e-5)))
+    return np.clip(np.rint(x * factors), -128, 127).astype(np.int8), factors
+
+
 def _round_trip(x: Floats, group: int) -> Floats:
     codes, scales = quantise_activations(x, group)
     return codes.astype(np.float32) * np.repeat(scales, group, axis=1)[:, : x.shape[1]]
@@ -59,12 +71,16 @@ class _Matrix:
     block: int
     signs: npt.NDArray[np.int8] | None
     group: int
-    stored_bytes: int
 
-    def input(self, x: Floats, activations: Activations) -> Floats:
+    def input(self, x: Floats, activations: Activations, per_token: bool) -> Floats:
         if self.signs is not None:
             x = rotate(x, self.signs, self.block)
-        return _round_trip(x, self.group) if activations == "int8" and self.group else x
+        if not self.group:
+            return x
+        if per_token:
+            codes, factors = quantise_tokens(x)
+            return codes.astype(np.float32) / factors
+        return _round_trip(x, self.group) if activations == "int8" else x
 
     def rows(self, ids: npt.NDArray[np.int32]) -> Floats:
         found = self.weights[ids]
@@ -119,6 +135,7 @@ class ReferenceModel:
         self.spec = spec
         self._activations = activations
         self._cache: npt.DTypeLike = np.float16 if cache == "f16" else np.float32
+        self._bytes = weight_bytes_per_token(folder, spec)
         self._matrices = {name: _load_matrix(folder, name) for name in spec.matrices()}
         self._vectors = {name: np.array(folder.vector(name)) for name in spec.vectors()}
 
@@ -129,8 +146,7 @@ class ReferenceModel:
 
     def weight_bytes_per_token(self) -> int:
         """Counted as the weights are stored, not as float32."""
-        read = {name for name in self._matrices if name != self.spec.embedding.name or self.spec.tied}
-        return sum(self._matrices[name].stored_bytes for name in read)
+        return self._bytes
 
     def close(self) -> None:
         self._matrices, self._vectors = {}, {}
@@ -154,28 +170,38 @@ class ReferenceModel:
         x = self._matrices[spec.embedding.name].rows(ids) * np.float32(spec.embedding_scale)
         positions = np.arange(sequence.length, sequence.length + ids.size)
         tables = [_rope_table(rope.inverse_frequencies, rope.scale, positions) for rope in spec.ropes]
+        weight = np.float32(spec.residual_multiplier)
         for number, layer in enumerate(spec.layers):
-            x = x + self._attention(layer, number, x, sequence, positions, tables[layer.rope])
-            x = x + self._mlp(layer, x)
+            table = None if layer.rope is None else tables[layer.rope]
+            x = x + self._attention(layer, number, x, sequence, positions, table) * weight
+            x = x + self._mlp(layer, x) * weight
         sequence.advance(ids.size)
         if logits == "none":
             return np.empty((0, spec.vocabulary), np.float32)
         x = self._norm(x if logits == "all" else x[-1:], spec.final_norm)
         (out,) = self._product(x, spec.head)
-        return _softcap(out, spec.logit_softcap)
+        return _softcap(out * np.float32(spec.logit_multiplier), spec.logit_softcap)
 
-    def _product(self, x: Floats, *refs: MatrixRef) -> tuple[Floats, ...]:
+    def _project(self, x: Floats, *pairs: tuple[MatrixRef, str | None]) -> tuple[Floats, ...]:
+        """``x`` times each projection of a block plus its bias, ``[n, rows]``."""
+        outs = self._product(x, *(ref for ref, _ in pairs), per_token=self.spec.activations == "token")
+        biases = (bias for _, bias in pairs)
+        return tuple(out if bias is None else out + self._vectors[bias] for out, bias in zip(outs, biases, strict=True))
+
+    def _product(self, x: Floats, *refs: MatrixRef, per_token: bool = False) -> tuple[Floats, ...]:
         """``x`` times each matrix, ``[n, rows]``."""
         outs = []
         prepared: dict[str, Floats] = {}
         for ref in refs:
             matrix = self._matrices[ref.name]
             if ref.name not in prepared:
-                prepared[ref.name] = matrix.input(x, self._activations)
+                prepared[ref.name] = matrix.input(x, self._activations, per_token)
             outs.append(prepared[ref.name] @ matrix.weights[ref.start : ref.start + ref.rows].T)
         return tuple(outs)
 
-    def _norm(self, x: Floats, name: str) -> Floats:
+    def _norm(self, x: Floats, name: str | None) -> Floats:
+        if name is None:
+            return x
         scale = 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(self.spec.norm_eps))
         return np.asarray(x * scale * (np.float32(self.spec.norm_offset) + self._vectors[name]), np.float32)
 
@@ -186,17 +212,15 @@ class ReferenceModel:
         x: Floats,
         sequence: ReferenceSequence,
         positions: npt.NDArray[Any],
-        table: tuple[Floats, Floats],
+        table: tuple[Floats, Floats] | None,
     ) -> Floats:
         n, spec = len(x), self.spec
-        projected = self._product(self._norm(x, layer.input_norm), layer.q, layer.k, layer.v)
-        biases = (layer.q_bias, layer.k_bias, layer.v_bias)
-        q, k, v = (
-            (part if bias is None else part + self._vectors[bias]).reshape(n, -1, spec.head_dim)
-            for part, bias in zip(projected, biases, strict=True)
-        )
-        q = _rotary(q if layer.q_norm is None else self._norm(q, layer.q_norm), *table)
-        k = _rotary(k if layer.k_norm is None else self._norm(k, layer.k_norm), *table)
+        pairs = ((layer.q, layer.q_bias), (layer.k, layer.k_bias), (layer.v, layer.v_bias))
+        projected = self._project(self._norm(x, layer.input_norm), *pairs)
+        q, k, v = (part.reshape(n, -1, spec.head_dim) for part in projected)
+        q, k = self._norm(q, layer.q_norm), self._norm(k, layer.k_norm)
+        if table is not None:
+            q, k = _rotary(q, *table), _rotary(k, *table)
         start, stop = int(positions[0]), int(positions[0]) + n
         sequence.keys[number][start:stop] = k
         sequence.values[number][start:stop] = v
@@ -206,8 +230,8 @@ class ReferenceModel:
         for first in range(0, n, _QUERIES):
             part = slice(first, min(first + _QUERIES, n))
             attended[part] = self._attend(q[part], keys, values, positions[part], layer.window)
-        (out,) = self._product(attended, layer.o)
-        return out if layer.post_attention_norm is None else self._norm(out, layer.post_attention_norm)
+        (out,) = self._project(self._norm(attended, layer.attention_sub_norm), (layer.o, layer.o_bias))
+        return self._norm(out, layer.post_attention_norm)
 
     def _attend(
         self, q: Floats, keys: Floats, values: Floats, positions: npt.NDArray[Any], window: int | None
@@ -229,9 +253,29 @@ class ReferenceModel:
         return flat
 
     def _mlp(self, layer: LayerSpec, x: Floats) -> Floats:
-        gate, up = self._product(self._norm(x, layer.mlp_norm), layer.gate, layer.up)
-        (out,) = self._product(_ACTIVATIONS[self.spec.activation](gate) * up, layer.down)
-        return out if layer.post_mlp_norm is None else self._norm(out, layer.post_mlp_norm)
+        h = self._norm(x, layer.mlp_norm)
+        if layer.router is None:
+            out = self._expert(layer, layer.experts[0], h)
+        else:
+            out = self._mixture(layer, layer.router, h)
+        return self._norm(out, layer.post_mlp_norm)
+
+    def _expert(self, layer: LayerSpec, expert: Expert, h: Floats) -> Floats:
+        gate, up = self._project(h, (expert.gate, expert.gate_bias), (expert.up, expert.up_bias))
+        made = self._norm(_ACTIVATIONS[self.spec.activation](gate) * up, layer.mlp_sub_norm)
+        (out,) = self._project(made, (expert.down, expert.down_bias))
+        return out
+
+    def _mixture(self, layer: LayerSpec, router: Router, h: Floats) -> Floats:
+        """Each token through the experts that its router chooses, ``[n, hidden]``."""
+        (logits,) = self._product(h, router.matrix)
+        chosen, shares = choose_experts(logits, router)
+        out = np.zeros_like(h)
+        for number, expert in enumerate(layer.experts):
+            tokens, places = np.nonzero(chosen == number)
+            if tokens.size:
+                out[tokens] += self._expert(layer, expert, h[tokens]) * shares[tokens, places, None]
+        return out
 
 
 class ReferenceBackend:
@@ -255,11 +299,22 @@ class ReferenceBackend:
             raise BackendError(f"not enough memory for {folder.path} in float32") from error
 
 
+def choose_experts(logits: Floats, router: Router) -> tuple[npt.NDArray[np.intp], Floats]:
+    """The experts of each token and their shares, ``[n, active]`` each, from logits ``[n, experts]``.
+
+    Of experts with the same share the first is taken.
+    """
+    weights = np.exp(logits - logits.max(-1, keepdims=True))
+    weights /= weights.sum(-1, keepdims=True)
+    chosen = np.argsort(-weights, axis=-1, kind="stable")[:, : router.active]
+    shares = np.take_along_axis(weights, chosen, -1)
+    return chosen, shares / shares.sum(-1, keepdims=True) if router.normalise else shares
+
+
 def _load_matrix(folder: ModelFolder, name: str) -> _Matrix:
     stored = folder.matrix(name)
-    size = stored.codes.nbytes + (0 if stored.scales is None else stored.scales.nbytes)
     block = stored.entry.transform.block if stored.entry.transform else 0
-    return _Matrix(dequantised(stored), block, stored.signs, stored.entry.group, size)
+    return _Matrix(dequantised(stored), block, stored.signs, stored.entry.group)
 
 
 def _rope_table(frequencies: Floats, scale: float, positions: npt.NDArray[Any]) -> tuple[Floats, Floats]:
@@ -290,4 +345,8 @@ def _gelu_tanh(x: Floats) -> Floats:
     return np.asarray(np.float32(0.5) * x * (1 + np.tanh(inner)))
 
 
-_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh}
+def _relu2(x: Floats) -> Floats:
+    return np.square(np.maximum(x, np.float32(0)))
+
+
+_ACTIVATIONS = {"silu": _silu, "gelu_tanh": _gelu_tanh, "relu2": _relu2}

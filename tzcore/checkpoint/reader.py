@@ -165,9 +165,11 @@ class ModelFolder:
 
 
 def dequantised(stored: StoredMatrix) -> npt.NDArray[np.float32]:
-    """The stored matrix as float32 ``[rows, cols]``; a transform is not undone."""
+    """The stored matrix as float32 ``[rows, cols]``, its gain included; a transform is not undone."""
     entry = stored.entry
     if stored.scales is None:
-        return trits.unpack_half(stored.codes, entry.rows, entry.cols)
-    codes = trits.unpack(stored.codes, entry.format, entry.rows, entry.cols)
-    return trits.dequantise(codes, trits.unpack_scales(stored.scales, entry.rows), entry.group)
+        weights = trits.unpack_half(stored.codes, entry.rows, entry.cols)
+    else:
+        codes = trits.unpack(stored.codes, entry.format, entry.rows, entry.cols)
+        weights = trits.dequantise(codes, trits.unpack_scales(stored.scales, entry.rows), entry.group)
+    return weights if entry.gain == 1 else weights * np.float32(entry.gain)

@@ -10,18 +10,26 @@ A quantised matrix ``NAME.weight`` of the original is stored as ``NAME.codes`` a
 alone.  Everything else (norms, biases) keeps its name and is stored as float32.  A matrix
 whose input is transformed names its signs, an int8 vector of ±1 with one entry a column;
 matrices fed by the same input (q, k and v; gate and up) share one signs tensor.
+
+``activations`` is one of :data:`Activations`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 from tzcore.errors import CheckpointError
 from tzcore.trits import GROUPS, Format, format_named
 
 METHOD = "ternary_zero"
 VERSION = 1
+
+Activations = Literal["group", "token"]
+"""How the blocks' quantised projections round their inputs to int8: with a scale for each group of
+columns, or with one for each token, in networks that were trained so."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,12 @@ class Transform:
 
 @dataclass(frozen=True)
 class MatrixEntry:
-    """How the matrix ``name`` (without ``.weight``) is stored.  ``group`` is 0 for ``f16``."""
+    """How the matrix ``name`` (without ``.weight``) is stored.  ``group`` is 0 for ``f16``.
+
+    ``gain`` is a float32 that multiplies the whole product: a matrix of one scale, as networks that
+    were trained ternary have, keeps it there to the last bit (group scales are fp16) and has group
+    scales of 1.
+    """
 
     name: str
     rows: int
@@ -46,6 +59,7 @@ class MatrixEntry:
     format: Format
     group: int
     transform: Transform | None = None
+    gain: float = 1.0
 
     def as_json(self) -> dict[str, Any]:
         entry: dict[str, Any] = {"shape": [self.rows, self.cols], "format": self.format.name}
@@ -53,6 +67,8 @@ class MatrixEntry:
             entry["group"] = self.group
         if self.transform:
             entry["hadamard"] = {"block": self.transform.block, "signs": self.transform.signs}
+        if self.gain != 1:
+            entry["gain"] = self.gain
         return entry
 
     @classmethod
@@ -65,6 +81,7 @@ class MatrixEntry:
             group = int(raw.get("group", 0))
             hadamard = raw.get("hadamard")
             transform = Transform(int(hadamard["block"]), str(hadamard["signs"])) if hadamard else None
+            gain = float(raw.get("gain", 1.0))
         except CheckpointError as error:
             raise CheckpointError(f"{name}: {error}") from None
         except (AssertionError, KeyError, TypeError, ValueError):
@@ -75,7 +92,17 @@ class MatrixEntry:
             raise CheckpointError(f"{name}: group size {group} is not supported")
         if transform and (transform.block & (transform.block - 1) or transform.block < 2 or cols % transform.block):
             raise CheckpointError(f"{name}: a Hadamard block of {transform.block} does not fit {cols} columns")
-        return cls(name, rows, cols, fmt, group, transform)
+        if not 0 < gain < float(np.finfo(np.float32).max) or float(np.float32(gain)) != gain:
+            raise CheckpointError(f"{name}: a gain of {gain} is not a positive float32")
+        return cls(name, rows, cols, fmt, group, transform, gain)
+
+
+def read_activations(raw: dict[str, Any]) -> Activations:
+    """The ``activations`` of a ``quantization_config``; CheckpointError for a kind that is not known."""
+    found: Activations = raw.get("activations", "group")
+    if found not in get_args(Activations):
+        raise CheckpointError(f"this folder has activations by {found!r}, which this program does not know: update it")
+    return found
 
 
 @dataclass(frozen=True)
@@ -83,11 +110,13 @@ class Quantization:
     """The whole ``quantization_config``: one entry a matrix, keyed by name without ``.weight``."""
 
     matrices: dict[str, MatrixEntry]
+    activations: Activations = "group"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "quant_method": METHOD,
             "version": VERSION,
+            "activations": self.activations,
             "tensors": {name: entry.as_json() for name, entry in sorted(self.matrices.items())},
         }
 
@@ -103,4 +132,6 @@ class Quantization:
         tensors = raw.get("tensors")
         if not isinstance(tensors, dict):
             raise CheckpointError("quantization_config has no table of tensors")
-        return cls({str(name): MatrixEntry.from_json(str(name), entry) for name, entry in tensors.items()})
+        activations = read_activations(raw)
+        entries = {str(name): MatrixEntry.from_json(str(name), entry) for name, entry in tensors.items()}
+        return cls(entries, activations)

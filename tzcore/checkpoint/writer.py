@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tzcore import atomic, trits
 from tzcore.checkpoint import safetensors
 from tzcore.checkpoint.reader import INDEX, read_json
-from tzcore.checkpoint.schema import MatrixEntry, Quantization
+from tzcore.checkpoint.schema import Activations, MatrixEntry, Quantization
 from tzcore.errors import CheckpointError, ConversionError
 
 _ENTRIES = "entries"
@@ -81,9 +81,7 @@ class FolderWriter:
         """Whether a matrix (name without ``.weight``), vector or signs tensor is already written."""
         return name in self._entries or name in self._where
 
-    def add_matrix(
-        self, entry: MatrixEntry, codes: npt.NDArray[Any], scales: npt.NDArray[np.float16] | None
-    ) -> None:
+    def add_matrix(self, entry: MatrixEntry, codes: npt.NDArray[Any], scales: npt.NDArray[np.float16] | None) -> None:
         """Store packed ``codes`` (and tiled ``scales``); on disk when this returns."""
         count = trits.tiles(entry.rows)
         half = entry.format.packing == "half"
@@ -140,9 +138,7 @@ class FolderWriter:
             return
         names = [name for name, path in self._where.items() if path.parent == self._loose]
         tensors = {name: self.read_tensor(name) for name in names}
-        entries = {
-            name: entry.as_json() for name, entry in self._entries.items() if f"{name}.codes" in tensors
-        }
+        entries = {name: entry.as_json() for name, entry in self._entries.items() if f"{name}.codes" in tensors}
         safetensors.write_file(shard, tensors, {"format": "pt", _ENTRIES: json.dumps(entries, sort_keys=True)})
         self._where.update(dict.fromkeys(names, shard))
         for path in pieces:
@@ -153,11 +149,18 @@ class FolderWriter:
         info = safetensors.read_header(self._where[name]).tensors[name]
         return info.stop - info.start
 
-    def finish(self, config: dict[str, Any], files: dict[str, Path], receipt: dict[str, Any]) -> Path:
+    def finish(
+        self,
+        config: dict[str, Any],
+        files: dict[str, Path],
+        receipt: dict[str, Any],
+        activations: Activations = "group",
+    ) -> Path:
         """Complete the folder and move it to its place.  Returns that place.
 
-        ``config`` is the original's; ``quantization_config`` is added.  ``files`` are copied under
-        their names.  ``shards`` (SHA-256 of each) and ``bytes`` are added to ``receipt``.
+        ``config`` is the original's; ``quantization_config``, with ``activations``, is added.  ``files``
+        are copied under their names.  ``shards`` (SHA-256 of each) and ``bytes`` are added to
+        ``receipt``.
         """
         self.seal("model-rest")
         shards = sorted(self.partial.glob("*.safetensors"))
@@ -165,7 +168,7 @@ class FolderWriter:
         weight_map = {name: path.name for name, path in sorted(self._where.items())}
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         atomic.write_json(self.partial / INDEX, index)
-        quantization = Quantization(self._entries).as_json()
+        quantization = Quantization(self._entries, activations).as_json()
         atomic.write_json(self.partial / "config.json", {**config, "quantization_config": quantization})
         for name, path in files.items():
             atomic.write(self.partial / name, [path.read_bytes()])

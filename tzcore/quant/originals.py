@@ -17,14 +17,7 @@ if TYPE_CHECKING:
 
 def layer_vectors(spec: ModelSpec, index: int) -> dict[str, int]:
     """Norms and biases of layer ``index`` by full name, with the length each must have."""
-    layer = spec.layers[index]
-    sizes = {
-        layer.input_norm: spec.hidden, layer.post_attention_norm: spec.hidden,
-        layer.mlp_norm: spec.hidden, layer.post_mlp_norm: spec.hidden,
-        layer.q_norm: spec.head_dim, layer.k_norm: spec.head_dim,
-        layer.q_bias: layer.q.rows, layer.k_bias: layer.k.rows, layer.v_bias: layer.v.rows,
-    }  # fmt: skip
-    return {name: size for name, size in sizes.items() if name is not None}
+    return spec.layers[index].vectors(spec.head_dim)
 
 
 def stage_names(stage: tuple[MatrixRef, ...]) -> list[str]:
@@ -40,7 +33,7 @@ class Originals:
         self._source = source
         self.shapes: dict[str, tuple[int, int]] = {}
         projections = [ref for layer in spec.layers for stage in layer.stages() for ref in stage]
-        for ref in (spec.embedding, spec.head, *projections):
+        for ref in (spec.embedding, spec.head, *spec.routers(), *projections):
             self.shapes[ref.name] = self._matrix_shape(ref)
         self._vectors = {spec.final_norm: spec.hidden}
         for index in range(len(spec.layers)):

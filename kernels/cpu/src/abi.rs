@@ -30,6 +30,8 @@ pub struct TzMatrix {
     pub format: u32,
     /// 64 or 128; 0 for f16.
     pub group: u32,
+    /// Multiplies the product.
+    pub gain: f32,
 }
 
 /// Rotary frequencies of one kind of layer.
@@ -52,18 +54,24 @@ pub struct TzLayer {
     pub q_bias: TzVector,
     pub k_bias: TzVector,
     pub v_bias: TzVector,
+    pub o_bias: TzVector,
     pub q_norm: TzVector,
     pub k_norm: TzVector,
+    pub attention_sub_norm: TzVector,
     pub post_attention_norm: TzVector,
     pub mlp_norm: TzVector,
     pub gate: TzMatrix,
     pub up: TzMatrix,
     pub down: TzMatrix,
+    pub gate_bias: TzVector,
+    pub up_bias: TzVector,
+    pub down_bias: TzVector,
+    pub mlp_sub_norm: TzVector,
     pub post_mlp_norm: TzVector,
     /// Positions a token sees, itself included; 0 for all.
     pub window: u32,
-    /// Index into the model's ropes.
-    pub rope: u32,
+    /// Index into the model's ropes; −1 turns nothing.
+    pub rope: i32,
 }
 
 /// The whole network; the fields are those of `ModelSpec`.
@@ -79,13 +87,17 @@ pub struct TzModelSpec {
     pub norm_eps: f32,
     pub norm_offset: f32,
     pub embedding_scale: f32,
+    pub residual_multiplier: f32,
     pub attention_scale: f32,
     /// 0 for none.
     pub attention_softcap: f32,
+    pub logit_multiplier: f32,
     /// 0 for none.
     pub logit_softcap: f32,
-    /// 0 SiLU, 1 GELU in its tanh form
+    /// 0 SiLU, 1 GELU in its tanh form, 2 the square of ReLU
     pub activation: u32,
+    /// Inputs of quantised projections have a scale for 0 each group, 1 each token.
+    pub per_token: u32,
     pub embedding: TzMatrix,
     pub final_norm: TzVector,
     pub head: TzMatrix,

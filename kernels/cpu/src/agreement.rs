@@ -1,7 +1,7 @@
 //! Tests: every instruction set that runs here agrees with the scalar one on every kernel.
 
 use crate::attention::{self, BLOCK, scratch_floats, value_stride};
-use crate::elementwise::Quantised;
+use crate::elementwise::{Activation, Quantised};
 use crate::formats::{FormatId, TILE, padded, row_values};
 use crate::half;
 use crate::kernels::{Kernels, available};
@@ -57,7 +57,7 @@ fn expected_product(job: &Job, format: FormatId, cols: usize, x: &[Vec<f64>]) ->
                 };
                 sum += f64::from(*value) * f64::from(scale) * token[c];
             }
-            out.push(sum as f32);
+            out.push(sum as f32 * job.gain);
         }
     }
     out
@@ -91,6 +91,7 @@ fn product_case(kernels: &Kernels, format: FormatId, rows: usize, cols: usize, g
                 scales: input_scales.as_mut_ptr().add(t),
                 sums: input_sums.as_mut_ptr().add(t),
                 block: tokens,
+                per_token: false,
             }
         };
         unsafe { (kernels.quantise)(row.as_ptr(), width, group, to) };
@@ -113,6 +114,7 @@ fn product_case(kernels: &Kernels, format: FormatId, rows: usize, cols: usize, g
         group,
         padded: width,
         rows,
+        gain: 0.75,
         bias: std::ptr::null(),
         input: input.as_ptr(),
         input_scales: input_scales.as_ptr(),
@@ -182,12 +184,15 @@ fn rows_of_any_length_agree_with_the_definition() {
             let factor = 1.0 / (x.iter().map(|v| v * v).sum::<f32>() / count as f32 + 1e-5).sqrt();
             close(&out, &x.iter().zip(&y).map(|(a, b)| a * factor * b).collect::<Vec<_>>(), 1e-5, "norm");
             let wide: Vec<f32> = x.iter().map(|v| v * 30.0).collect();
-            for gelu in [false, true] {
-                unsafe { (kernels.activate)(wide.as_ptr(), y.as_ptr(), out.as_mut_ptr(), count, gelu) };
+            for kind in [Activation::Silu, Activation::GeluTanh, Activation::Relu2] {
+                unsafe { (kernels.activate)(wide.as_ptr(), y.as_ptr(), out.as_mut_ptr(), count, kind) };
                 let expected = wide.iter().zip(&y).map(|(&g, u)| {
-                    let silu = g / (1.0 + (-g).exp());
                     let inner = 0.797_884_6 * (g + 0.044_715 * g * g * g);
-                    u * if gelu { 0.5 * g * (1.0 + inner.tanh()) } else { silu }
+                    u * match kind {
+                        Activation::Silu => g / (1.0 + (-g).exp()),
+                        Activation::GeluTanh => 0.5 * g * (1.0 + inner.tanh()),
+                        Activation::Relu2 => g.max(0.0).powi(2),
+                    }
                 });
                 close(&out, &expected.collect::<Vec<_>>(), 1e-5, "activate");
             }
@@ -205,6 +210,8 @@ fn attention_agrees_with_the_definition() {
     for kernels in available() {
         for (head_dim, heads, position, window, softcap) in
             [(16, 1, 0, usize::MAX, 0.0), (64, 3, 130, usize::MAX, 0.0), (80, 4, 150, 40, 0.0), (24, 7, 200, 90, 5.0)]
+                .into_iter()
+                .chain([(256, 4, 70, usize::MAX, 0.0)])
         {
             let (stride, width) = (heads * head_dim, value_stride(head_dim));
             let queries = random.floats(tokens * stride);

@@ -87,34 +87,45 @@ pub(crate) unsafe fn hadamard<S: Simd>(x: *mut f32, count: usize, block: usize) 
 }
 
 /// Where the int8 groups of one token go: pointers to its place in the block's first quad and
-/// group, and how many tokens the block has.
+/// group, and how many tokens the block has.  `per_token`: `x` is the whole token, and all its
+/// groups get the same scale.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantised {
     pub codes: *mut i8,
     pub scales: *mut f32,
     pub sums: *mut f32,
     pub block: usize,
+    pub per_token: bool,
 }
 
-/// Symmetric int8 by group: scale = max|x|/127, ties to even.  `count` is a multiple of 64.
+#[inline(always)]
+unsafe fn largest_magnitude<S: Simd>(x: *const f32, count: usize) -> f32 {
+    let mut bits = S::splat_i(0);
+    for i in (0..count).step_by(S::LANES) {
+        bits = S::largest_bits(bits, S::load(x.add(i)));
+    }
+    f32::from_bits(S::max_i(bits) as u32)
+}
+
+/// Symmetric int8, ties to even: x / scale by group, with scale = max|x|/127; or factor·x by token,
+/// with factor = 127/max(max|x|, 10⁻⁵).  `count` is a multiple of 64.
 /// A group with an infinity or a NaN gets the scale NaN, so that it shows in the result.
 #[inline(always)]
 pub(crate) unsafe fn quantise<S: Simd>(x: *const f32, count: usize, group: usize, to: Quantised) {
     let limit = S::splat(127.0);
+    let whole = if to.per_token { largest_magnitude::<S>(x, count) } else { 0.0 };
+    let factor = 127.0 * (1.0 / whole.max(1e-5)); // the order of operations in the models' own code
     for (g, start) in (0..count).step_by(group).enumerate() {
         let end = (start + group).min(count);
-        let mut bits = S::splat_i(0);
-        for i in (start..end).step_by(S::LANES) {
-            bits = S::largest_bits(bits, S::load(x.add(i)));
-        }
-        let largest = f32::from_bits(S::max_i(bits) as u32);
-        let scale = largest / 127.0;
+        let largest = if to.per_token { whole } else { largest_magnitude::<S>(x.add(start), end - start) };
+        let scale = if to.per_token { 1.0 / factor } else { largest / 127.0 };
         let usable = scale > 0.0 && largest.is_finite();
         let mut sum = S::splat_i(0);
         for i in (start..end).step_by(S::LANES) {
             let mut codes = S::splat_i(0);
             if usable {
-                let ratio = S::div(S::load(x.add(i)), S::splat(scale));
+                let v = S::load(x.add(i));
+                let ratio = if to.per_token { S::mul(v, S::splat(factor)) } else { S::div(v, S::splat(scale)) };
                 codes = S::to_int(S::max(S::min(ratio, limit), S::splat(-127.0)));
                 sum = S::add_i(sum, codes);
             }
@@ -154,9 +165,24 @@ pub(crate) unsafe fn tanh<S: Simd>(x: S::F) -> S::F {
     S::sub(S::splat(1.0), S::div(S::splat(2.0), S::add(e, S::splat(1.0))))
 }
 
-/// `to = act(gate)·up`; act is SiLU, or GELU in its tanh form.
+/// What the gate of an MLP goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activation {
+    Silu,
+    GeluTanh,
+    /// relu(x)²
+    Relu2,
+}
+
+/// `to = act(gate)·up`
 #[inline(always)]
-pub(crate) unsafe fn activate<S: Simd>(gate: *const f32, up: *const f32, to: *mut f32, count: usize, gelu: bool) {
+pub(crate) unsafe fn activate<S: Simd>(
+    gate: *const f32,
+    up: *const f32,
+    to: *mut f32,
+    count: usize,
+    activation: Activation,
+) {
     for i in (0..count).step_by(S::LANES) {
         let mut buffers = [[0.0f32; 16]; 2];
         let left = (count - i).min(S::LANES);
@@ -168,12 +194,18 @@ pub(crate) unsafe fn activate<S: Simd>(gate: *const f32, up: *const f32, to: *mu
         }
         let (g, u) = (S::load(g), S::load(u));
         let one = S::splat(1.0);
-        let activated = if gelu {
-            let cube = S::mul(S::mul(g, g), g);
-            let inner = S::mul(S::splat(0.797_884_6), S::fma(S::splat(0.044_715), cube, g));
-            S::mul(S::mul(S::splat(0.5), g), S::add(one, tanh::<S>(inner)))
-        } else {
-            S::div(g, S::add(one, exp::<S>(S::sub(S::splat(0.0), g))))
+        let activated = match activation {
+            Activation::Silu => S::div(g, S::add(one, exp::<S>(S::sub(S::splat(0.0), g)))),
+            Activation::GeluTanh => {
+                let cube = S::mul(S::mul(g, g), g);
+                let inner = S::mul(S::splat(0.797_884_6), S::fma(S::splat(0.044_715), cube, g));
+                S::mul(S::mul(S::splat(0.5), g), S::add(one, tanh::<S>(inner)))
+            }
+            Activation::Relu2 => {
+                // The constant comes first so that a NaN stays one.
+                let positive = S::max(S::splat(0.0), g);
+                S::mul(positive, positive)
+            }
         };
         let result = S::mul(activated, u);
         if left < S::LANES {

@@ -1,6 +1,6 @@
 //! The kernels compiled for each instruction set, and the choice between them at run time.
 
-use crate::elementwise::Quantised;
+use crate::elementwise::{Activation, Quantised};
 use crate::error::{Result, ensure};
 use crate::formats::FormatId;
 use crate::{attention, product};
@@ -22,7 +22,7 @@ pub(crate) struct Kernels {
     pub norm: unsafe fn(*const f32, *const f32, *mut f32, usize, f32),
     pub hadamard: unsafe fn(*mut f32, usize, usize),
     pub quantise: unsafe fn(*const f32, usize, usize, Quantised),
-    pub activate: unsafe fn(*const f32, *const f32, *mut f32, usize, bool),
+    pub activate: unsafe fn(*const f32, *const f32, *mut f32, usize, Activation),
     pub softcap: unsafe fn(*mut f32, usize, f32),
 }
 
@@ -52,7 +52,7 @@ impl Kernels {
 macro_rules! compile_for {
     ($module:ident, $simd:ty, $name:literal, $features:literal, $available:expr) => {
         pub(crate) mod $module {
-            use crate::elementwise::{self, Quantised};
+            use crate::elementwise::{self, Activation, Quantised};
             use crate::formats::*;
             use crate::kernels::Kernels;
             use crate::simd::Simd;
@@ -126,8 +126,8 @@ macro_rules! compile_for {
                 elementwise::quantise::<S>(x, count, group, to)
             }
             #[target_feature(enable = $features)]
-            unsafe fn activate(gate: *const f32, up: *const f32, to: *mut f32, count: usize, gelu: bool) {
-                elementwise::activate::<S>(gate, up, to, count, gelu)
+            unsafe fn activate(gate: *const f32, up: *const f32, to: *mut f32, count: usize, kind: Activation) {
+                elementwise::activate::<S>(gate, up, to, count, kind)
             }
             #[target_feature(enable = $features)]
             unsafe fn softcap(x: *mut f32, count: usize, cap: f32) {

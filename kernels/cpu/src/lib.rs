@@ -37,5 +37,5 @@ mod workspace;
 /// The version of the C ABI; the Python side refuses to load any other.
 #[unsafe(no_mangle)]
 pub extern "C" fn tz_abi_version() -> u32 {
-    1
+    2
 }

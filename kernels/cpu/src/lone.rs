@@ -48,6 +48,7 @@ impl Lone<'_> {
 }
 
 /// `output[tokens, rows] = x[tokens, cols] · matrixᵀ + bias`, as a step computes it, `repeats` times.
+/// `per_token` 1 rounds inputs with one scale a token, 0 with one a group.
 ///
 /// # Safety
 /// Pointers are null or valid for their lengths; `variant` is null or ends with a zero byte.
@@ -63,12 +64,16 @@ pub unsafe extern "C" fn tz_matmul(
     output: *mut f32,
     output_length: usize,
     tokens: usize,
+    per_token: u32,
     repeats: usize,
 ) -> i32 {
     guarded(|| unsafe {
+        ensure!(per_token <= 1, "no activations have the number {per_token}");
         ensure!(!pool.is_null() && !matrix.is_null(), "a null pool or matrix");
         let (pool, kernels) = (&(*pool).0, kernels_named(variant)?);
-        let stage = Stage::new(vec![Matrix::new("matrix", &*matrix, &bias)?]);
+        let (matrix, mut form) = Matrix::new("matrix", &*matrix, &bias)?;
+        form.per_token = per_token == 1 && form.group.is_some();
+        let stage = Stage::new(vec![(matrix, form)]);
         let rows = stage.matrices[0].rows;
         ensure!((1..=MOST_TOKENS).contains(&tokens), "{tokens} tokens");
         ensure!(!x.is_null() && x_length == tokens * stage.cols, "x has {x_length} numbers");
@@ -101,6 +106,7 @@ pub unsafe extern "C" fn tz_hadamard(variant: *const c_char, x: *mut f32, length
 }
 
 /// Int8 codes and float32 scales by group (64 or 128) of one row; the last group may be short.
+/// The group 0 stands for the whole row, rounded with one scale a token.
 ///
 /// # Safety
 /// As for [`tz_matmul`].
@@ -117,15 +123,19 @@ pub unsafe extern "C" fn tz_quantise(
 ) -> i32 {
     guarded(|| unsafe {
         let kernels = kernels_named(variant)?;
-        ensure!(group == 64 || group == 128, "group size {group}");
+        ensure!([0, 64, 128].contains(&group), "group size {group}");
+        let (per_token, group) = (group == 0, if group == 0 { 64 } else { group });
         ensure!(!x.is_null() && !codes.is_null() && !scales.is_null(), "a null address");
         let groups = length.div_ceil(group);
-        ensure!(codes_length == length && scales_length == groups, "{codes_length} codes, {scales_length} scales");
+        let wanted = if per_token { 1 } else { groups };
+        ensure!(codes_length == length && scales_length == wanted, "{codes_length} codes, {scales_length} scales");
         let width = padded(length);
         let (row, bytes, sums) = (Buffer::zeroed(width)?, Buffer::<i8>::zeroed(width)?, Buffer::zeroed(groups)?);
+        let all: Buffer<f32> = Buffer::zeroed(groups)?;
         std::ptr::copy_nonoverlapping(x, row.pointer(), length);
-        let to = Quantised { codes: bytes.pointer(), scales, sums: sums.pointer(), block: 1 };
+        let to = Quantised { codes: bytes.pointer(), scales: all.pointer(), sums: sums.pointer(), block: 1, per_token };
         (kernels.quantise)(row.pointer(), width, group, to);
+        std::ptr::copy_nonoverlapping(all.pointer(), scales, wanted);
         std::ptr::copy_nonoverlapping(bytes.pointer(), codes, length);
         Ok(())
     })

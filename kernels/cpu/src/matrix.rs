@@ -17,6 +17,7 @@ pub(crate) struct Matrix {
     pub tile_bytes: usize,
     pub codes: *const u8,
     pub scales: *const u16,
+    pub gain: f32,
     /// Padded to whole tiles.
     pub bias: Option<Vec<f32>>,
     /// Which of the stage's preparations is its input.
@@ -35,12 +36,14 @@ pub(crate) struct Transform {
     pub signs: Vec<f32>,
 }
 
-/// What the input of a matrix is turned into: transformed, then int8 by group or left in float32.
+/// What the input of a matrix is turned into: transformed, then int8 or left in float32.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Preparation {
     pub transform: Option<Transform>,
     /// `None` for f16 matrices.
     pub group: Option<usize>,
+    /// The int8 of all groups have one scale.
+    pub per_token: bool,
 }
 
 impl Matrix {
@@ -81,15 +84,16 @@ impl Matrix {
             raw.scales_length,
             tiles * groups * TILE
         );
+        ensure!(raw.gain.is_finite() && raw.gain > 0.0, "{name}: a gain of {}", raw.gain);
         let bias = unsafe { vector(name, "bias", bias, rows, 0.0)? };
         let bias = bias.map(|mut bias| {
             bias.resize(tiles * TILE, 0.0);
             bias
         });
         let transform = unsafe { Transform::new(name, raw)? };
-        let (codes, scales) = (raw.codes, raw.scales);
-        let matrix = Self { format, rows, cols, group, groups, tile_bytes, codes, scales, bias, input: 0 };
-        Ok((matrix, Preparation { transform, group: (!half).then_some(group) }))
+        let (codes, scales, gain) = (raw.codes, raw.scales, raw.gain);
+        let matrix = Self { format, rows, cols, group, groups, tile_bytes, codes, scales, gain, bias, input: 0 };
+        Ok((matrix, Preparation { transform, group: (!half).then_some(group), per_token: false }))
     }
 }
 
@@ -165,6 +169,9 @@ impl Stage {
 
     /// Columns that can be prepared apart from the others: whole transform blocks, groups and pads.
     pub fn span(&self) -> usize {
+        if self.preparations.iter().any(|p| p.per_token) {
+            return self.padded();
+        }
         let blocks = self.preparations.iter().filter_map(|p| p.transform.as_ref()).map(|t| t.block);
         let unit = blocks.fold(128, usize::max); // all are powers of two, and groups at most 128
         unit.min(self.padded())

@@ -1,6 +1,7 @@
 //! A whole network, checked: every shape agrees with every other before anything runs.
 
 use crate::abi::{TzLayer, TzMatrix, TzModelSpec, TzVector};
+use crate::elementwise::Activation;
 use crate::error::{Error, Result, ensure};
 use crate::matrix::{Matrix, Preparation, Stage, vector};
 
@@ -13,14 +14,16 @@ pub(crate) struct Layer {
     pub qkv: Stage,
     pub q_norm: Option<Vec<f32>>,
     pub k_norm: Option<Vec<f32>>,
+    pub attention_sub_norm: Option<Vec<f32>>,
     pub o: Stage,
     pub post_attention_norm: Option<Vec<f32>>,
     pub mlp_norm: Vec<f32>,
     pub gate_up: Stage,
+    pub mlp_sub_norm: Option<Vec<f32>>,
     pub down: Stage,
     pub post_mlp_norm: Option<Vec<f32>>,
     pub window: usize,
-    pub rope: usize,
+    pub rope: Option<usize>,
 }
 
 pub(crate) struct Rope {
@@ -38,13 +41,15 @@ pub(crate) struct Network {
     pub vocabulary: usize,
     pub eps: f32,
     pub embedding_scale: f32,
+    pub residual_multiplier: f32,
     pub attention_scale: f32,
     pub attention_softcap: f32,
     pub logit_softcap: f32,
-    pub gelu: bool,
+    pub activation: Activation,
     pub embedding: (Matrix, Preparation),
     pub layers: Vec<Layer>,
     pub final_norm: Vec<f32>,
+    /// Its gain has the model's logit multiplier in it.
     pub head: Stage,
     pub ropes: Vec<Rope>,
 }
@@ -93,12 +98,20 @@ impl Network {
             ensure!((1..=most).contains(&value), "{name} is {value}");
         }
         ensure!(raw.heads.is_multiple_of(raw.kv_heads), "{} heads for {} kv_heads", raw.heads, raw.kv_heads);
-        ensure!(raw.activation <= 1, "no activation has the number {}", raw.activation);
+        let activation = match raw.activation {
+            0 => Activation::Silu,
+            1 => Activation::GeluTanh,
+            2 => Activation::Relu2,
+            other => return Err(Error::invalid(format!("no activation has the number {other}"))),
+        };
+        ensure!(raw.per_token <= 1, "no activations have the number {}", raw.per_token);
         for (name, value) in [
             ("norm_eps", raw.norm_eps),
             ("norm_offset", raw.norm_offset),
             ("embedding_scale", raw.embedding_scale),
+            ("residual_multiplier", raw.residual_multiplier),
             ("attention_scale", raw.attention_scale),
+            ("logit_multiplier", raw.logit_multiplier),
         ] {
             ensure!(value.is_finite(), "{name} is {value}");
         }
@@ -116,9 +129,11 @@ impl Network {
             }
             let mut layers = Vec::new();
             for (i, layer) in items("layers", raw.layers, raw.layer_count, MOST_LAYERS)?.iter().enumerate() {
-                ensure!((layer.rope as usize) < ropes.len(), "layer {i}: there is no rope {}", layer.rope);
+                ensure!((-1..ropes.len() as i32).contains(&layer.rope), "layer {i}: there is no rope {}", layer.rope);
                 layers.push(Layer::new(&format!("layer {i}"), raw, layer)?);
             }
+            let mut head = shaped("head", &raw.head, (vocabulary, hidden), &ABSENT)?;
+            head.0.gain *= raw.logit_multiplier;
             let final_norm = vector("model", "final_norm", &raw.final_norm, hidden, raw.norm_offset)?;
             Ok(Self {
                 hidden,
@@ -129,14 +144,15 @@ impl Network {
                 vocabulary,
                 eps: raw.norm_eps,
                 embedding_scale: raw.embedding_scale,
+                residual_multiplier: raw.residual_multiplier,
                 attention_scale: raw.attention_scale,
                 attention_softcap: raw.attention_softcap,
                 logit_softcap: raw.logit_softcap,
-                gelu: raw.activation == 1,
+                activation,
                 embedding: shaped("embedding", &raw.embedding, (vocabulary, hidden), &ABSENT)?,
                 layers,
                 final_norm: needed("model", "final_norm", final_norm)?,
-                head: Stage::new(vec![shaped("head", &raw.head, (vocabulary, hidden), &ABSENT)?]),
+                head: Stage::new(vec![head]),
                 ropes,
             })
         }
@@ -154,7 +170,11 @@ impl Layer {
         let (hidden, wide, dim) = (spec.hidden as usize, spec.intermediate as usize, spec.head_dim as usize);
         let (queries, keys) = (spec.heads as usize * dim, spec.kv_heads as usize * dim);
         unsafe {
-            let matrix = |part: &str, raw, shape, bias| shaped(&format!("{name}, {part}"), raw, shape, bias);
+            let matrix = |part: &str, raw, shape, bias| {
+                let (matrix, mut preparation) = shaped(&format!("{name}, {part}"), raw, shape, bias)?;
+                preparation.per_token = spec.per_token == 1 && preparation.group.is_some();
+                Ok((matrix, preparation))
+            };
             let norm = |part: &str, raw, length| vector(name, part, raw, length, spec.norm_offset);
             Ok(Self {
                 input_norm: needed(name, "input_norm", norm("input_norm", &raw.input_norm, hidden)?)?,
@@ -165,17 +185,19 @@ impl Layer {
                 ]),
                 q_norm: norm("q_norm", &raw.q_norm, dim)?,
                 k_norm: norm("k_norm", &raw.k_norm, dim)?,
-                o: Stage::new(vec![matrix("o", &raw.o, (hidden, queries), &ABSENT)?]),
+                attention_sub_norm: norm("attention_sub_norm", &raw.attention_sub_norm, queries)?,
+                o: Stage::new(vec![matrix("o", &raw.o, (hidden, queries), &raw.o_bias)?]),
                 post_attention_norm: norm("post_attention_norm", &raw.post_attention_norm, hidden)?,
                 mlp_norm: needed(name, "mlp_norm", norm("mlp_norm", &raw.mlp_norm, hidden)?)?,
                 gate_up: Stage::new(vec![
-                    matrix("gate", &raw.gate, (wide, hidden), &ABSENT)?,
-                    matrix("up", &raw.up, (wide, hidden), &ABSENT)?,
+                    matrix("gate", &raw.gate, (wide, hidden), &raw.gate_bias)?,
+                    matrix("up", &raw.up, (wide, hidden), &raw.up_bias)?,
                 ]),
-                down: Stage::new(vec![matrix("down", &raw.down, (hidden, wide), &ABSENT)?]),
+                mlp_sub_norm: norm("mlp_sub_norm", &raw.mlp_sub_norm, wide)?,
+                down: Stage::new(vec![matrix("down", &raw.down, (hidden, wide), &raw.down_bias)?]),
                 post_mlp_norm: norm("post_mlp_norm", &raw.post_mlp_norm, hidden)?,
                 window: if raw.window == 0 { usize::MAX } else { raw.window as usize },
-                rope: raw.rope as usize,
+                rope: usize::try_from(raw.rope).ok(),
             })
         }
     }

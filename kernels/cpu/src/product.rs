@@ -19,6 +19,8 @@ pub(crate) struct Job {
     pub group: usize,
     pub padded: usize,
     pub rows: usize,
+    /// Multiplies the product, before the bias joins it.
+    pub gain: f32,
     /// float32, padded to whole tiles; null for none.
     pub bias: *const f32,
     /// int8 `[padded / 4, block, 4]`, or float32 `[block, padded]` for f16 weights.
@@ -144,6 +146,7 @@ impl<S: Simd, const M: usize, const P: usize> State<S, M, P> {
 /// Writes `LANES` rows, or as many as the matrix still has.
 #[inline(always)]
 unsafe fn store<S: Simd>(job: &Job, row: usize, token: usize, mut total: S::F) {
+    total = S::mul(total, S::splat(job.gain));
     if !job.bias.is_null() {
         total = S::add(total, S::load(job.bias.add(row)));
     }

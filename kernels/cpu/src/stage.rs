@@ -75,6 +75,7 @@ pub(crate) unsafe fn prepare(
             scales: input.scales.pointer().add(place),
             sums: input.sums.pointer().add(place),
             block,
+            per_token: preparation.per_token,
         };
         (kernels.quantise)(target, end - from, group, quantised);
     }
@@ -141,6 +142,7 @@ unsafe fn tiles(
         group: matrix.group,
         padded: width,
         rows: matrix.rows,
+        gain: matrix.gain,
         bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
         input: std::ptr::null(),
         input_scales: std::ptr::null(),

@@ -115,17 +115,23 @@ impl Step<'_> {
             (self.kernels.multiply)(x, transform.signs.as_ptr(), x, matrix.cols);
         }
         for value in values {
-            *value *= self.network.embedding_scale;
+            *value *= self.network.embedding_scale * matrix.gain;
         }
     }
 
-    /// x += projected, normed first where the family does so.
+    /// x += projected, normed and scaled first where the family does so.
     unsafe fn add_residual(&self, token: usize, post_norm: Option<&[f32]>, private: &Private) {
         let hidden = self.network.hidden;
         let x = self.stream(private).x.pointer().add(token * hidden);
         let mut added = self.workspace.projected.pointer().cast_const().add(token * hidden);
         if let Some(weight) = post_norm {
             (self.kernels.norm)(added, weight.as_ptr(), private.row.pointer(), hidden, self.network.eps);
+            added = private.row.pointer();
+        }
+        if self.network.residual_multiplier != 1.0 {
+            for i in 0..hidden {
+                *private.row.pointer().add(i) = *added.add(i) * self.network.residual_multiplier;
+            }
             added = private.row.pointer();
         }
         (self.kernels.accumulate)(x, added, hidden);
@@ -174,7 +180,12 @@ impl Step<'_> {
         self.attend(index, layer, private, worker);
         worker.barrier();
         for token in self.own_tokens(worker) {
-            let row = space.attended.pointer().add(token * layer.o.cols);
+            let mut row = space.attended.pointer().add(token * layer.o.cols);
+            if let Some(weight) = &layer.attention_sub_norm {
+                let to = private.row.pointer();
+                (self.kernels.norm)(row, weight.as_ptr(), to, layer.o.cols, self.network.eps);
+                row = to;
+            }
             self.prepare(&layer.o, row, (0, layer.o.cols), (token, count), stream, private);
         }
         self.join(worker);
@@ -187,8 +198,8 @@ impl Step<'_> {
     unsafe fn rotate(&self, index: usize, layer: &Layer, token: usize, head: usize) {
         let (network, space) = (self.network, self.workspace);
         let dim = network.head_dim;
-        let half = network.ropes[layer.rope].frequencies.len();
-        let angles = std::slice::from_raw_parts(self.angles(layer.rope, token), 2 * half);
+        let half = layer.rope.map_or(0, |rope| network.ropes[rope].frequencies.len());
+        let angles = std::slice::from_raw_parts(self.angles(layer.rope.unwrap_or(0), token), 2 * half);
         let turn = |row: *mut f32, norm: &Option<Vec<f32>>| {
             if let Some(weight) = norm {
                 (self.kernels.norm)(row, weight.as_ptr(), row, dim, network.eps);
@@ -250,7 +261,8 @@ impl Step<'_> {
         let outputs = [space.gate.pointer(), space.up.pointer()];
         multiply(self.kernels, &layer.gate_up, &self.stream(private).inputs, count, &outputs, worker);
         worker.barrier();
-        let span = layer.down.span();
+        // A norm needs the whole row.
+        let span = if layer.mlp_sub_norm.is_some() { layer.down.padded() } else { layer.down.span() };
         let spans = network.intermediate.div_ceil(span);
         for item in worker.share(count * spans) {
             let (token, from) = (item / spans, item % spans * span);
@@ -258,7 +270,10 @@ impl Step<'_> {
             let at = token * network.intermediate + from;
             let row = private.row.pointer();
             let (gate, up) = (space.gate.pointer().add(at), space.up.pointer().add(at));
-            (self.kernels.activate)(gate, up, row.add(from), to - from, network.gelu);
+            (self.kernels.activate)(gate, up, row.add(from), to - from, network.activation);
+            if let Some(weight) = &layer.mlp_sub_norm {
+                (self.kernels.norm)(row, weight.as_ptr(), row, to, network.eps);
+            }
             self.prepare(&layer.down, row, (from, to), (token, count), &space.stream, private);
         }
         worker.barrier();

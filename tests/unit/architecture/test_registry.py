@@ -106,6 +106,32 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 131072, "original_max_position_embeddings": 4096, "partial_rotary_factor": 0.75,
         "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [2.0 + i for i in range(48)]},
     },
+    "bitnet-b1.58-2B-4T": {
+        "model_type": "bitnet", "hidden_size": 2560, "intermediate_size": 6912, "num_hidden_layers": 30,
+        "num_attention_heads": 20, "num_key_value_heads": 5, "vocab_size": 128256, "tie_word_embeddings": True,
+        "max_position_embeddings": 4096, "rope_theta": 500000.0, "rms_norm_eps": 1e-05, "hidden_act": "relu2",
+    },
+    "Falcon3-7B": {
+        "model_type": "llama", "hidden_size": 3072, "intermediate_size": 23040, "num_hidden_layers": 28,
+        "num_attention_heads": 12, "num_key_value_heads": 4, "head_dim": 256, "vocab_size": 131072,
+        "max_position_embeddings": 32768, "rope_theta": 1000042, "rms_norm_eps": 1e-06, "hidden_act": "silu",
+        "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": False,
+    },
+    "granite-3.1-2b": {
+        "model_type": "granite", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 40,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 49155, "tie_word_embeddings": True,
+        "max_position_embeddings": 131072, "rope_theta": 5000000.0, "rope_scaling": None, "rms_norm_eps": 1e-05,
+        "attention_multiplier": 0.015625, "embedding_multiplier": 12.0, "logits_scaling": 8.0,
+        "residual_multiplier": 0.22, "attention_bias": False, "mlp_bias": False, "hidden_act": "silu",
+    },
+    "SmolLM3-3B": {
+        "model_type": "smollm3", "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
+        "num_attention_heads": 16, "num_key_value_heads": 4, "vocab_size": 128256, "rope_theta": 5000000.0,
+        "max_position_embeddings": 65536, "no_rope_layers": [int(i % 4 != 3) for i in range(36)],
+        "no_rope_layer_interval": 4, "layer_types": ["full_attention"] * 36, "use_sliding_window": False,
+        "sliding_window": None, "rope_scaling": None, "attention_bias": False, "mlp_bias": False,
+        "rms_norm_eps": 1e-06, "hidden_act": "silu", "max_window_layers": 28,
+    },
 }  # fmt: skip
 
 DEFAULTS = [family for family in SUPPORTED if family != "gemma3"]
@@ -193,7 +219,38 @@ def test_known_values_of_published_models() -> None:
     short = _compare(PUBLISHED["Phi-3-mini-128k"], context=4096)
     assert short.ropes[0].inverse_frequencies[30] == pytest.approx(1e4 ** (-60 / 96) / 2)
     assert short.layers[0].k.start == 3072
-    assert short.layers[0].up.start == 8192
+    assert short.layers[0].experts[0].up.start == 8192
+
+
+def test_known_values_of_families_with_features_of_their_own() -> None:
+    bitnet = _compare(PUBLISHED["bitnet-b1.58-2B-4T"])
+    assert (bitnet.activation, bitnet.activations, bitnet.tied) == ("relu2", "token", True)
+    assert bitnet.vectors()["model.layers.29.mlp.ffn_sub_norm.weight"] == 6912
+    falcon = _compare(PUBLISHED["Falcon3-7B"])
+    assert (falcon.head_dim, falcon.layers[0].q.rows, falcon.activations) == (256, 3072, "group")
+    granite = _compare(PUBLISHED["granite-3.1-2b"])
+    assert (granite.embedding_scale, granite.residual_multiplier) == (12.0, 0.22)
+    assert (granite.attention_scale, granite.logit_multiplier) == (1 / 64, 1 / 8)
+    smollm = _compare(PUBLISHED["SmolLM3-3B"])
+    assert [layer.rope for layer in smollm.layers[:8]] == [0, 0, 0, None] * 2
+    counted = {key: value for key, value in PUBLISHED["SmolLM3-3B"].items() if key != "no_rope_layers"}
+    assert _compare(counted).layers == smollm.layers
+
+
+def test_networks_trained_ternary_round_their_inputs_by_token() -> None:
+    raw = {**PUBLISHED["Falcon3-7B"], "num_hidden_layers": 1}
+    names = _names(_compare(raw))
+    for left in (None, ["lm_head"]):
+        stated = {"quant_method": "bitnet", "modules_to_not_convert": left, "linear_class": "bitlinear"}
+        assert read_spec({**raw, "quantization_config": stated}, names).activations == "token"
+    for key, value in (("use_rms_norm", True), ("modules_to_not_convert", ["lm_head", "model.layers.0.mlp"])):
+        with pytest.raises(UnsupportedModelError, match=key):
+            read_spec({**raw, "quantization_config": {"quant_method": "bitnet", key: value}}, names)
+    ours = {"quant_method": "ternary_zero", "version": 1, "tensors": {}}
+    assert read_spec({**raw, "quantization_config": ours}, names).activations == "group"
+    assert read_spec({**raw, "quantization_config": {**ours, "activations": "token"}}, names).activations == "token"
+    with pytest.raises(CheckpointError, match="row"):
+        read_spec({**raw, "quantization_config": {**ours, "activations": "row"}}, names)
 
 
 def test_older_names_of_longrope() -> None:
@@ -296,8 +353,8 @@ def test_an_unknown_family_is_named_with_those_supported() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"attention_bias": True}, "attention_bias"),
-        ({"mlp_bias": True}, "mlp_bias"),
+        ({"attention_bias": "some"}, "attention_bias"),
+        ({"mlp_bias": 2}, "mlp_bias"),
         ({"hidden_act": "relu"}, "hidden_act.*relu.*silu"),
         ({"hidden_size": -4}, "hidden_size"),
         ({"hidden_size": "big"}, "hidden_size"),
@@ -334,6 +391,10 @@ def test_a_setting_that_is_not_supported_is_named(changes: dict[str, Any], named
         ("gemma3", {"text_config": None}, "text_config"),
         ("phi3", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type"),
         ("phi3", {"intermediate_size": 321}, "gate_up_proj"),
+        ("bitnet", {"head_dim": 16}, "head_dim"),
+        ("granite", {"logits_scaling": 0}, "logits_scaling"),
+        ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers"),
+        ("smollm3", {"no_rope_layers": [1, 0, 2]}, "no_rope_layers"),
     ],
 )
 def test_settings_of_other_families(family: str, changes: dict[str, Any], named: str) -> None:

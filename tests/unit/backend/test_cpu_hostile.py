@@ -53,7 +53,7 @@ class Call:
         m.codes, m.codes_length = ffi.cast("uint8_t *", self.codes.ctypes.data), self.codes.nbytes
         m.scales, m.scales_length = ffi.cast("uint16_t *", self.scales.ctypes.data), self.scales.size
         m.signs, m.signs_length, m.block = ffi.cast("int8_t *", self.signs.ctypes.data), 128, 64
-        m.rows, m.cols, m.format, m.group = 32, 128, 4, 128
+        m.rows, m.cols, m.format, m.group, m.gain = 32, 128, 4, 128, 1.0
         self.bias = ffi.new("TzVector *")
         self.arguments: dict[str, Any] = {
             "pool": self.pool.handle,
@@ -65,6 +65,7 @@ class Call:
             "out": ffi.cast("float *", self.out.ctypes.data),
             "out_length": self.out.size,
             "tokens": 3,
+            "per_token": 0,
             "repeats": 1,
         }
 
@@ -107,6 +108,10 @@ def test_the_call_itself_is_correct() -> None:
         ("group", 32),
         ("group", 64),
         ("group", 2**32 - 1),
+        ("gain", 0.0),
+        ("gain", -1.0),
+        ("gain", float("nan")),
+        ("gain", float("inf")),
     ],
 )
 def test_spoiled_matrix(field: str, value: Any) -> None:
@@ -128,6 +133,7 @@ def test_spoiled_matrix(field: str, value: Any) -> None:
         ("tokens", 0),
         ("tokens", 4),
         ("tokens", 2**64 - 1),
+        ("per_token", 2),
     ],
 )
 def test_spoiled_arguments(argument: str, value: Any) -> None:
@@ -163,7 +169,10 @@ def spoil_spec(field: str, value: Any) -> Callable[[Any], None]:
         *(spoil_spec(name, 0) for name in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary")),
         *(spoil_spec(name, 2**32 - 1) for name in ("hidden", "intermediate", "heads", "head_dim", "vocabulary")),
         spoil_spec("kv_heads", 3),
-        spoil_spec("activation", 2),
+        spoil_spec("activation", 3),
+        spoil_spec("per_token", 2),
+        spoil_spec("residual_multiplier", float("inf")),
+        spoil_spec("logit_multiplier", float("nan")),
         spoil_spec("norm_eps", float("nan")),
         spoil_spec("attention_softcap", -1.0),
         spoil_spec("logit_softcap", float("inf")),
@@ -174,6 +183,9 @@ def spoil_spec(field: str, value: Any) -> Callable[[Any], None]:
         spoil_spec("rope_count", 0),
         spoil_spec("final_norm", ffi.new("TzVector *")[0]),
         spoil_layer("rope", 99),
+        spoil_layer("rope", -2),
+        spoil_layer("attention_sub_norm.length", 5),
+        spoil_layer("mlp_sub_norm.length", 5),
         spoil_layer("input_norm.length", 3),
         spoil_layer("mlp_norm.data", ffi.NULL),
         spoil_layer("q.codes_length", 64),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tzcore.backend import native
-from tzcore.backend.reference import quantise_activations
+from tzcore.backend.reference import quantise_activations, quantise_tokens
 from tzcore.errors import BackendError
 from tzcore.hadamard import rotate
 
@@ -31,6 +31,19 @@ def test_quantise_is_exactly_that_of_the_reference(length: int, group: int, vari
         expected_codes, expected_scales = quantise_activations(x[None], group)
         np.testing.assert_array_equal(codes, expected_codes[0])
         np.testing.assert_array_equal(scales, expected_scales[0])
+
+
+@pytest.mark.parametrize("variant", native.variants())
+@pytest.mark.parametrize("length", [64, 192, 200, 576])
+def test_one_scale_a_token_is_exactly_that_of_the_reference(length: int, variant: str) -> None:
+    rng = np.random.default_rng(length)
+    for scale in (1.0, 1e-6, 1e-20, 3e37):
+        x = (rng.standard_normal(length) * scale).astype(np.float32)
+        codes, scales = native.quantise(x, 0, variant)
+        expected_codes, factors = quantise_tokens(x[None])
+        np.testing.assert_array_equal(codes, expected_codes[0])
+        np.testing.assert_array_equal(scales, 1 / factors[0])
+    assert np.isnan(native.quantise(np.array([1.0, np.inf] * 32, np.float32), 0, variant)[1]).all()
 
 
 @pytest.mark.parametrize("variant", native.variants())

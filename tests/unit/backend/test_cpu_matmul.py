@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from tzcore import trits
 from tzcore.backend import native
-from tzcore.backend.reference import quantise_activations
+from tzcore.backend.reference import quantise_activations, quantise_tokens
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import MatrixEntry, Transform
 from tzcore.hadamard import rotate
@@ -100,6 +102,28 @@ def test_transform_and_bias(pool: native.Pool, name: str, block: int, variant: s
     # A transformed value that lies on the border between two int8 codes may fall to either side.
     step = np.abs(x).max() / 32 * np.abs(weights).max() if group else 0.0
     assert np.all(np.abs(run(pool, stored, x, variant, bias) - bias - expected) <= 5e-6 * size + step)
+
+
+@pytest.mark.parametrize("variant", native.variants())
+@pytest.mark.parametrize("name", ["t1", "t1b3", "i8", "f16"])
+def test_gain_bias_and_one_scale_a_token(pool: native.Pool, name: str, variant: str) -> None:
+    rng = np.random.default_rng(8)
+    for rows, cols in SHAPES:
+        plain, weights = stored_matrix(rng, name, rows, cols, 0 if name == "f16" else 64)
+        gain = float(np.float32(0.37))
+        stored = replace(plain, entry=replace(plain.entry, gain=gain))
+        for tokens in TOKENS:
+            x = rng.standard_normal((tokens, cols)).astype(np.float32)
+            bias = rng.standard_normal(rows).astype(np.float32)
+            rounded = x
+            if name != "f16":  # whose inputs stay as they are
+                codes, factors = quantise_tokens(x)
+                rounded = codes / factors
+            expected = rounded.astype(np.float64) @ weights.T * gain + bias
+            size = np.abs(rounded) @ np.abs(weights.T) + np.abs(bias)
+            out = np.full((tokens, rows), np.nan, np.float32)
+            native.matmul(pool, stored, x, bias, variant, out, activations="token")
+            assert np.all(np.abs(out - expected) <= 2e-6 * size), (rows, cols, tokens)
 
 
 @pytest.mark.parametrize("variant", native.variants())

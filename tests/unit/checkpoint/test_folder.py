@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,28 @@ def test_what_is_written_is_read_back(folder: Path) -> None:
     assert model.receipt["bytes"] == model.bytes() == sum(p.stat().st_size for p in folder.glob("*.safetensors"))
     assert not (folder / "loose").exists()
     assert not folder.with_name("m.partial").exists()
+
+
+def test_gain_and_activations_are_kept(tmp_path: Path) -> None:
+    writer = FolderWriter(tmp_path / "m", {})
+    gain = float(np.float32(0.123))
+    kind = FORMATS["t1"]
+    codes = np.random.default_rng(3).integers(-1, 2, (70, 576)).astype(np.int8)
+    ones = np.ones((70, 9), np.float16)
+    for name, factor in (("a", gain), ("b", 1.0)):
+        entry = MatrixEntry(name, 70, 576, kind, 64, gain=factor)
+        writer.add_matrix(entry, trits.pack(codes, kind), trits.pack_scales(ones))
+    half = MatrixEntry("c", 70, 576, FORMATS["f16"], 0, gain=2.0)
+    writer.add_matrix(half, trits.pack_half(WEIGHTS), None)
+    path = writer.finish({"model_type": "llama"}, {}, {"id": "x"}, "token")
+    model = ModelFolder.open(path)
+    assert model.quantization.activations == "token"
+    assert np.array_equal(dequantised(model.matrix("a")), codes * np.float32(gain))
+    assert np.array_equal(dequantised(model.matrix("b")), codes)
+    assert np.array_equal(dequantised(model.matrix("c")), WEIGHTS.astype(np.float16) * np.float32(2))
+    entries = json.loads((path / "config.json").read_text())["quantization_config"]["tensors"]
+    assert entries["a"]["gain"] == gain
+    assert "gain" not in entries["b"]
 
 
 def test_arrays_outlive_the_folder(folder: Path) -> None:
@@ -191,6 +214,10 @@ BAD_CONFIG = {
     "block": (lambda q: q["tensors"]["a.q"]["hadamard"].update(block=96), "Hadamard block"),
     "rows": (lambda q: q["tensors"]["a.q"].update(shape=[700, 576]), "a.q.codes"),
     "signs": (lambda q: q["tensors"]["a.q"]["hadamard"].update(signs="nope"), "nope is missing"),
+    "gain": (lambda q: q["tensors"]["a.q"].update(gain=0.0), "a.q: a gain of 0.0"),
+    "gain of more bits": (lambda q: q["tensors"]["a.q"].update(gain=0.1), "a.q: a gain of 0.1"),
+    "gain without bound": (lambda q: q["tensors"]["a.q"].update(gain=math.inf), "a.q: a gain of inf"),
+    "activations": (lambda q: q.update(activations="row"), "activations by 'row'"),
     "kind": (lambda q: q["tensors"].update({"a.q": 3}), "malformed"),
 }
 
