@@ -101,6 +101,8 @@ def test_the_folders_are_good_to_begin_with(form: str, copy: Callable[[str], Pat
         ("bitlinear", instead(f"{Q}_scale", lambda s: -s), "is not one positive number"),
         ("autobitlinear", instead(f"{Q}_scale", lambda s: s * np.nan), "is not one positive number"),
         ("autobitlinear", instead(f"{Q}_scale", lambda s: np.ones(64, np.float32)), "is not one positive number"),
+        ("bitlinear", instead(f"{Q}_scale", lambda s: np.float32([1e-39])), "of sensible size"),
+        ("autobitlinear", instead(f"{Q}_scale", lambda s: s * np.inf), "of sensible size"),
         ("bitlinear", instead(f"{Q}_scale", lambda s: np.uint8([3])), "holds U8, not floating-point"),
         ("bitlinear", instead(Q, lambda w: w[:-1]), rf"{Q} has the shape \[60, 64\].*\[64, 64\]"),
         ("bitlinear", instead(Q, lambda w: w[:, :-1]), rf"{Q} has the shape \[64, 63\]"),
@@ -110,7 +112,7 @@ def test_the_folders_are_good_to_begin_with(form: str, copy: Callable[[str], Pat
         ("online", instead(Q, lambda w: np.zeros((16, 64), np.uint8)), rf"{Q} is packed, though"),
         ("bitlinear", lambda t: t.pop(Q), rf"lacks {Q}"),
         ("bitlinear", at("model.norm.weight", 3, np.nan), r"model\.norm\.weight is not a vector of finite"),
-        ("bitlinear", at("lm_head.weight", (3, 3), np.inf), r"lm_head\.weight: a weight is not finite"),
+        ("bitlinear", at("lm_head.weight", (3, 3), np.inf), r"lm_head\.weight holds values that are not finite"),
         ("bitlinear", instead("model.norm.weight", lambda w: w[1:]), r"model\.norm\.weight has the shape \[63\]"),
     ],
 )

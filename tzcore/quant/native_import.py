@@ -3,7 +3,8 @@
 Nothing is fitted, calibrated or transformed.  Matrices that are ternary (the blocks' projections
 always; embedding and head where the original's are) become ``t1`` with the file's scales; a matrix
 with one scale that half precision would round keeps it as the entry's gain.  Embedding and head
-that are not ternary are stored as ``f16``, and the receipt says whether that rounded anything.
+that are not ternary are stored as ``f16``, which holds nearly all of bfloat16; the receipt counts
+what it rounded.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from tzcore.errors import ConversionError
 from tzcore.progress import Progress, Report, ignore
 from tzcore.quant.settings import format_for
 from tzcore.quant.ternary_detection import exact_ternary
-from tzcore.trits import Floats
+from tzcore.trits import Floats, Halves
 
 ENCODING = "t1"
 _KEPT = "kept.json"
@@ -148,17 +149,16 @@ class _Import:
 
     def _add_half(self, name: str, weights: Floats) -> None:
         rows, cols = weights.shape
-        try:
-            tiled = trits.pack_half(weights)
-        except ConversionError as error:
-            raise ConversionError(f"{name}.weight: {error}") from None
-        off = np.abs(trits.unpack_half(tiled, rows, cols) - weights)
+        if not np.isfinite(weights).all():
+            raise ConversionError(f"{name}.weight holds values that are not finite: the original is damaged")
+        tiled, gain = _halves(weights)
+        off = np.abs(trits.unpack_half(tiled, rows, cols) * np.float32(gain) - weights)
         self.kept[name] = {
             "format": "f16", "weights": weights.size, "changed": int(np.count_nonzero(off)),
             "largest_error": float(off.max()),
         }  # fmt: skip
         atomic.write_json(self.writer.scratch / _KEPT, self.kept)
-        self.writer.add_matrix(MatrixEntry(name, rows, cols, trits.format_named("f16"), 0), tiled, None)
+        self.writer.add_matrix(MatrixEntry(name, rows, cols, trits.format_named("f16"), 0, gain=gain), tiled, None)
 
     # --- receipt -----------------------------------------------------------------------------
 
@@ -194,6 +194,21 @@ class _Import:
             "original_bytes": self.source.bytes(),
             "seconds": round(time.monotonic() - started, 1),
         }  # fmt: skip
+
+
+def _halves(weights: Floats) -> tuple[Halves, float]:
+    """``weights`` as f16 tiles and a gain.
+
+    Half precision has as many bits as bfloat16 and more, but not its range.  Where it would round, all
+    are multiplied by the power of two that brings the largest to 2^14 … 2^15: then the smallest keep
+    13 more bits, or so, and only what is 2^29 times smaller than the largest, or longer, is rounded.
+    """
+    with np.errstate(over="ignore"):
+        if np.array_equal(weights.astype(np.float16), weights):
+            return trits.pack_half(weights), 1.0
+    exponent = int(np.frexp(np.abs(weights).max())[1])
+    shift = min(15 - exponent, 126)  # the gain stays a normal float32
+    return trits.pack_half(np.ldexp(weights, shift)), float(np.ldexp(np.float32(1), -shift))
 
 
 def _layers(spec: ModelSpec) -> list[list[str]]:

@@ -177,10 +177,25 @@ def test_a_rounded_embedding_is_counted(tmp_path: Path) -> None:
     assert (kept["format"], kept["weights"], kept["changed"]) == ("f16", table.size, 2)
     assert kept["largest_error"] == pytest.approx(2**-12)
     assert receipt["kept"]["lm_head"]["changed"] == 0
-    table[0, 0] = 1e6
+    table[0, 0] = np.nan
     put(source, "model.embed_tokens.weight", table)
-    with pytest.raises(ConversionError, match=r"embed_tokens\.weight: a weight is not finite, or too large"):
+    with pytest.raises(ConversionError, match=r"embed_tokens\.weight holds values that are not finite"):
         imported(source, tmp_path / "n")
+
+
+def test_an_embedding_of_bfloat16_keeps_its_small_and_large_values(tmp_path: Path) -> None:
+    """Half precision alone has no 1e-8 or 1e5; with a power of two as gain it does, and the engine applies it."""
+    source = ternary_source("matrix", dtype="bfloat16", num_hidden_layers=1, tie_word_embeddings=True)
+    table = source.tensor("model.embed_tokens.weight")
+    table[5, :100] = ((np.float32(1e-8) * np.arange(1, 101)).astype(np.float32).view(np.uint32) & 0xFFFF0000).view("f4")
+    put(source, "model.embed_tokens.weight", table)
+    path = imported(source, tmp_path / "m")
+    check_values(path, source)
+    assert ModelFolder.open(path).quantization.matrices["model.embed_tokens"].gain < 1
+    check_logits(path, transformers_logits(source.model, prompt(TOKENS)))
+    table[5, :100], table[7, 7] = 0, 2.0**17
+    put(source, "model.embed_tokens.weight", table)
+    check_values(imported(source, tmp_path / "n"), source)
 
 
 # --- GGUF --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from tzcore.trits import Codes, Floats
 
 METHOD = "bitnet"
 _PER_BYTE = 4
+_SMALLEST_SCALE = 1e-30
 _SMALLEST_MEAN = np.float32(1e-5)
 _RUN = 1 << 22
 """Weights averaged at a time; bounds the temporaries."""
@@ -118,9 +119,9 @@ class BitnetFolder:
     def _scale(self, name: str) -> np.float32:
         scale = f"{name}_scale"
         values = self._plain.tensor(scale)
-        if values.size != 1 or not np.isfinite(values).all() or not values.ravel()[0] > 0:
+        if values.size != 1 or not _SMALLEST_SCALE < values.ravel()[0] < 1 / _SMALLEST_SCALE:
             raise SourceError(
-                f"{self._plain.stored(scale).file}: {scale} is not one positive number; the checkpoint is damaged"
+                f"{self._plain.stored(scale).file}: {scale} is not one positive number of sensible size: it is damaged"
             )
         return np.float32(values.ravel()[0])
 
