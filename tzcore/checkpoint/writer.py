@@ -144,6 +144,25 @@ class FolderWriter:
         for path in pieces:
             path.unlink(missing_ok=True)
 
+    def replace(self, tensors: dict[str, npt.NDArray[Any]]) -> None:
+        """Put other values of the same shape and type in place of tensors written before, shard by shard.
+
+        Each shard is whole at every moment; after a kill the same call again completes the change.
+        """
+        for path in sorted({self._where[name] for name in tensors}):
+            header = safetensors.read_header(path)
+            mapped = safetensors.map_file(path)
+            values = {name: safetensors.view(mapped, info) for name, info in header.tensors.items()}
+            for name in values.keys() & tensors.keys():
+                if (tensors[name].shape, tensors[name].dtype) != (values[name].shape, values[name].dtype):
+                    raise ConversionError(f"{name} cannot be replaced by values of another shape or type")
+                values[name] = tensors[name]
+            safetensors.write_file(path, values, header.metadata)
+
+    def entry(self, name: str) -> MatrixEntry:
+        """How a matrix written before is stored."""
+        return self._entries[name]
+
     def stored_bytes(self, name: str) -> int:
         """Bytes of a tensor's data as stored, by its stored name."""
         info = safetensors.read_header(self._where[name]).tensors[name]

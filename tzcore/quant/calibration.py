@@ -25,6 +25,8 @@ from tzcore.quant import chat_text
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+HELD_SHARE = 16
+"""One window in this many is held out, where there are at least that many."""
 OWN_SHARE = 4
 """With a user's text, one window in this many is still ours, to keep the model general."""
 
@@ -33,11 +35,20 @@ Tokens = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """``windows`` ``[n, window]`` of token ids, their SHA-256, and how conversations were written."""
+    """``windows`` ``[n, window]`` of token ids, their SHA-256, and how conversations were written.
+
+    The last ``held`` windows calibrate nothing: what was done with the others is judged on them.
+    """
 
     windows: Tokens
     sha256: str
     chat: str
+    held: int
+
+    @property
+    def used(self) -> int:
+        """Windows that calibrate."""
+        return len(self.windows) - self.held
 
 
 def open_tokenizer(files: Mapping[str, Path]) -> Tokenizer:
@@ -91,7 +102,14 @@ def collect(files: Mapping[str, Path], tokens: int, window: int, own: Path | Non
         windows = np.concatenate([personal[: wanted - len(ours)], ours])[:wanted]
     if windows.max() >= vocabulary:
         raise SourceError(f"the tokenizer gives the token {windows.max()}, the model's vocabulary has {vocabulary}")
-    return Calibration(windows, hashlib.sha256(windows.astype("<i8").tobytes()).hexdigest(), chat)
+    windows, held = _hold_out(windows)
+    return Calibration(windows, hashlib.sha256(windows.astype("<i8").tobytes()).hexdigest(), chat, held)
+
+
+def _hold_out(windows: Tokens) -> tuple[Tokens, int]:
+    """Move every sixteenth window, from all over the text, to the end."""
+    picked = np.arange(len(windows)) % HELD_SHARE == HELD_SHARE - 1
+    return np.concatenate([windows[~picked], windows[picked]]), int(picked.sum())
 
 
 def _ids(tokenizer: Tokenizer, text: str, window: int) -> list[int]:

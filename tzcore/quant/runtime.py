@@ -39,7 +39,7 @@ def torch_session(threads: int | None = None) -> Iterator[int]:
     count = thread_count(threads)
     torch.set_num_threads(count)
     try:
-        with torch.inference_mode():
+        with torch.no_grad():
             yield count
     except MemoryError as error:
         raise ConversionError("not enough memory: close other programs, or calibrate with fewer tokens") from error

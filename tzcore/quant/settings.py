@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from tzcore.architecture.spec import ModelSpec
 from tzcore.errors import ConversionError
+from tzcore.quant.budget import Request
 from tzcore.quant.solver import Effort
 from tzcore.trits import FORMATS, GROUPS, Format, format_named
 
-LARGE = 3_000_000_000
-"""Parameters from which a model is large: it bears longer groups."""
+TUNED_BY_ITSELF = 1_000_000_000
+"""Parameters up to which a conversion tunes its scales unless told not to: above, it takes hours on a processor."""
 
 _PACKED = {("t1", "slots"): "t1", ("t1", "base3"): "t1b3", ("t2", "slots"): "t2", ("t2", "base3"): "t2b3"}
 
@@ -42,26 +43,41 @@ def parameters(spec: ModelSpec) -> int:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """``rate`` is the largest step relative to a scale, or to a norm's mean magnitude; ``passes`` over the text."""
+
+    passes: int = 1
+    windows: int = 2
+    rate: float = 2e-3
+    first_moment: float = 0.9
+    second_moment: float = 0.98
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything besides the source that determines a conversion's result.
 
     ``format`` is that of the projections, ``head_format`` that of embedding and head, both as in
-    :mod:`tzcore.trits`.  ``group`` columns share a scale, 64 where ``group`` does not divide a
-    width.  ``calibrated=None`` calibrates every format that gains by it (not f16 and i8).
-    ``rotate=None`` transforms the inputs where codes are calibrated.  ``tokens`` of calibration
+    :mod:`tzcore.trits`; with a ``request`` they are chosen matrix by matrix instead.  ``group``
+    columns share a scale; the last group of a row may be shorter.  ``calibrated=None`` calibrates every format that gains by it (not f16 and i8).
+    ``rotate=None`` transforms the inputs where codes are calibrated.  ``tuned`` lets scales and
+    norms follow the original's predictions at the end, as ``tuning`` says.  ``tokens`` of calibration
     are cut into windows of ``window``; ``calibration`` is the user's own text file.
     """
 
     format: str = "t2b3"
-    group: int = 64
+    group: int = 128
     head_format: str = "i8"
+    request: Request | None = None
     calibrated: bool | None = None
     rotate: bool | None = None
-    tokens: int = 16384
+    tuned: bool = True
+    tokens: int = 32768
     window: int = 512
     calibration: Path | None = None
     seed: int = 0
     effort: Effort = field(default_factory=Effort)
+    tuning: Tuning = field(default_factory=Tuning)
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -74,29 +90,36 @@ class Settings:
 
     @classmethod
     def default_for(
-        cls, spec: ModelSpec, encoding: str | None = None, packing: str | None = None, calibration: Path | None = None
+        cls,
+        spec: ModelSpec,
+        encoding: str | None = None,
+        packing: str | None = None,
+        calibration: Path | None = None,
+        request: Request | None = None,
+        tuned: bool | None = None,
     ) -> Settings:
         """The settings for a model of this size, with the user's choices where there are any.
 
         The default encoding is ``t2`` (two trit planes, nine levels), packed in base 3.  A small
-        model has little redundancy: SmolLM2-135M in one plane is destroyed (its perplexity is five to
-        seven times the original's even when calibrated), in two it rises by a quarter.
-        Its groups are of 64, because it needs the precision more than the bytes; from 3 billion
-        parameters on groups are of 128.
+        model has little redundancy: one plane destroys SmolLM2-135M even when calibrated.
         """
         chosen = format_for(encoding or "t2", packing)
-        group = 128 if parameters(spec) >= LARGE else 64
         head = "f16" if chosen == "f16" else "i8"
-        return cls(format=chosen, group=group, head_format=head, calibration=calibration)
+        if tuned is None:
+            tuned = parameters(spec) <= TUNED_BY_ITSELF
+        return cls(format=chosen, head_format=head, calibration=calibration, request=request, tuned=tuned)
 
     @property
     def encoding(self) -> str:
-        """The encoding of the projections, e.g. ``t2``: part of the installed model's id."""
-        return format_named(self.format).encoding
+        """The encoding of the projections, e.g. ``t2``, or the budget, e.g. ``2.4bpw``: part of the installed
+        model's id."""
+        return self.request.word if self.request else format_named(self.format).encoding
 
     @property
     def calibrates(self) -> bool:
         """Whether calibration text is run through the model."""
+        if self.request is not None:
+            return True
         if self.format == "f16":
             return False
         return self.format != "i8" if self.calibrated is None else self.calibrated
@@ -104,15 +127,20 @@ class Settings:
     @property
     def rotates(self) -> bool:
         """Whether the projections' inputs are transformed."""
-        if self.format == "f16":
+        if self.format == "f16" and self.request is None:
             return False
         return self.calibrates if self.rotate is None else self.rotate
+
+    @property
+    def tunes(self) -> bool:
+        """Whether there is a pass over the whole model at the end."""
+        return self.tuned and self.calibrates
 
     def group_for(self, fmt: Format, cols: int) -> int:
         """Columns that share a scale in a matrix of this width; 0 for f16."""
         if fmt.packing == "half":
             return 0
-        return self.group if cols % self.group == 0 else 64
+        return self.group if cols > 64 else 64
 
     def with_window(self, longest: int) -> Settings:
         """The same, with windows no longer than the model's context."""
@@ -120,9 +148,13 @@ class Settings:
 
     def as_json(self) -> dict[str, Any]:
         """For the receipt and the fingerprint; the calibration text enters by the hash of its tokens."""
-        effort = {name: getattr(self.effort, name) for name in ("damping", "trials", "starts", "sweeps")}
         plain = {
             "format": self.format, "group": self.group, "head_format": self.head_format,
             "calibrated": self.calibrates, "hadamard": self.rotates, "seed": self.seed,
         }  # fmt: skip
-        return {**plain, "tokens": self.tokens, "window": self.window, **effort} if self.calibrates else plain
+        if self.request is not None:
+            plain["request"] = self.request.as_json()
+        if not self.calibrates:
+            return plain
+        plain |= {"tokens": self.tokens, "window": self.window, **asdict(self.effort)}
+        return {**plain, "tuning": asdict(self.tuning)} if self.tunes else plain

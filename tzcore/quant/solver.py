@@ -104,10 +104,10 @@ class Factored:
 
 
 def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Factored:
-    """Damp ``XᵀX`` and factor it.
+    """Damp ``XᵀX``, in place, and factor it.
 
     A column that no calibration input ever reached has a zero row in ``H``; damping alone then
-    makes its weights round on their own.  Where the matrix is not positive definite in float64
+    makes its weights round on their own.  Memory beside ``hessian``: three times its bytes.  Where the matrix is not positive definite in float64
     the damping grows tenfold, at most four times.
     """
     import torch
@@ -117,13 +117,19 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
     mean = float(hessian.diagonal().double().mean())
     if mean <= 0.0:
         mean = 1.0
+    added = 0.0
     for attempt in range(5):
-        damped = hessian.clone()
-        damped.diagonal().add_(damping * mean * 10.0**attempt)
+        wanted = damping * mean * 10.0**attempt
+        hessian.diagonal().add_(wanted - added)
+        added = wanted
         # The Cholesky factor of the reversed matrix, reversed, is upper triangular.
-        lower, failed = torch.linalg.cholesky_ex(damped.double().flip(0, 1))
+        work = hessian.flip(0, 1).double()
+        failed = torch.empty((), dtype=torch.int32)
+        torch.linalg.cholesky_ex(work, out=(work, failed))
         if int(failed) == 0:
-            return Factored(damped, lower.flip(0, 1).float())
+            factor = work.float()
+            del work
+            return Factored(hessian, factor.flip(0, 1))
     raise ConversionError(f"{name}: the Hessian of the calibration inputs cannot be factored")
 
 

@@ -1,0 +1,48 @@
+"""The format of every matrix for a budget, from what is measured of the model (:mod:`tzcore.quant.sensitivity`)."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from tzcore import trits
+from tzcore.progress import Progress
+from tzcore.quant import budget, sensitivity
+from tzcore.quant.allocation import END_MENU, MENU
+from tzcore.quant.budget import Allocation
+from tzcore.quant.job import Job
+from tzcore.trits import format_named
+
+
+def choose(job: Job) -> Allocation:
+    """What the settings' request comes to; noted, so that a rerun has the same.  BudgetError where it cannot be kept."""
+    request = job.settings.request
+    assert request is not None
+    noted = job.noted("allocation")
+    if noted:
+        return Allocation.from_json(noted)
+    found = sensitivity.measure(job)
+    losses = {}
+    ends = (job.spec.embedding.name, job.spec.head.name)
+    for name, matrix in found.items():
+        menu = END_MENU if name in ends else MENU
+        group = job.settings.group_for(format_named(menu[0]), job.originals.shapes[name][1])
+        losses[name] = {fmt: matrix.sensitivity * matrix.shrinkage * distortion(fmt, group) for fmt in menu}
+    items = budget.items_of(job.spec, losses, job.settings.group_for)
+    overhead = budget.Overhead.of(job.spec, job.settings.rotates, job.source.files)
+    chosen = budget.resolve(request, items, overhead, job.source.bytes())
+    job.note("allocation", chosen.as_json())
+    count = len(job.spec.layers)
+    what = f"{chosen.bits_per_weight:.3f} bits a weight, predicted KL divergence {chosen.predicted_kl:.3g}"
+    job.report(Progress("measure", 2 * count, 2 * count, "blocks", what))
+    return chosen
+
+
+@cache
+def distortion(fmt: str, group: int) -> float:
+    """Error over energy of normally distributed weights, which transformed ones nearly are, in a format."""
+    weights = np.random.Generator(np.random.PCG64(0)).standard_normal((512, group), np.float32)
+    codes, scales = trits.fit(weights, format_named(fmt), group)
+    error = weights - trits.dequantise(codes, scales, group)
+    return float((error.astype(np.float64) ** 2).sum() / (weights.astype(np.float64) ** 2).sum())
