@@ -8,6 +8,7 @@ that its already quantised predecessors produced, so that errors are met where t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from tzcore.architecture.spec import MatrixRef
 from tzcore.checkpoint.schema import MatrixEntry, Transform
 from tzcore.quant import rotation, solver, written
 from tzcore.quant.calibration import Calibration, Tokens
-from tzcore.quant.decoder import Block, Routing
+from tzcore.quant.decoder import Block, Matrices, Routing
 from tzcore.quant.job import Job
 from tzcore.quant.originals import layer_vectors, stage_names
 from tzcore.quant.states import WINDOWS_AT_ONCE, States, existing, mapped
@@ -102,7 +103,7 @@ def convert_calibrated(job: Job, streams: Streams) -> None:
 
 
 class _Conversion:
-    """One block's conversion."""
+    """One block's conversion.  ``inputs`` of a stage are the conversion's, ``wanted`` the original's."""
 
     def __init__(self, job: Job, index: int) -> None:
         import torch
@@ -111,124 +112,186 @@ class _Conversion:
         vectors = layer_vectors(job.spec, index)
         job.add_vectors(vectors)
         self.block = Block(job.spec, index, {n: torch.from_numpy(job.originals.vector(n)).clone() for n in vectors})
-        self.errors = job.noted("errors")
+        layer = self.block.layer
+        names = [name for stage in layer.stages() for name in stage_names(stage)]
+        names += [layer.router.matrix.name] if layer.router else []
+        self.weights = {name: job.originals.matrix_tensor(name) for name in names}
         self.stored: dict[str, torch.Tensor] = {}
+        self.errors = job.noted("errors")
 
     def run(self, streams: Streams) -> tuple[States, States]:
         """The states behind the block, of the original and of its conversion."""
-        block, attention = self.block, self.block.layer.stages()[:2]
-        original = self._original(streams.original)
-        inputs = self._mapped("qkv", block.qkv_input, streams.converted)
-        self._convert(attention[0], inputs)
-        inputs = self._mapped("o", lambda h: block.o_input(h, self._matrices), inputs)
-        self._convert(attention[1], inputs)
-        after = lambda x, a: block.after_attention(x, a, self._matrices)  # noqa: E731
-        hidden = self._mapped("middle", after, streams.converted, inputs)
-        inputs = self._mapped("mlp", block.mlp_input, hidden)
-        made = self._dense(inputs) if block.layer.router is None else self._experts(inputs)
-        return original, self._mapped("behind", block.after_experts, hidden, made)
+        block, stages = self.block, self.block.layer.stages()
+        inputs, wanted = self._both("qkv", block.qkv_input, (streams.converted,), (streams.original,))
+        self._convert(stages[0], _Moments(inputs, wanted, self.used))
+        inputs, wanted = self._both("o", block.o_input, (inputs,), (wanted,), multiplies=True)
+        self._convert(stages[1], _Moments(inputs, wanted, self.used))
+        hidden = self._both(
+            "middle", block.after_attention, (streams.converted, inputs), (streams.original, wanted), multiplies=True
+        )
+        inputs, wanted = self._both("mlp", block.mlp_input, hidden[:1], hidden[1:])
+        if block.layer.router is None:
+            made = self._dense(inputs, wanted)
+        else:
+            made = self._experts(inputs, wanted)
+        converted, original = self._both("behind", block.after_experts, (hidden[0], made[0]), (hidden[1], made[1]))
+        return original, converted
 
-    def _dense(self, inputs: States) -> States:
-        """What the MLP makes of its ``inputs``."""
-        stages = self.block.layer.experts[0].stages()
-        self._convert(stages[0], inputs)
-        inputs = self._mapped("down", lambda h: self.block.down_input(h, self._matrices), inputs)
-        self._convert(stages[1], inputs)
-        return self._mapped("made", lambda m: self.block.down_output(m, self._matrices), inputs)
+    @property
+    def used(self) -> int:
+        assert self.job.calibration is not None
+        return self.job.calibration.used
 
-    def _experts(self, inputs: States) -> States:
-        """What the experts make, each quantised on the tokens that come to it.
+    def _dense(self, inputs: States, wanted: States) -> tuple[States, States]:
+        """What the MLP makes of its inputs, in the conversion and in the original."""
+        block, stages = self.block, self.block.layer.experts[0].stages()
+        self._convert(stages[0], _Moments(inputs, wanted, self.used))
+        inputs, wanted = self._both("down", block.down_input, (inputs,), (wanted,), multiplies=True)
+        self._convert(stages[1], _Moments(inputs, wanted, self.used))
+        return self._both("made", block.down_output, (inputs,), (wanted,), multiplies=True)
+
+    def _experts(self, inputs: States, wanted: States) -> tuple[States, States]:
+        """The same of a layer with a router: each expert is quantised on the tokens that come to it.
 
         Few come to some, so a sixteenth of what all tokens say is added to an expert's second moment.
         """
         import torch
 
         job, block, router = self.job, self.block, self.block.layer.router
-        assert router is not None and job.calibration is not None
+        assert router is not None
         name = router.matrix.name
         if not job.writer.has(name):
             job.store(name, job.originals.matrix(name), None)
         self.stored[name] = written.matrix(job.writer, name)
         job.advance([name], job.where(self.index))
-        parts = [block.route(inputs.part(at), self._matrices) for at in range(0, len(inputs), WINDOWS_AT_ONCE)]
-        routing = Routing(torch.cat([p.chosen for p in parts]), torch.cat([p.shares for p in parts]))
-        common = second_moment(inputs, job.calibration.used)
-        calibrating = job.calibration.used * inputs.shape[1]
-        made = self._mapped("made", torch.zeros_like, inputs)
+        routing, original_routing = self._route(inputs, self._converted), self._route(wanted, self._original)
+        common = second_moment(inputs, self.used)
+        made, original = self._both("made", torch.zeros_like, (inputs,), (wanted,))
         for index, expert in enumerate(block.layer.experts):
-            tokens, shares = routing.of(index)
-            rows, count = inputs.rows(tokens), int((tokens < calibrating).sum())
             stages = expert.stages()
-            self._convert(stages[0], lambda rows=rows, n=count: moment(rows[:n]).add_(common, alpha=OTHERS))
-            rows = block.down_input(rows, self._matrices, index)
-            self._convert(stages[1], lambda rows=rows, n=count: moment(rows[:n]))
-            made.add_rows(tokens, block.down_output(rows, self._matrices, index) * shares[:, None])
+            tokens, shares = routing.of(index)
+            calibrating = int((tokens < self.used * inputs.shape[1]).sum())
+            rows, target = inputs.rows(tokens), wanted.rows(tokens)
+            self._convert(stages[0], _Rows(rows[:calibrating], target[:calibrating], common))
+            rows = block.down_input(rows, self._converted, index)
+            target = block.down_input(target[:calibrating], self._original, index)
+            self._convert(stages[1], _Rows(rows[:calibrating], target))
+            made.add_rows(tokens, block.down_output(rows, self._converted, index) * shares[:, None])
+            tokens, shares = original_routing.of(index)
+            rows = block.down_input(wanted.rows(tokens), self._original, index)
+            original.add_rows(tokens, block.down_output(rows, self._original, index) * shares[:, None])
             for ref in (ref for stage in stages for ref in stage):
-                del self.stored[ref.name]
-        return made
+                del self.stored[ref.name], self.weights[ref.name]
+        return made, original
 
-    def _original(self, states: States) -> States:
-        names = [name for stage in self.block.layer.stages() for name in stage_names(stage)]
-        weights = {name: self.job.originals.matrix_tensor(name) for name in names}
+    def _route(self, inputs: States, matrices: Matrices) -> Routing:
+        import torch
 
-        def matrices(ref: MatrixRef) -> torch.Tensor:
-            return weights[ref.name][ref.start : ref.start + ref.rows]
+        parts = [self.block.route(inputs.part(at), matrices) for at in range(0, len(inputs), WINDOWS_AT_ONCE)]
+        return Routing(torch.cat([p.chosen for p in parts]), torch.cat([p.shares for p in parts]))
 
-        if self.block.layer.router is not None:
-            router = self.block.layer.router.matrix.name
-            weights[router] = self.job.originals.matrix_tensor(router)
-        return self._mapped("original", lambda x: self.block.forward(x, matrices), states)
+    # --- both streams ------------------------------------------------------------------------
 
-    def _matrices(self, ref: MatrixRef) -> torch.Tensor:
+    def _converted(self, ref: MatrixRef) -> torch.Tensor:
         return self.stored[ref.name][ref.start : ref.start + ref.rows]
 
-    def _mapped(self, name: str, function: Callable[..., torch.Tensor], *inputs: States) -> States:
-        """``function`` over the windows; the file of the last use of that name is free again."""
-        return mapped(function, self.job.writer.scratch / f"stage-{name}.f32", *inputs)
+    def _original(self, ref: MatrixRef) -> torch.Tensor:
+        return self.weights[ref.name][ref.start : ref.start + ref.rows]
 
-    def _convert(self, stage: tuple[MatrixRef, ...], inputs: States | Callable[[], torch.Tensor]) -> None:
-        """Solve and record the stage's matrices; ``stored`` gets them as the engine will see them.
+    def _both(
+        self,
+        name: str,
+        function: Callable[..., torch.Tensor],
+        converted: tuple[States, ...],
+        original: tuple[States, ...],
+        multiplies: bool = False,
+    ) -> tuple[States, States]:
+        """``function`` over the windows of both streams; it ``multiplies`` by the matrices of each."""
+        out = []
+        for which, inputs, matrices in (
+            ("converted", converted, self._converted),
+            ("original", original, self._original),
+        ):
+            more = (matrices,) if multiplies else ()
+            path = self.job.writer.scratch / f"{name}-of-{which}.f32"
+            out.append(mapped(lambda *parts, more=more: function(*parts, *more), path, *inputs))
+        return out[0], out[1]
 
-        ``inputs`` are the stage's, or give their second moment.
-        """
+    # --- matrices ----------------------------------------------------------------------------
+
+    def _convert(self, stage: tuple[MatrixRef, ...], moments: _Moments | _Rows) -> None:
+        """Solve and record the stage's matrices; ``stored`` gets them as the engine will see them."""
         transform, signs = self.job.transform(stage)
-        factored: solver.Factored | None = None
+        problem: solver.Problem | None = None
         for name in stage_names(stage):
             if not self.job.writer.has(name):
-                if factored is None:
-                    factored = self._factored(inputs, transform, signs, name)
-                self._solve(name, factored, transform, signs)
+                problem = problem or self._problem(moments, transform, signs, name)
+                self._solve(name, problem, transform, signs)
             self.stored[name] = written.matrix(self.job.writer, name)
             self.job.advance([name], self.job.where(self.index))
 
-    def _factored(
-        self,
-        inputs: States | Callable[[], torch.Tensor],
-        transform: Transform | None,
-        signs: torch.Tensor | None,
-        name: str,
-    ) -> solver.Factored:
-        assert self.job.calibration is not None
-        hessian = second_moment(inputs, self.job.calibration.used) if isinstance(inputs, States) else inputs()
+    def _problem(
+        self, moments: _Moments | _Rows, transform: Transform | None, signs: torch.Tensor | None, name: str
+    ) -> solver.Problem:
+        hessian, drift = moments.both()
         if transform is not None and signs is not None:
-            hessian = rotation.rotate_hessian(hessian, signs, transform.block)
-        return solver.factorise(hessian, self.job.settings.effort.damping, name)
+            hessian, drift = (rotation.rotate_moment(m, signs, transform.block) for m in (hessian, drift))
+        effort = self.job.settings.effort
+        factored = solver.factorise(hessian, effort.damping, name)
+        return solver.Problem(factored, solver.correction(factored, drift, effort.correction))
 
     def _solve(
-        self, name: str, factored: solver.Factored, transform: Transform | None, signs: torch.Tensor | None
+        self, name: str, problem: solver.Problem, transform: Transform | None, signs: torch.Tensor | None
     ) -> None:
-        job = self.job
-        weights = job.originals.matrix_tensor(name)
+        job, weights = self.job, self.weights[name]
         if transform is not None and signs is not None:
             weights = rotation.rotate(weights, signs, transform.block)
         rows, cols = weights.shape
         fmt = job.format_of(name)
         group = job.settings.group_for(fmt, cols)
-        codes, scales = solver.solve(weights, factored, fmt, group, job.settings.effort, job.threads, name)
+        codes, scales = solver.solve(problem.target(weights), problem.factored, fmt, group, job.settings.effort, job.threads, name)
         stored = solver.dequantised(codes, scales, group)
-        self.errors[name] = solver.relative_error(weights, stored, factored.hessian)
+        self.errors[name] = solver.relative_error(weights, stored, problem.factored.hessian)
         job.note("errors", self.errors)
         job.add(MatrixEntry(name, rows, cols, fmt, group, transform), codes, scales)
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Inputs of a stage in files, of which the first ``used`` windows calibrate."""
+
+    inputs: States
+    wanted: States
+    used: int
+
+    def both(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """``XᵀX``, and ``Xᵀ(X̂ − X)`` with the original's inputs X̂: ``[width, width]`` each."""
+        import torch
+
+        width = self.inputs.shape[-1]
+        moment, drift = torch.zeros(width, width), torch.zeros(width, width)
+        for start in range(0, self.used, WINDOWS_AT_ONCE):
+            count = min(WINDOWS_AT_ONCE, self.used - start)
+            flat = self.inputs.part(start, count).reshape(-1, width)
+            moment.addmm_(flat.T, flat)
+            drift.addmm_(flat.T, self.wanted.part(start, count).reshape(-1, width) - flat)
+        return moment, drift
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The same of an expert: the tokens that it gets, ``[n, width]``, and the second moment of all."""
+
+    inputs: torch.Tensor
+    wanted: torch.Tensor
+    common: torch.Tensor | None = None
+
+    def both(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """As :meth:`_Moments.both`."""
+        moment = self.inputs.T @ self.inputs
+        if self.common is not None:
+            moment.add_(self.common, alpha=OTHERS)
+        return moment, self.inputs.T @ (self.wanted - self.inputs)
 
 
 def second_moment(inputs: States, windows: int) -> torch.Tensor:
@@ -242,7 +305,3 @@ def second_moment(inputs: States, windows: int) -> torch.Tensor:
         total.addmm_(flat.T, flat)
     return total
 
-
-def moment(rows: torch.Tensor) -> torch.Tensor:
-    """``XᵀX`` of ``[n, width]``."""
-    return rows.T @ rows

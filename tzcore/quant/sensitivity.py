@@ -144,7 +144,7 @@ class _Measurement:
     ) -> None:
         transform, signs = self.job.transform(stage)
         if transform is not None and signs is not None:
-            hessian = rotation.rotate_hessian(hessian, signs, transform.block)
+            hessian = rotation.rotate_moment(hessian, signs, transform.block)
         factored = solver.factorise(hessian, self.job.settings.effort.damping, stage[0].name)
         left = float(factored.factor.diagonal().double().square().sum())
         for name in stage_names(stage):

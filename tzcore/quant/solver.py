@@ -29,10 +29,12 @@ class Effort:
     """How hard to try.  ``damping`` is a share of the Hessian's mean diagonal.
 
     ``trials`` scales are tried per row and group, the best ``starts`` of them polished by up to
-    ``sweeps`` passes of coordinate descent.
+    ``sweeps`` passes of coordinate descent.  ``correction`` is the share of the error met so far
+    that a stage makes good.
     """
 
     damping: float = 0.05
+    correction: float = 0.5
     trials: int = 12
     starts: int = 1
     sweeps: int = 8
@@ -131,6 +133,36 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
             del work
             return Factored(hessian, factor.flip(0, 1))
     raise ConversionError(f"{name}: the Hessian of the calibration inputs cannot be factored")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the matrices of a stage share: the metric, and what to do about the error of their inputs."""
+
+    factored: Factored
+    correction: torch.Tensor | None
+
+    def target(self, weights: torch.Tensor) -> torch.Tensor:
+        """The matrix to approximate in place of ``weights`` ``[rows, cols]``."""
+        return weights if self.correction is None else weights + weights @ self.correction
+
+
+def correction(factored: Factored, drift: torch.Tensor, share: float) -> torch.Tensor | None:
+    """``share·(X̂ − X)ᵀX·H⁻¹``, ``[cols, cols]``, from ``drift = Xᵀ(X̂ − X)``; ``None`` where there is no drift.
+
+    The inputs ``X`` of a stage are those of quantised predecessors, its outputs should be those of the
+    original's inputs ``X̂``.  The matrix that comes nearest to that in the metric of ``X`` is
+    ``W·X̂ᵀX·H⁻¹ = W + W·(X̂ − X)ᵀX·H⁻¹`` (asymmetric calibration: GPTAQ, Li et al. 2025).  A whole step
+    follows the calibration text too closely; half of one was best on others.
+    """
+    import torch
+
+    if share == 0 or not bool(drift.any()):
+        return None
+    # H⁻¹ = V⁻ᵀ·V⁻¹ with the triangular factor that is there already.
+    half = torch.linalg.solve_triangular(factored.factor, drift, upper=True)
+    whole = torch.linalg.solve_triangular(factored.factor.T, half, upper=False)
+    return whole.T.mul_(share)
 
 
 def solve(

@@ -47,7 +47,7 @@ def test_rotated_hessian_is_that_of_rotated_inputs() -> None:
     x = torch.randn(50, 96, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     signs = torch.from_numpy(rotation.random_signs(96, 0, "s"))
     y = rotation.rotate(x, signs, 32)
-    assert torch.allclose(rotation.rotate_hessian(x.T @ x, signs, 32), y.T @ y, atol=1e-9)
+    assert torch.allclose(rotation.rotate_moment(x.T @ x, signs, 32), y.T @ y, atol=1e-9)
 
 
 def test_signs_depend_on_seed_and_stage_alone() -> None:
