@@ -47,6 +47,8 @@ def compose(job: Job, identifier: str, seconds: float, quality: dict[str, Any]) 
             "tokens": int(windows.size), "conversations": job.calibration.chat,
         }  # fmt: skip
         receipt["output_error"] = dict(sorted(job.noted("errors").items()))
+    if allocation := job.noted("allocation"):
+        receipt["allocation"] = allocation
     if quality:
         receipt["quality"] = quality
     return receipt

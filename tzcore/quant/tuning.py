@@ -137,8 +137,7 @@ class Tuner:
             self.count = index + 1
             warm = min(1.0, self.count / 4)
             rate = self.tuning.rate * warm * 0.5 * (1 + math.cos(math.pi * index / self.steps))
-            with torch.enable_grad():
-                loss = self._step(windows, rate)
+            loss = self._step(windows, rate)
             if self.count % SAVE_EVERY == 0 or self.count == self.steps:
                 self._save()
             done = min(self.count * self.tuning.windows, self.tuning.passes * self.used)
@@ -153,26 +152,37 @@ class Tuner:
                 yield order[at : at + self.tuning.windows].tolist()
 
     def _step(self, windows: list[int], rate: float) -> float:
-        import torch
-
-        with torch.no_grad():
-            boundaries = [self.start.windows(windows)]
-            for index in range(len(self.spec.layers)):
-                boundaries.append(self._forward(index, boundaries[-1])[0])
-        x = boundaries.pop().requires_grad_()
-        norm = self.vectors[self.spec.final_norm].value.requires_grad_()
-        ours = torch.log_softmax(logits(x, norm, self.ends.head, self.spec), -1)
-        with torch.no_grad():
-            theirs = torch.log_softmax(self.ends.original_logits(self.target.windows(windows), self.spec), -1)
-        loss = torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="sum") / ours[..., 0].numel()
-        loss.backward()
-        self.vectors[self.spec.final_norm].step(norm.grad, rate, self.count, self.tuning)
-        gradient = x.grad
+        """Move all parameters by the gradient on ``windows``; the loss there before."""
+        boundaries = [self.start.windows(windows)]
+        for index in range(len(self.spec.layers)):
+            boundaries.append(self._forward(index, boundaries[-1])[0])
+        loss, gradient = self._head(boundaries.pop(), windows, rate)
         for index in reversed(range(len(self.spec.layers))):
             gradient = self._backward(index, boundaries.pop(), gradient, rate)
-        return float(loss.detach())
+        return loss
 
-    def _forward(self, index: int, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    def _head(self, x: torch.Tensor, windows: list[int], rate: float) -> tuple[float, torch.Tensor]:
+        """The loss, and its gradient by the states behind the last block; the last norm takes its step."""
+        import torch
+
+        loss, gradient, norm = 0.0, torch.empty_like(x), self.vectors[self.spec.final_norm]
+        by_norm = torch.zeros_like(norm.start)
+        for at, window in enumerate(windows):  # one at a time: logits are wide
+            theirs = torch.log_softmax(self.ends.original_logits(self.target.windows([window]), self.spec), -1)
+            with torch.enable_grad():
+                states, weight = x[at : at + 1].requires_grad_(), norm.value.requires_grad_()
+                ours = torch.log_softmax(logits(states, weight, self.ends.head, self.spec), -1)
+                part = torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="sum")
+                part = part / (x.shape[0] * x.shape[1])
+                part.backward()
+            loss, gradient[at] = loss + float(part.detach()), states.grad[0]
+            by_norm += weight.grad
+        norm.step(by_norm, rate, self.count, self.tuning)
+        return loss, gradient
+
+    def _forward(
+        self, index: int, x: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
         """What block ``index`` makes of ``x``, with the weights and vectors it used."""
         import torch
 
@@ -195,9 +205,11 @@ class Tuner:
 
     def _backward(self, index: int, x: torch.Tensor, gradient: torch.Tensor, rate: float) -> torch.Tensor:
         """Pass ``gradient`` through block ``index`` and let its parameters take their step."""
-        x = x.requires_grad_()
-        out, weights, vectors = self._forward(index, x)
-        out.backward(gradient)
+        import torch
+
+        with torch.enable_grad():
+            out, weights, vectors = self._forward(index, x.requires_grad_())
+            out.backward(gradient)
         for name, weight in weights.items():
             if weight.grad is not None:
                 matrix = self.matrices[name]

@@ -16,7 +16,7 @@ from tests.tiny_models import tiny_source
 from tzcore import atomic
 from tzcore.quant.convert import Settings, convert
 
-SETTINGS = Settings(tokens=512, window=64)
+SETTINGS = Settings(tokens=2048, window=64)
 
 
 class Killed(BaseException):
