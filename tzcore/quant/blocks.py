@@ -51,7 +51,8 @@ class Streams:
     def __init__(self, job: Job, calibration: Calibration) -> None:
         self._folder = job.writer.scratch
         self._shape = (*calibration.windows.shape, job.spec.hidden)
-        self.index, self.original, self.converted = 0, *self._start(job, calibration)
+        self.index = 0
+        self.original, self.converted = self._start(job, calibration)
 
     def _path(self, which: str, index: int) -> Path:
         return self._folder / f"{which}-{index:05d}.f32"
@@ -130,10 +131,7 @@ class _Conversion:
             "middle", block.after_attention, (streams.converted, inputs), (streams.original, wanted), multiplies=True
         )
         inputs, wanted = self._both("mlp", block.mlp_input, hidden[:1], hidden[1:])
-        if block.layer.router is None:
-            made = self._dense(inputs, wanted)
-        else:
-            made = self._experts(inputs, wanted)
+        made = self._dense(inputs, wanted) if block.layer.router is None else self._experts(inputs, wanted)
         converted, original = self._both("behind", block.after_experts, (hidden[0], made[0]), (hidden[1], made[1]))
         return original, converted
 
@@ -249,7 +247,8 @@ class _Conversion:
         rows, cols = weights.shape
         fmt = job.format_of(name)
         group = job.settings.group_for(fmt, cols)
-        codes, scales = solver.solve(problem.target(weights), problem.factored, fmt, group, job.settings.effort, job.threads, name)
+        target, effort = problem.target(weights), job.settings.effort
+        codes, scales = solver.solve(target, problem.factored, fmt, group, effort, job.threads, name)
         stored = solver.dequantised(codes, scales, group)
         self.errors[name] = solver.relative_error(weights, stored, problem.factored.hessian)
         job.note("errors", self.errors)

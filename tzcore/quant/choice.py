@@ -16,7 +16,10 @@ from tzcore.trits import format_named
 
 
 def choose(job: Job) -> Allocation:
-    """What the settings' request comes to; noted, so that a rerun has the same.  BudgetError where it cannot be kept."""
+    """What the settings' request comes to; noted, so that a rerun has the same.
+
+    BudgetError where the budget cannot be kept.
+    """
     request = job.settings.request
     assert request is not None
     noted = job.noted("allocation")

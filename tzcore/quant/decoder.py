@@ -65,9 +65,16 @@ def activate(x: torch.Tensor, spec: ModelSpec) -> torch.Tensor:
 
 
 def rounded(x: torch.Tensor) -> torch.Tensor:
-    """``x`` rounded to int8 with one scale a token, as networks with ``activations`` "token" have it."""
-    factor = 127 / x.abs().amax(-1, keepdim=True).clamp(min=1e-5)
-    return (x * factor).round().clamp(-128, 127) / factor
+    """``x`` rounded to int8 with one scale a token, as networks with ``activations`` "token" have it.
+
+    Gradients pass as if it were not rounded.
+    """
+    import torch
+
+    with torch.no_grad():
+        factor = 127 / x.abs().amax(-1, keepdim=True).clamp(min=1e-5)
+        found = (x * factor).round().clamp(-128, 127) / factor
+    return x + (found - x).detach() if x.requires_grad else found
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class Block:
         """The input of an expert's down, ``act(gate·h) ⊙ up·h``, from the rows of :meth:`mlp_input` it gets."""
         chosen = self.layer.experts[expert]
         gate = activate(self._project(h, chosen.gate, chosen.gate_bias, matrices), self.spec)
-        made = gate.mul_(self._project(h, chosen.up, chosen.up_bias, matrices))
+        made = gate * self._project(h, chosen.up, chosen.up_bias, matrices)
         return self._norm(made, self.layer.mlp_sub_norm)
 
     def down_output(self, m: torch.Tensor, matrices: Matrices, expert: int = 0) -> torch.Tensor:

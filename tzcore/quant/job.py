@@ -95,8 +95,9 @@ class Job:
     def store(self, name: str, weights: Floats, transform: Transform | None) -> None:
         """Fit ``weights`` without calibration and write them."""
         fmt = self.format_of(name)
-        group = self.settings.group_for(fmt, weights.shape[1])
-        entry = MatrixEntry(name, *weights.shape, fmt, group, transform)
+        rows, cols = weights.shape
+        group = self.settings.group_for(fmt, cols)
+        entry = MatrixEntry(name, rows, cols, fmt, group, transform)
         try:
             if fmt.packing == "half":
                 self.writer.add_matrix(entry, trits.pack_half(weights), None)

@@ -59,10 +59,11 @@ class Settings:
 
     ``format`` is that of the projections, ``head_format`` that of embedding and head, both as in
     :mod:`tzcore.trits`; with a ``request`` they are chosen matrix by matrix instead.  ``group``
-    columns share a scale; the last group of a row may be shorter.  ``calibrated=None`` calibrates every format that gains by it (not f16 and i8).
-    ``rotate=None`` transforms the inputs where codes are calibrated.  ``tuned`` lets scales and
-    norms follow the original's predictions at the end, as ``tuning`` says.  ``tokens`` of calibration
-    are cut into windows of ``window``; ``calibration`` is the user's own text file.
+    columns share a scale; the last group of a row may be shorter.  ``calibrated=None`` calibrates
+    every format that gains by it (not f16 and i8).  ``rotate=None`` transforms the inputs where codes
+    are calibrated.  ``tuned`` lets scales and norms follow the original's predictions at the end, as
+    ``tuning`` says.  ``tokens`` of calibration are cut into windows of ``window``; ``calibration`` is
+    the user's own text file.
     """
 
     format: str = "t2b3"

@@ -109,8 +109,8 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
     """Damp ``XᵀX``, in place, and factor it.
 
     A column that no calibration input ever reached has a zero row in ``H``; damping alone then
-    makes its weights round on their own.  Memory beside ``hessian``: three times its bytes.  Where the matrix is not positive definite in float64
-    the damping grows tenfold, at most four times.
+    makes its weights round on their own.  Memory beside ``hessian``: three times its bytes.  Where
+    the matrix is not positive definite in float64 the damping grows tenfold, at most four times.
     """
     import torch
 

@@ -107,8 +107,8 @@ class Tuner:
         names = [n for layer in self.spec.layers for stage in layer.stages() for n in stage_names(stage)]
         self.matrices = {n: _Matrix(job, n) for n in names if job.writer.entry(n).format.packing != "half"}
         self.fixed = {n: written.matrix(job.writer, n) for n in self._unquantised(names)}
-        vectors = [*(v for i in range(len(self.spec.layers)) for v in layer_vectors(self.spec, i)), self.spec.final_norm]
-        self.vectors = {n: self._vector(torch.from_numpy(job.writer.read_tensor(n))) for n in vectors}
+        vectors = (torch.from_numpy(job.writer.read_tensor(name)) for name in self.spec.vectors())
+        self.vectors = dict(zip(self.spec.vectors(), map(self._vector, vectors), strict=True))
         self.ends = quality.Ends.of(job)
         self.count = self._resume()
 
@@ -128,7 +128,6 @@ class Tuner:
 
     def run(self) -> None:
         """All steps that are left."""
-        import torch
 
         tokens = self.start.shape[1]
         for index, windows in enumerate(self._batches()):
@@ -250,7 +249,6 @@ class Tuner:
 
     def divergence(self) -> dict[str, float]:
         """:func:`quality.measure` of the windows held out, with the tuned parameters as they will be stored."""
-        import torch
 
         for matrix in self.matrices.values():
             stored = matrix.scales.value.half().float()
@@ -280,7 +278,7 @@ def _kept(path: Path, codes: Codes) -> torch.Tensor:
     import torch
 
     if not path.exists() or path.stat().st_size != codes.nbytes:
-        atomic.write(path, [memoryview(np.ascontiguousarray(codes)).cast("B")])
+        atomic.write(path, [codes.tobytes()])
     return torch.from_numpy(np.asarray(np.memmap(path, np.int8, "r+", shape=codes.shape)))
 
 

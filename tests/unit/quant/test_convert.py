@@ -32,9 +32,11 @@ def made(path: Path, family: str = "llama", **settings: Any) -> tuple[TinySource
 def test_half_precision_is_the_original(family: str, tmp_path: Path) -> None:
     source, folder = made(tmp_path / "m", family, format="f16", head_format="f16")
     report = evaluate(folder, TEXT, source, ReferenceBackend(), window=48)
-    assert report["kl_mean"] < 1e-6
-    assert report["top1"] > 0.999
-    assert report["perplexity"] == pytest.approx(report["original"]["perplexity"], rel=1e-4)
+    # BitNet's original rounds its activations, half precision does not.
+    loose = family == "bitnet"
+    assert report["kl_mean"] < (0.01 if loose else 1e-6)
+    assert report["top1"] > (0.9 if loose else 0.999)
+    assert report["perplexity"] == pytest.approx(report["original"]["perplexity"], rel=0.05 if loose else 1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -47,7 +49,7 @@ def test_every_family_in_every_format(family: str, name: str, tmp_path: Path) ->
     assert np.isfinite(report["kl_mean"])
     receipt = opened.receipt
     assert receipt["bits_per_weight"] == pytest.approx(report["bits_per_weight"])
-    bits = {"t1b3": 1.75, "q2": 2, "t2b3": 3.25, "i4": 4, "i8": 8}[name]
+    bits = {"t1b3": 1.6, "q2": 2, "t2b3": 3.2, "i4": 4, "i8": 8}[name]
     assert bits < receipt["bits_per_weight"] < bits + 0.6  # scales, signs, padding of narrow matrices
     if name != "i8":
         projections = {n for n, e in opened.quantization.matrices.items() if e.format.name == name}
@@ -100,7 +102,7 @@ def test_identifier_and_default_settings(tmp_path: Path) -> None:
 
     source = tiny_source("llama3")
     settings = Settings.default_for(read_spec(source.config, set(source.names())))
-    assert (settings.format, settings.group, settings.head_format) == ("t2b3", 64, "i8")
+    assert (settings.format, settings.group, settings.head_format) == ("t2b3", 128, "i8")
     folder = convert(source, tmp_path / "m", settings, identifier="mine:t2")
     assert json.loads((folder / "receipt.json").read_text())["id"] == "mine:t2"
 
@@ -113,7 +115,7 @@ def test_progress_runs_forward_to_the_end(tmp_path: Path) -> None:
     assert all(a.done <= b.done for a, b in pairwise(weights))
     assert weights[-1].done == weights[-1].total > 0
     assert {p.unit for p in weights} == {"weights"}
-    assert weights[-1].detail == "layer 3 of 3: down_proj"
+    assert weights[-1].detail == "head: lm_head"
 
 
 def test_cancelled_and_taken_up_again(tmp_path: Path) -> None:
@@ -181,7 +183,7 @@ def test_weights_too_large_for_half_precision_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [LAST, "model.norm.weight", "model.layers.0.input_layernorm.weight"])
 def test_wrong_shapes_are_named_before_anything_is_written(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=name):
+    with pytest.raises(SourceError, match=name):
         convert(Broken(name, lambda t: t[..., :-1]), tmp_path / "m", Settings(**QUICK))
     assert not list(tmp_path.glob("m*"))
 
@@ -228,8 +230,8 @@ def test_own_text_changes_the_result(tmp_path: Path) -> None:
     assert a != b
 
 
-def test_groups_of_128_where_they_fit(tmp_path: Path) -> None:
+def test_groups_of_128_the_last_of_a_row_shorter(tmp_path: Path) -> None:
     source = tiny_source("llama3", intermediate_size=384)
     folder = convert(source, tmp_path / "m", Settings(**QUICK, group=128))
     matrices = ModelFolder.open(folder).quantization.matrices
-    assert {(e.cols, e.group) for e in matrices.values()} == {(192, 64), (384, 128)}
+    assert {(e.cols, e.group) for e in matrices.values()} == {(192, 128), (384, 128)}

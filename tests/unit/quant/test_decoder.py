@@ -39,4 +39,6 @@ def test_logits_are_those_of_transformers(family: str, tokens: int, monkeypatch:
         head = originals.matrix_tensor(spec.head.name)
         found = decoder.logits(x, torch.from_numpy(originals.vector(spec.final_norm)), head, spec)
     assert found.shape == expected.shape
-    assert (found - expected).abs().max() < 2e-4 * expected.abs().max()
+    # Where inputs are rounded, a sum in another order now and then tips one to the next integer.
+    limit = 0.02 if spec.activations == "token" else 2e-4
+    assert (found - expected).abs().max() < limit * expected.abs().max()

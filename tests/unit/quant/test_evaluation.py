@@ -14,7 +14,7 @@ from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
 from tzcore.errors import RequestError
 from tzcore.progress import Progress
-from tzcore.quant.evaluation import compare, evaluate, small_files
+from tzcore.quant.evaluation import evaluate, small_files
 from tzcore.quant.texts import windows_of
 
 WINDOW = 64

@@ -96,7 +96,7 @@ from tests.tiny_models import tiny_source
 from tzcore.quant.convert import Settings, convert
 def say(progress):
     print(progress.phase, progress.done, progress.total, flush=True)
-convert(tiny_source("llama3"), Path(sys.argv[1]), Settings(tokens=512, window=64), report=say)
+convert(tiny_source("llama3"), Path(sys.argv[1]), Settings(tokens=2048, window=64), report=say)
 """
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.tiny_models import tiny_source
 from tzcore.architecture.registry import read_spec
 from tzcore.errors import CheckpointError, ConversionError, MissingExtraError
+from tzcore.quant.budget import Request
 from tzcore.quant.settings import Settings, format_for, parameters
 from tzcore.trits import FORMATS
 
@@ -33,14 +34,23 @@ def test_defaults_by_size_and_the_users_choice() -> None:
     spec = read_spec(source.config, set(source.names()))
     assert parameters(spec) == sum(source.shape(n)[0] * source.shape(n)[1] for n in source.names() if "norm" not in n)
     small = Settings.default_for(spec)
-    assert (small.format, small.encoding, small.group, small.head_format) == ("t2b3", "t2", 64, "i8")
+    assert (small.format, small.encoding, small.group, small.head_format) == ("t2b3", "t2", 128, "i8")
+    assert small.tunes
     assert Settings.default_for(spec, "f16").head_format == "f16"
     assert Settings.default_for(spec, "t1", "slots").format == "t1"
     large = Settings.default_for(replace(spec, embedding=replace(spec.embedding, rows=1 << 24)))
-    assert large.group == 128
-    assert large.group_for(FORMATS["t2"], 1536) == 128
-    assert large.group_for(FORMATS["t2"], 576) == 64
-    assert large.group_for(FORMATS["f16"], 1536) == 0
+    assert not large.tunes
+    assert Settings.default_for(replace(spec, embedding=replace(spec.embedding, rows=1 << 24)), tuned=True).tunes
+    assert small.group_for(FORMATS["t2"], 1536) == small.group_for(FORMATS["t2"], 576) == 128
+    assert small.group_for(FORMATS["t2"], 64) == 64
+    assert small.group_for(FORMATS["f16"], 1536) == 0
+
+
+def test_a_budget_names_the_model() -> None:
+    settings = Settings(request=Request("bits", 2.4, "2.4bpw"))
+    assert settings.encoding == "2.4bpw"
+    assert settings.calibrates
+    assert settings.as_json()["request"] == {"kind": "bits", "value": 2.4, "word": "2.4bpw"}
 
 
 @pytest.mark.parametrize("name", FORMATS)

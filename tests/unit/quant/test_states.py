@@ -42,5 +42,5 @@ def test_kept_states_are_found_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_no_room_on_the_disk_is_said_before_the_work(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="full|large|write"):
+    with pytest.raises(StorageError, match=r"full|large|write"):
         States(tmp_path / "x", (1 << 20, 1 << 20, 1 << 10), create=True)
