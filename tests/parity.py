@@ -76,7 +76,7 @@ def put_folder_into(model: Any, family: str, path: Path) -> None:
     folder = ModelFolder.open(path)
     spec = spec_of(folder)
     projections = {ref.name for layer in spec.layers for stage in layer.stages() for ref in stage}
-    targets = {tiny_models.hub_name(family, name): value for name, value in model.state_dict().items()}
+    targets = tiny_models.hub_parts(family, model)
     with torch.no_grad():
         for name in folder.quantization.matrices:
             stored = folder.matrix(name)

@@ -125,6 +125,21 @@ _SETTINGS: dict[str, dict[str, Any]] = {
         "use_sliding_window": True,
         "sliding_window": 24,
     },
+    "mixtral": {
+        "model_type": "mixtral",
+        "intermediate_size": 200,
+        "num_local_experts": 5,
+        "num_experts_per_tok": 2,
+        "sliding_window": 24,
+    },
+    "qwen3_moe": {
+        "model_type": "qwen3_moe",
+        "num_experts": 7,
+        "num_experts_per_tok": 3,
+        "moe_intermediate_size": 96,
+        "norm_topk_prob": True,
+        "mlp_only_layers": [1],
+    },
     "phi3_longrope": {
         "model_type": "phi3",
         "original_max_position_embeddings": 64,
@@ -171,18 +186,43 @@ def tiny_model(family: str, seed: int = 0, **changes: Any) -> Any:
 
 def hub_name(family: str, name: str) -> str:
     """The name that checkpoints on the hub give to transformers' tensor ``name``."""
-    if family != "gemma3":
-        return name
-    return name.replace("model.language_model.", "language_model.model.").removeprefix("model.")
+    if family == "mixtral":
+        return name.replace(".mlp.gate.", ".block_sparse_moe.gate.")
+    if family == "gemma3":
+        return name.replace("model.language_model.", "language_model.model.").removeprefix("model.")
+    return name
+
+
+def hub_parts(family: str, model: Any) -> dict[str, torch.Tensor]:
+    """The model's tensors, which stay the model's own memory, under the names that checkpoints on the hub
+    have for them.  transformers holds all experts of a layer in two tensors, checkpoints hold each."""
+    parts: dict[str, torch.Tensor] = {}
+    for name, value in model.state_dict().items():
+        base, _, kind = name.rpartition(".experts.")
+        if not base:
+            parts[hub_name(family, name)] = value
+            continue
+        for n, expert in enumerate(value):
+            split = expert.chunk(2) if kind == "gate_up_proj" else (expert,)
+            kinds = ("gate_proj", "up_proj") if kind == "gate_up_proj" else ("down_proj",)
+            for part, tensor in zip(kinds, split, strict=True):
+                parts[_expert_name(family, base, n, part)] = tensor
+    return parts
+
+
+def _expert_name(family: str, base: str, number: int, part: str) -> str:
+    if family == "mixtral":
+        base, part = base.replace(".mlp", ".block_sparse_moe"), {"gate": "w1", "up": "w3", "down": "w2"}[part[:-5]]
+    return f"{base}.experts.{number}.{part}.weight"
 
 
 def hub_tensors(family: str, model: Any) -> dict[str, npt.NDArray[np.float32]]:
     """The model's tensors under those names; a tied head is left out, as checkpoints do."""
     tied = model.config.get_text_config().tie_word_embeddings
     return {
-        hub_name(family, name): value.numpy().astype(np.float32)
-        for name, value in model.state_dict().items()
-        if not (tied and name == "lm_head.weight")
+        name: tensor.numpy().astype(np.float32)
+        for name, tensor in hub_parts(family, model).items()
+        if not (tied and name.endswith("lm_head.weight"))
     }
 
 
@@ -309,6 +349,8 @@ def tiny_folder(
                 writer.add_signs(transform.signs, signs)
             for name in dict.fromkeys(ref.name for ref in stage):
                 add(name, format, transform, signs)
+        if layer.router:
+            add(layer.router.matrix.name, "f16")
         for name in (*layer.vectors(spec.head_dim), *([spec.final_norm] if i + 1 == len(spec.layers) else [])):
             writer.add_vector(name, source.tensor(name))
         writer.seal(f"model-{i:05d}")

@@ -13,7 +13,8 @@ from tzcore.architecture.spec import Expert, LayerSpec, MatrixRef, ModelSpec, Ro
 from tzcore.architecture.tensors import Tensors
 
 MOST_LAYERS = 1000
-"""Far above any model; a damaged file must not make us describe billions of layers."""
+MOST_EXPERTS = 1000
+"""Far above any model; a damaged file must not make us describe billions of layers or experts."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,16 @@ class Mixture:
     active: int
     normalise: bool
     width: int
+
+
+def active_experts(config: Config, experts: int, default: int) -> int:
+    """``num_experts_per_tok``, at most as many as there are; refuses more experts than sensible."""
+    if experts > MOST_EXPERTS:
+        raise config.refuse("num_experts", experts, f"is more than {MOST_EXPERTS}")
+    active = config.integer("num_experts_per_tok", default)
+    if active > experts:
+        raise config.refuse("num_experts_per_tok", active, f"is more than the {experts} experts")
+    return active
 
 
 def build(

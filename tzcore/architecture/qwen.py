@@ -1,9 +1,9 @@
-"""Qwen2 and 2.5 (biases on q, k and v) and Qwen3 (a norm on each head's q and k)."""
+"""Qwen2 and 2.5 (biases on q, k and v) and Qwen3 (a norm on each head's q and k), also with experts."""
 
 from __future__ import annotations
 
 from tzcore.architecture.config import Config
-from tzcore.architecture.decoder import Size, build, layer_kinds, read_size, windows
+from tzcore.architecture.decoder import Mixture, Size, active_experts, build, layer_kinds, read_size, windows
 from tzcore.architecture.rope import longest_context, make_rope, plain_rope_parameters
 from tzcore.architecture.spec import ModelSpec
 from tzcore.architecture.tensors import Tensors
@@ -11,13 +11,41 @@ from tzcore.architecture.tensors import Tensors
 
 def qwen2(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
     """Read the configuration; defaults are those of transformers' ``Qwen2Config``."""
-    return _spec(config, tensors, context, _size(config, None), qkv_bias=True, qk_norm=False)
+    size = _size(config, None)
+    return _spec(config, tensors, context, size, _windows(config, size.layers), qkv_bias=True)
 
 
 def qwen3(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
     """Read the configuration; defaults are those of transformers' ``Qwen3Config``."""
-    config.must_be_off("attention_bias")
-    return _spec(config, tensors, context, _size(config, 128), qkv_bias=False, qk_norm=True)
+    size, bias = _size(config, 128), config.flag("attention_bias", False)
+    windows = _windows(config, size.layers)
+    return _spec(config, tensors, context, size, windows, qkv_bias=bias, o_bias=bias, qk_norm=True)
+
+
+def qwen3_moe(config: Config, tensors: Tensors, context: int | None) -> ModelSpec:
+    """Read the configuration; defaults are those of transformers' ``Qwen3MoeConfig``.
+
+    Layers of ``mlp_only_layers``, and all but every ``decoder_sparse_step``-th, are dense.
+    """
+    size = read_size(config, hidden=2048, intermediate=6144, layers=24, heads=32, kv_heads=4, vocabulary=151936)
+    bias = config.flag("attention_bias", False)
+    window = config.optional_integer("sliding_window", 4096) if config.flag("use_sliding_window", False) else None
+    key = "num_experts" if config.get("num_experts") is not None else "num_local_experts"
+    experts, every = config.integer(key, 128), config.integer("decoder_sparse_step", 1)
+    dense = config.get("mlp_only_layers") or []
+    if not isinstance(dense, list) or not all(isinstance(i, int) and 0 <= i < size.layers for i in dense):
+        raise config.refuse("mlp_only_layers", dense, f"is not a list of numbers under {size.layers}")
+    mixture = Mixture(
+        block="mlp",
+        parts=("gate_proj", "up_proj", "down_proj"),
+        sparse=tuple(i not in dense and (i + 1) % every == 0 for i in range(size.layers)),
+        experts=experts,
+        active=active_experts(config, experts, 8),
+        normalise=config.flag("norm_topk_prob", False),
+        width=config.integer("moe_intermediate_size", 768),
+    )
+    windows = (window,) * size.layers
+    return _spec(config, tensors, context, size, windows, qkv_bias=bias, o_bias=bias, qk_norm=True, mixture=mixture)
 
 
 def _size(config: Config, head_dim: int | None) -> Size:
@@ -34,7 +62,16 @@ def _size(config: Config, head_dim: int | None) -> Size:
 
 
 def _spec(
-    config: Config, tensors: Tensors, context: int | None, size: Size, *, qkv_bias: bool, qk_norm: bool
+    config: Config,
+    tensors: Tensors,
+    context: int | None,
+    size: Size,
+    windows: tuple[int | None, ...],
+    *,
+    qkv_bias: bool,
+    o_bias: bool = False,
+    qk_norm: bool = False,
+    mixture: Mixture | None = None,
 ) -> ModelSpec:
     max_position = config.integer("max_position_embeddings", 32768)
     rope = plain_rope_parameters(config)
@@ -44,13 +81,15 @@ def _spec(
         tensors,
         size,
         ropes=(make_rope(rope, size.head_dim, max_position, context or longest),),
-        windows=_windows(config, size.layers),
+        windows=windows,
         max_context=longest,
         norm_eps=config.number("rms_norm_eps", 1e-6),
         activation=config.activation("hidden_act", "silu"),
         tied=config.flag("tie_word_embeddings", False),
         qkv_bias=qkv_bias,
+        o_bias=o_bias,
         qk_norm=qk_norm,
+        mixture=mixture,
     )
 
 

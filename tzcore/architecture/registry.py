@@ -27,6 +27,8 @@ _FAMILIES: dict[str, Callable[[Config, Tensors, int | None], ModelSpec]] = {
     "bitnet": bitnet.spec,
     "granite": granite.spec,
     "smollm3": smollm.smollm3,
+    "mixtral": mistral.mixtral,
+    "qwen3_moe": qwen.qwen3_moe,
 }
 
 SUPPORTED: tuple[str, ...] = tuple(_FAMILIES)

@@ -114,6 +114,11 @@ class LayerSpec:
         attention = ((self.q, self.k, self.v), (self.o,))
         return attention + tuple(stage for expert in self.experts for stage in expert.stages())
 
+    def names(self) -> list[str]:
+        """Every matrix of the layer, the router's among them, each once (q, k and v can be parts of one)."""
+        refs = [ref for stage in self.stages() for ref in stage]
+        return list(dict.fromkeys(ref.name for ref in (*refs, *([self.router.matrix] if self.router else []))))
+
     def vectors(self, head_dim: int) -> dict[str, int]:
         """The length of every norm weight and bias of the layer, by its full name."""
         hidden, intermediate = self.q.cols, self.experts[0].down.cols

@@ -218,10 +218,16 @@ def _spec_struct(folder: ModelFolder, spec: ModelSpec, keep: list[Any]) -> Any:
             setattr(target, part, vector(getattr(layer, part)))
         for part in ("q", "k", "v", "o"):
             setattr(target, part, matrix(getattr(layer, part)))
-        (expert,) = layer.experts
-        for part in ("gate", "up", "down"):
-            setattr(target, part, matrix(getattr(expert, part)))
-            setattr(target, f"{part}_bias", vector(getattr(expert, f"{part}_bias")))
+        experts = ffi.new("TzExpert[]", len(layer.experts))
+        keep.append(experts)
+        target.experts, target.expert_count = experts, len(layer.experts)
+        for slot, expert in zip(experts, layer.experts, strict=True):
+            for part in ("gate", "up", "down"):
+                setattr(slot, part, matrix(getattr(expert, part)))
+                setattr(slot, f"{part}_bias", vector(getattr(expert, f"{part}_bias")))
+        if layer.router:
+            target.router = matrix(layer.router.matrix)
+            target.active, target.normalise = layer.router.active, layer.router.normalise
         target.window, target.rope = layer.window or 0, -1 if layer.rope is None else layer.rope
 
     layers, ropes = ffi.new("TzLayer[]", len(spec.layers)), ffi.new("TzRope[]", len(spec.ropes))
@@ -231,7 +237,7 @@ def _spec_struct(folder: ModelFolder, spec: ModelSpec, keep: list[Any]) -> Any:
     for target, rope in zip(ropes, spec.ropes, strict=True):
         target.inverse_frequencies, target.scale = native.floats(rope.inverse_frequencies, keep), rope.scale
     result = ffi.new("TzModelSpec *")
-    for field in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary"):
+    for field in ("hidden", "heads", "kv_heads", "head_dim", "vocabulary"):
         setattr(result, field, getattr(spec, field))
     for field in ("norm_eps", "norm_offset", "embedding_scale", "residual_multiplier", "attention_scale"):
         setattr(result, field, getattr(spec, field))

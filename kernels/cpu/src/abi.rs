@@ -42,6 +42,18 @@ pub struct TzRope {
     pub scale: f32,
 }
 
+/// A gated MLP; the fields are those of `Expert`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzExpert {
+    pub gate: TzMatrix,
+    pub up: TzMatrix,
+    pub down: TzMatrix,
+    pub gate_bias: TzVector,
+    pub up_bias: TzVector,
+    pub down_bias: TzVector,
+}
+
 /// One block of the network; the fields are those of `LayerSpec`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -60,12 +72,15 @@ pub struct TzLayer {
     pub attention_sub_norm: TzVector,
     pub post_attention_norm: TzVector,
     pub mlp_norm: TzVector,
-    pub gate: TzMatrix,
-    pub up: TzMatrix,
-    pub down: TzMatrix,
-    pub gate_bias: TzVector,
-    pub up_bias: TzVector,
-    pub down_bias: TzVector,
+    /// All of one shape; a single one where there is no router.
+    pub experts: *const TzExpert,
+    pub expert_count: usize,
+    /// `[experts, hidden]` as f16; all zero in a dense layer.
+    pub router: TzMatrix,
+    /// Experts that a token goes through.
+    pub active: u32,
+    /// 1: their shares are divided by the sum of them.
+    pub normalise: u32,
     pub mlp_sub_norm: TzVector,
     pub post_mlp_norm: TzVector,
     /// Positions a token sees, itself included; 0 for all.
@@ -79,7 +94,6 @@ pub struct TzLayer {
 #[derive(Clone, Copy)]
 pub struct TzModelSpec {
     pub hidden: u32,
-    pub intermediate: u32,
     pub heads: u32,
     pub kv_heads: u32,
     pub head_dim: u32,

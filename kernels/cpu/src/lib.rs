@@ -18,6 +18,7 @@ mod buffer;
 mod cache;
 mod elementwise;
 mod error;
+mod experts;
 mod fit;
 mod formats;
 mod half;
@@ -37,5 +38,5 @@ mod workspace;
 /// The version of the C ABI; the Python side refuses to load any other.
 #[unsafe(no_mangle)]
 pub extern "C" fn tz_abi_version() -> u32 {
-    2
+    3
 }

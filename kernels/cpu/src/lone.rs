@@ -11,7 +11,7 @@ use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Preparation, Stage};
 use crate::model_abi::{TzPool, kernels_named};
 use crate::pool::Worker;
-use crate::stage::{Input, multiply, prepare};
+use crate::stage::{Input, Place, multiply, prepare};
 
 const MOST_TOKENS: usize = 1 << 20;
 
@@ -40,10 +40,11 @@ impl Lone<'_> {
             let x = self.x.add(token * stage.cols);
             let scratch = self.scratch[worker.index].pointer();
             let columns = (0, stage.cols);
-            prepare(self.kernels, form, x, stage.cols, columns, (token, self.tokens), scratch, &self.inputs[0]);
+            let place = Place { first: 0, token, tokens: self.tokens };
+            prepare(self.kernels, form, x, stage.cols, columns, place, scratch, &self.inputs[0]);
         }
         worker.barrier();
-        multiply(self.kernels, stage, self.inputs, self.tokens, &[self.output], worker);
+        multiply(self.kernels, stage, self.inputs, (0, self.tokens), &[self.output], worker);
     }
 }
 

@@ -1,13 +1,30 @@
 //! A whole network, checked: every shape agrees with every other before anything runs.
 
-use crate::abi::{TzLayer, TzMatrix, TzModelSpec, TzVector};
+use crate::abi::{TzExpert, TzLayer, TzMatrix, TzModelSpec, TzVector};
 use crate::elementwise::Activation;
 use crate::error::{Error, Result, ensure};
+use crate::formats::FormatId;
 use crate::matrix::{Matrix, Preparation, Stage, vector};
 
 const LARGEST: u32 = 1 << 24;
 const MOST_LAYERS: usize = 1 << 12;
 const LARGEST_HEAD: u32 = 1 << 12;
+const MOST_EXPERTS: usize = 1 << 12;
+
+/// A gated MLP: that of a dense layer, or one of many.
+pub(crate) struct Expert {
+    pub gate_up: Stage,
+    pub down: Stage,
+}
+
+/// Chooses the experts of a token.
+pub(crate) struct Router {
+    pub stage: Stage,
+    /// Experts that a token goes through.
+    pub active: usize,
+    /// Their shares are divided by the sum of them.
+    pub normalise: bool,
+}
 
 pub(crate) struct Layer {
     pub input_norm: Vec<f32>,
@@ -18,9 +35,12 @@ pub(crate) struct Layer {
     pub o: Stage,
     pub post_attention_norm: Option<Vec<f32>>,
     pub mlp_norm: Vec<f32>,
-    pub gate_up: Stage,
+    /// One where there is no router.
+    pub experts: Vec<Expert>,
+    pub router: Option<Router>,
+    /// Of every expert.
+    pub intermediate: usize,
     pub mlp_sub_norm: Option<Vec<f32>>,
-    pub down: Stage,
     pub post_mlp_norm: Option<Vec<f32>>,
     pub window: usize,
     pub rope: Option<usize>,
@@ -34,7 +54,6 @@ pub(crate) struct Rope {
 /// Norm weights have the family's offset added already.
 pub(crate) struct Network {
     pub hidden: usize,
-    pub intermediate: usize,
     pub heads: usize,
     pub kv_heads: usize,
     pub head_dim: usize,
@@ -89,7 +108,6 @@ impl Network {
     pub unsafe fn new(raw: &TzModelSpec) -> Result<Self> {
         for (name, value, most) in [
             ("hidden", raw.hidden, LARGEST),
-            ("intermediate", raw.intermediate, LARGEST),
             ("heads", raw.heads, LARGEST_HEAD),
             ("kv_heads", raw.kv_heads, LARGEST_HEAD),
             ("head_dim", raw.head_dim, LARGEST_HEAD),
@@ -137,7 +155,6 @@ impl Network {
             let final_norm = vector("model", "final_norm", &raw.final_norm, hidden, raw.norm_offset)?;
             Ok(Self {
                 hidden,
-                intermediate: raw.intermediate as usize,
                 heads: raw.heads as usize,
                 kv_heads: raw.kv_heads as usize,
                 head_dim: raw.head_dim as usize,
@@ -160,21 +177,74 @@ impl Network {
 
     /// The stages of all layers and the head.
     pub fn stages(&self) -> impl Iterator<Item = &Stage> {
-        let layers = self.layers.iter().flat_map(|l| [&l.qkv, &l.o, &l.gate_up, &l.down]);
-        layers.chain([&self.head])
+        let attention = self.layers.iter().flat_map(|layer| [&layer.qkv, &layer.o]);
+        let routers = self.layers.iter().filter_map(|layer| layer.router.as_ref()).map(|router| &router.stage);
+        let experts = self.layers.iter().flat_map(Layer::expert_stages);
+        attention.chain(routers).chain(experts).chain([&self.head])
+    }
+}
+
+/// A projection of a block: its input is rounded as the network has it.
+unsafe fn projection(
+    spec: &TzModelSpec,
+    name: &str,
+    raw: &TzMatrix,
+    shape: (usize, usize),
+    bias: &TzVector,
+) -> Result<(Matrix, Preparation)> {
+    let (matrix, mut preparation) = unsafe { shaped(name, raw, shape, bias)? };
+    preparation.per_token = spec.per_token == 1 && preparation.group.is_some();
+    Ok((matrix, preparation))
+}
+
+impl Expert {
+    unsafe fn new(name: &str, spec: &TzModelSpec, raw: &TzExpert, wide: usize) -> Result<Self> {
+        let hidden = spec.hidden as usize;
+        let matrix =
+            |part: &str, raw, shape, bias| unsafe { projection(spec, &format!("{name}, {part}"), raw, shape, bias) };
+        Ok(Self {
+            gate_up: Stage::new(vec![
+                matrix("gate", &raw.gate, (wide, hidden), &raw.gate_bias)?,
+                matrix("up", &raw.up, (wide, hidden), &raw.up_bias)?,
+            ]),
+            down: Stage::new(vec![matrix("down", &raw.down, (hidden, wide), &raw.down_bias)?]),
+        })
+    }
+}
+
+impl Router {
+    /// `None` for a dense layer, which has one expert.
+    unsafe fn new(name: &str, spec: &TzModelSpec, raw: &TzLayer) -> Result<Option<Self>> {
+        let count = raw.expert_count;
+        if raw.router.codes.is_null() {
+            ensure!(count == 1 && raw.router.codes_length == 0, "{name}: {count} experts without a router");
+            return Ok(None);
+        }
+        let active = raw.active as usize;
+        ensure!((1..=count).contains(&active), "{name}: {active} of {count} experts");
+        ensure!(raw.normalise <= 1, "{name}: normalise is {}", raw.normalise);
+        let name = format!("{name}, router");
+        let (matrix, form) = unsafe { shaped(&name, &raw.router, (count, spec.hidden as usize), &ABSENT)? };
+        ensure!(matrix.format == FormatId::F16, "{name}: its format is not f16");
+        Ok(Some(Self { stage: Stage::new(vec![(matrix, form)]), active, normalise: raw.normalise == 1 }))
     }
 }
 
 impl Layer {
+    /// The stages of its experts.
+    pub fn expert_stages(&self) -> impl Iterator<Item = &Stage> {
+        self.experts.iter().flat_map(|expert| [&expert.gate_up, &expert.down])
+    }
+
     unsafe fn new(name: &str, spec: &TzModelSpec, raw: &TzLayer) -> Result<Self> {
-        let (hidden, wide, dim) = (spec.hidden as usize, spec.intermediate as usize, spec.head_dim as usize);
+        let (hidden, dim) = (spec.hidden as usize, spec.head_dim as usize);
         let (queries, keys) = (spec.heads as usize * dim, spec.kv_heads as usize * dim);
         unsafe {
-            let matrix = |part: &str, raw, shape, bias| {
-                let (matrix, mut preparation) = shaped(&format!("{name}, {part}"), raw, shape, bias)?;
-                preparation.per_token = spec.per_token == 1 && preparation.group.is_some();
-                Ok((matrix, preparation))
-            };
+            let parts = items(&format!("experts of {name}"), raw.experts, raw.expert_count, MOST_EXPERTS)?;
+            let wide = parts[0].gate.rows as usize;
+            let expert = |(i, raw)| Expert::new(&format!("{name}, expert {i}"), spec, raw, wide);
+            let experts = parts.iter().enumerate().map(expert).collect::<Result<Vec<_>>>()?;
+            let matrix = |part: &str, raw, shape, bias| projection(spec, &format!("{name}, {part}"), raw, shape, bias);
             let norm = |part: &str, raw, length| vector(name, part, raw, length, spec.norm_offset);
             Ok(Self {
                 input_norm: needed(name, "input_norm", norm("input_norm", &raw.input_norm, hidden)?)?,
@@ -189,12 +259,10 @@ impl Layer {
                 o: Stage::new(vec![matrix("o", &raw.o, (hidden, queries), &raw.o_bias)?]),
                 post_attention_norm: norm("post_attention_norm", &raw.post_attention_norm, hidden)?,
                 mlp_norm: needed(name, "mlp_norm", norm("mlp_norm", &raw.mlp_norm, hidden)?)?,
-                gate_up: Stage::new(vec![
-                    matrix("gate", &raw.gate, (wide, hidden), &raw.gate_bias)?,
-                    matrix("up", &raw.up, (wide, hidden), &raw.up_bias)?,
-                ]),
+                experts,
+                router: Router::new(name, spec, raw)?,
+                intermediate: wide,
                 mlp_sub_norm: norm("mlp_sub_norm", &raw.mlp_sub_norm, wide)?,
-                down: Stage::new(vec![matrix("down", &raw.down, (hidden, wide), &raw.down_bias)?]),
                 post_mlp_norm: norm("post_mlp_norm", &raw.post_mlp_norm, hidden)?,
                 window: if raw.window == 0 { usize::MAX } else { raw.window as usize },
                 rope: usize::try_from(raw.rope).ok(),

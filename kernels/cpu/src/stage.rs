@@ -33,6 +33,15 @@ impl Input {
     }
 }
 
+/// Where in an [`Input`] a token is: it is number `token` of the `tokens` that are multiplied
+/// together, which are the rows from `first` on.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub first: usize,
+    pub token: usize,
+    pub tokens: usize,
+}
+
 /// Prepares columns `from .. to` (multiples of the stage's span, or its end) of one token.
 ///
 /// # Safety
@@ -45,7 +54,7 @@ pub(crate) unsafe fn prepare(
     x: *const f32,
     cols: usize,
     (from, to): (usize, usize),
-    (token, tokens): (usize, usize),
+    place: Place,
     scratch: *mut f32,
     input: &Input,
 ) {
@@ -54,7 +63,7 @@ pub(crate) unsafe fn prepare(
     let end = if to >= cols { width } else { to };
     let target = match preparation.group {
         Some(_) => scratch,
-        None => input.values.pointer().add(token * width + from),
+        None => input.values.pointer().add((place.first + place.token) * width + from),
     };
     match &preparation.transform {
         Some(transform) => {
@@ -67,13 +76,13 @@ pub(crate) unsafe fn prepare(
         *target.add(i) = 0.0;
     }
     if let Some(group) = preparation.group {
-        let (first, block) = kernels.block_of(token, tokens);
-        let groups = cols.div_ceil(group);
-        let place = first * groups + from / group * block + (token - first);
+        let (start, block) = kernels.block_of(place.token, place.tokens);
+        let (row, within) = (place.first + start, place.token - start);
+        let at = row * cols.div_ceil(group) + from / group * block + within;
         let quantised = Quantised {
-            codes: input.values.pointer().cast::<i8>().add(first * width + from * block + 4 * (token - first)),
-            scales: input.scales.pointer().add(place),
-            sums: input.sums.pointer().add(place),
+            codes: input.values.pointer().cast::<i8>().add(row * width + from * block + 4 * within),
+            scales: input.scales.pointer().add(at),
+            sums: input.sums.pointer().add(at),
             block,
             per_token: preparation.per_token,
         };
@@ -94,17 +103,17 @@ fn band(stage: &Stage, index: usize, worker: &Worker) -> (usize, usize) {
     (border(worker.index), border(worker.index + 1))
 }
 
-/// This thread's rows of every matrix of the stage, for all tokens: `[tokens, rows]` each.
-/// Returns the rows of the last matrix that were written.
+/// This thread's rows of every matrix of the stage, for the `tokens` that the inputs hold from row
+/// `first` on: `[tokens, rows]` each.  Returns the rows of the last matrix that were written.
 ///
 /// # Safety
-/// The inputs hold `tokens` prepared tokens; `outputs` have room for them; all threads of the
+/// The inputs hold these tokens, prepared together; `outputs` have room for them; all threads of the
 /// pool call this for the same stage.
 pub(crate) unsafe fn multiply(
     kernels: &Kernels,
     stage: &Stage,
     inputs: &[Input],
-    tokens: usize,
+    (first_token, tokens): (usize, usize),
     outputs: &[*mut f32],
     worker: &Worker,
 ) -> (usize, usize) {
@@ -115,7 +124,7 @@ pub(crate) unsafe fn multiply(
         let mut from = first;
         while from < last {
             let to = (from + resident).min(last);
-            tiles(kernels, matrix, &inputs[matrix.input], tokens, outputs[index], (from, to));
+            tiles(kernels, matrix, &inputs[matrix.input], (first_token, tokens), outputs[index], (from, to));
             from = to;
         }
         rows = (first * TILE, (last * TILE).min(matrix.rows));
@@ -127,7 +136,7 @@ unsafe fn tiles(
     kernels: &Kernels,
     matrix: &Matrix,
     input: &Input,
-    tokens: usize,
+    (first, tokens): (usize, usize),
     output: *mut f32,
     (from, to): (usize, usize),
 ) {
@@ -153,10 +162,10 @@ unsafe fn tiles(
         last: to,
     };
     for (token, count) in kernels.blocks(tokens, limit) {
-        let bytes = if half { 4 } else { 1 };
-        job.input = input.values.pointer().cast::<u8>().add(token * width * bytes);
-        job.input_scales = input.scales.pointer().add(token * matrix.groups);
-        job.input_sums = input.sums.pointer().add(token * matrix.groups);
+        let (bytes, row) = (if half { 4 } else { 1 }, first + token);
+        job.input = input.values.pointer().cast::<u8>().add(row * width * bytes);
+        job.input_scales = input.scales.pointer().add(row * matrix.groups);
+        job.input_sums = input.sums.pointer().add(row * matrix.groups);
         job.output = output.add(token * matrix.rows);
         (kernels.product)(matrix.format, count, &job);
     }

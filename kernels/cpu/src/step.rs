@@ -8,10 +8,10 @@ use crate::cache::Cache;
 use crate::formats::{TILE, row_values};
 use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Stage};
-use crate::model::{Layer, Network};
+use crate::model::{Expert, Layer, Network};
 use crate::pool::Worker;
 use crate::rope;
-use crate::stage::{multiply, prepare};
+use crate::stage::{Input, Place, multiply, prepare};
 use crate::workspace::{ATTENTION_ROWS, Private, Stream, Workspace};
 
 /// Everything that a step reads, and where its results go.
@@ -75,10 +75,17 @@ impl Step<'_> {
             self.attention(index, layer, worker);
             for token in self.own_tokens(worker) {
                 self.add_residual(token, layer.post_attention_norm.as_deref(), private);
-                self.norm_and_prepare(token, &layer.mlp_norm, &layer.gate_up, private);
+                if layer.router.is_none() {
+                    self.norm_and_prepare(token, &layer.mlp_norm, &layer.experts[0].gate_up, private);
+                }
             }
-            self.join(worker);
-            self.mlp(layer, worker);
+            match &layer.router {
+                None => {
+                    self.join(worker);
+                    self.mlp(layer, worker);
+                }
+                Some(router) => self.mixture(layer, router, worker),
+            }
             pending = layer.post_mlp_norm.as_deref();
         }
         if !self.logits.is_null() {
@@ -139,27 +146,33 @@ impl Step<'_> {
 
     unsafe fn norm_and_prepare(&self, token: usize, weight: &[f32], stage: &Stage, private: &Private) {
         self.norm(token, weight, private);
-        let stream = self.stream(private);
-        self.prepare(stage, private.row.pointer(), (0, stage.cols), (token, self.tokens.len()), stream, private);
+        let inputs = &self.stream(private).inputs;
+        self.prepare(stage, private.row.pointer(), (0, stage.cols), self.place(token), inputs, private);
     }
 
-    unsafe fn norm(&self, token: usize, weight: &[f32], private: &Private) {
+    /// Of a token of this chunk, all of which are multiplied together.
+    fn place(&self, token: usize) -> Place {
+        Place { first: 0, token, tokens: self.tokens.len() }
+    }
+
+    /// The norm of a token's residual stream, in the private row.
+    pub(crate) unsafe fn norm(&self, token: usize, weight: &[f32], private: &Private) {
         let hidden = self.network.hidden;
         let x = self.stream(private).x.pointer().add(token * hidden);
         (self.kernels.norm)(x, weight.as_ptr(), private.row.pointer(), hidden, self.network.eps);
     }
 
-    unsafe fn prepare(
+    pub(crate) unsafe fn prepare(
         &self,
         stage: &Stage,
         x: *const f32,
         columns: (usize, usize),
-        token: (usize, usize),
-        stream: &Stream,
+        place: Place,
+        inputs: &[Input],
         private: &Private,
     ) {
-        for (form, input) in stage.preparations.iter().zip(&stream.inputs) {
-            prepare(self.kernels, form, x, stage.cols, columns, token, private.scratch.pointer(), input);
+        for (form, input) in stage.preparations.iter().zip(inputs) {
+            prepare(self.kernels, form, x, stage.cols, columns, place, private.scratch.pointer(), input);
         }
     }
 
@@ -170,7 +183,7 @@ impl Step<'_> {
         let stream = self.stream(private);
         let count = self.tokens.len();
         let outputs = [space.queries.pointer(), space.keys.pointer(), space.values.pointer()];
-        multiply(self.kernels, &layer.qkv, &stream.inputs, count, &outputs, worker);
+        multiply(self.kernels, &layer.qkv, &stream.inputs, (0, count), &outputs, worker);
         worker.barrier();
         let each = self.network.heads + self.network.kv_heads;
         for item in worker.share(count * each) {
@@ -186,10 +199,10 @@ impl Step<'_> {
                 (self.kernels.norm)(row, weight.as_ptr(), to, layer.o.cols, self.network.eps);
                 row = to;
             }
-            self.prepare(&layer.o, row, (0, layer.o.cols), (token, count), stream, private);
+            self.prepare(&layer.o, row, (0, layer.o.cols), self.place(token), &stream.inputs, private);
         }
         self.join(worker);
-        multiply(self.kernels, &layer.o, &stream.inputs, count, &[space.projected.pointer()], worker);
+        multiply(self.kernels, &layer.o, &stream.inputs, (0, count), &[space.projected.pointer()], worker);
         worker.barrier();
     }
 
@@ -253,32 +266,44 @@ impl Step<'_> {
         }
     }
 
-    /// From the prepared input to `projected`; ends with a barrier.
+    /// The MLP of a dense layer, from the prepared input to `projected`; ends with a barrier.
     unsafe fn mlp(&self, layer: &Layer, worker: &Worker) {
-        let (network, space) = (self.network, self.workspace);
+        let space = self.workspace;
         let private = &space.private[worker.index];
-        let count = self.tokens.len();
-        let outputs = [space.gate.pointer(), space.up.pointer()];
-        multiply(self.kernels, &layer.gate_up, &self.stream(private).inputs, count, &outputs, worker);
+        let (count, Expert { gate_up, down }) = (self.tokens.len(), &layer.experts[0]);
+        let (gate, up) = (space.gate.pointer(), space.up.pointer());
+        multiply(self.kernels, gate_up, &self.stream(private).inputs, (0, count), &[gate, up], worker);
         worker.barrier();
-        // A norm needs the whole row.
-        let span = if layer.mlp_sub_norm.is_some() { layer.down.padded() } else { layer.down.span() };
-        let spans = network.intermediate.div_ceil(span);
+        let span = down_span(layer, down);
+        let spans = layer.intermediate.div_ceil(span);
         for item in worker.share(count * spans) {
             let (token, from) = (item / spans, item % spans * span);
-            let to = (from + span).min(network.intermediate);
-            let at = token * network.intermediate + from;
-            let row = private.row.pointer();
-            let (gate, up) = (space.gate.pointer().add(at), space.up.pointer().add(at));
-            (self.kernels.activate)(gate, up, row.add(from), to - from, network.activation);
-            if let Some(weight) = &layer.mlp_sub_norm {
-                (self.kernels.norm)(row, weight.as_ptr(), row, to, network.eps);
-            }
-            self.prepare(&layer.down, row, (from, to), (token, count), &space.stream, private);
+            let (gate, up) = (gate.add(token * layer.intermediate), up.add(token * layer.intermediate));
+            self.activate(layer, down, (gate, up), (from, span), self.place(token), &space.stream.inputs, private);
         }
         worker.barrier();
-        multiply(self.kernels, &layer.down, &space.stream.inputs, count, &[space.projected.pointer()], worker);
+        multiply(self.kernels, down, &space.stream.inputs, (0, count), &[space.projected.pointer()], worker);
         worker.barrier();
+    }
+
+    /// Prepares `span` columns from `from` on of an expert's down input, from a token's rows of gate and up.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) unsafe fn activate(
+        &self,
+        layer: &Layer,
+        down: &Stage,
+        (gate, up): (*const f32, *const f32),
+        (from, span): (usize, usize),
+        place: Place,
+        inputs: &[Input],
+        private: &Private,
+    ) {
+        let (row, to) = (private.row.pointer(), (from + span).min(layer.intermediate));
+        (self.kernels.activate)(gate.add(from), up.add(from), row.add(from), to - from, self.network.activation);
+        if let Some(weight) = &layer.mlp_sub_norm {
+            (self.kernels.norm)(row, weight.as_ptr(), row, to, self.network.eps);
+        }
+        self.prepare(down, row, (from, to), place, inputs, private);
     }
 
     /// The logits of the tokens that want them.
@@ -291,12 +316,12 @@ impl Step<'_> {
             if let Some(row) = token.checked_sub(self.logits_from) {
                 self.add_residual(token, pending, private);
                 self.norm(token, &network.final_norm, private);
-                let columns = (0, network.hidden);
-                self.prepare(&network.head, private.row.pointer(), columns, (row, wanted), stream, private);
+                let (columns, place) = ((0, network.hidden), Place { first: 0, token: row, tokens: wanted });
+                self.prepare(&network.head, private.row.pointer(), columns, place, &stream.inputs, private);
             }
         }
         self.join(worker);
-        let (from, to) = multiply(self.kernels, &network.head, &stream.inputs, wanted, &[self.logits], worker);
+        let (from, to) = multiply(self.kernels, &network.head, &stream.inputs, (0, wanted), &[self.logits], worker);
         if network.logit_softcap > 0.0 && from < to {
             for row in 0..wanted {
                 let logits = self.logits.add(row * network.vocabulary + from);
@@ -304,6 +329,11 @@ impl Step<'_> {
             }
         }
     }
+}
+
+/// Columns of a down input that can be prepared apart from the others; a norm needs all.
+pub(crate) fn down_span(layer: &Layer, down: &Stage) -> usize {
+    if layer.mlp_sub_norm.is_some() { down.padded() } else { down.span() }
 }
 
 /// One row of a matrix, scaled, without undoing its transform.

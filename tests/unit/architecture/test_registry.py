@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from tests.tiny_models import FAMILIES, hub_tensors, tiny_config, tiny_folder, tiny_source
+from tests.tiny_models import FAMILIES, hub_parts, hub_tensors, tiny_config, tiny_folder, tiny_source
 from tzcore.architecture.registry import SUPPORTED, check_source, names_of, read_spec, spec_of
 from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint import ModelFolder
@@ -132,6 +132,20 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "sliding_window": None, "rope_scaling": None, "attention_bias": False, "mlp_bias": False,
         "rms_norm_eps": 1e-06, "hidden_act": "silu", "max_window_layers": 28,
     },
+    "Mixtral-8x7B-v0.1": {
+        "model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000, "sliding_window": None,
+        "max_position_embeddings": 32768, "rope_theta": 1000000.0, "rms_norm_eps": 1e-05, "hidden_act": "silu",
+        "num_experts_per_tok": 2, "num_local_experts": 8, "tie_word_embeddings": False,
+    },
+    "Qwen3-30B-A3B": {
+        "model_type": "qwen3_moe", "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 48,
+        "num_attention_heads": 32, "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "rope_theta": 1000000.0, "rope_scaling": None, "rms_norm_eps": 1e-06,
+        "decoder_sparse_step": 1, "mlp_only_layers": [], "moe_intermediate_size": 768, "norm_topk_prob": True,
+        "num_experts": 128, "num_experts_per_tok": 8, "attention_bias": False, "hidden_act": "silu",
+        "use_sliding_window": False, "sliding_window": None, "max_window_layers": 48, "tie_word_embeddings": False,
+    },
 }  # fmt: skip
 
 DEFAULTS = [family for family in SUPPORTED if family != "gemma3"]
@@ -145,7 +159,8 @@ def _meta_model(config: Any) -> Any:
 
 def _original_names(model: Any) -> dict[str, tuple[int, ...]]:
     tied = model.config.get_text_config().tie_word_embeddings
-    return {n: tuple(v.shape) for n, v in model.state_dict().items() if not (tied and n == "lm_head.weight")}
+    parts = hub_parts(model.config.model_type, model)
+    return {n: tuple(v.shape) for n, v in parts.items() if not (tied and n == "lm_head.weight")}
 
 
 def _compare(raw: dict[str, Any], context: int | None = None) -> ModelSpec:
@@ -233,8 +248,31 @@ def test_known_values_of_families_with_features_of_their_own() -> None:
     assert (granite.attention_scale, granite.logit_multiplier) == (1 / 64, 1 / 8)
     smollm = _compare(PUBLISHED["SmolLM3-3B"])
     assert [layer.rope for layer in smollm.layers[:8]] == [0, 0, 0, None] * 2
+    mixtral = _compare(PUBLISHED["Mixtral-8x7B-v0.1"])
+    router = mixtral.layers[31].router
+    assert router is not None
+    assert (len(mixtral.layers[31].experts), router.active, router.normalise) == (8, 2, True)
+    read = sum(ref.rows * ref.cols * share for ref, share in mixtral.read_per_token())
+    assert read == pytest.approx(12.75e9, rel=0.01)  # of 46.7 thousand million
+    qwen = _compare(PUBLISHED["Qwen3-30B-A3B"])
+    assert sum(ref.rows * ref.cols * share for ref, share in qwen.read_per_token()) == pytest.approx(3.04e9, rel=0.01)
+    assert qwen.intermediate == 768
     counted = {key: value for key, value in PUBLISHED["SmolLM3-3B"].items() if key != "no_rope_layers"}
     assert _compare(counted).layers == smollm.layers
+
+
+def test_which_layers_of_a_mixture_are_dense() -> None:
+    raw = {**PUBLISHED["Qwen3-30B-A3B"], "num_hidden_layers": 6, "num_experts": 3, "num_experts_per_tok": 3}
+    for changes, sparse in (
+        ({"decoder_sparse_step": 2}, [0, 1, 0, 1, 0, 1]),
+        ({"decoder_sparse_step": 3, "mlp_only_layers": [5]}, [0, 0, 1, 0, 0, 0]),
+        ({"mlp_only_layers": [0, 1]}, [0, 0, 1, 1, 1, 1]),
+    ):
+        spec = _compare({**raw, **changes})
+        assert [int(layer.router is not None) for layer in spec.layers] == sparse
+        assert [len(layer.experts) for layer in spec.layers] == [3 if s else 1 for s in sparse]
+        assert spec.intermediate == 6144
+        assert len(spec.routers()) == sum(sparse)
 
 
 def test_networks_trained_ternary_round_their_inputs_by_token() -> None:
@@ -343,7 +381,7 @@ def _llama(**changes: Any) -> tuple[dict[str, Any], set[str]]:
 
 
 def test_an_unknown_family_is_named_with_those_supported() -> None:
-    for kind in ("mixtral", None, 3):
+    for kind in ("mamba", None, 3):
         with pytest.raises(UnsupportedModelError, match=f"{kind}.*llama.*phi3"):
             read_spec({"model_type": kind}, set())
     with pytest.raises(UnsupportedModelError):
@@ -383,7 +421,7 @@ def test_a_setting_that_is_not_supported_is_named(changes: dict[str, Any], named
         ("qwen2", {"layer_types": ["full_attention"]}, "layer_types"),
         ("qwen2", {"use_sliding_window": False}, "needs a sliding_window"),
         ("qwen2", {"max_window_layers": "all"}, "max_window_layers"),
-        ("qwen3", {"attention_bias": True}, "attention_bias"),
+        ("qwen3", {"attention_bias": "q"}, "attention_bias"),
         ("gemma2", {"use_bidirectional_attention": True}, "use_bidirectional_attention"),
         ("gemma2", {"dtype": "float8"}, "dtype"),
         ("gemma3_text", {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping"),
@@ -393,6 +431,10 @@ def test_a_setting_that_is_not_supported_is_named(changes: dict[str, Any], named
         ("phi3", {"intermediate_size": 321}, "gate_up_proj"),
         ("bitnet", {"head_dim": 16}, "head_dim"),
         ("granite", {"logits_scaling": 0}, "logits_scaling"),
+        ("mixtral", {"num_experts_per_tok": 6}, "num_experts_per_tok"),
+        ("mixtral", {"num_local_experts": 100_000}, "num_experts"),
+        ("qwen3_moe", {"mlp_only_layers": [7]}, "mlp_only_layers"),
+        ("qwen3_moe", {"norm_topk_prob": 1}, "norm_topk_prob"),
         ("smollm3", {"no_rope_layers": [1, 0]}, "no_rope_layers"),
         ("smollm3", {"no_rope_layers": [1, 0, 2]}, "no_rope_layers"),
     ],

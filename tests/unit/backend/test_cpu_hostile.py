@@ -34,6 +34,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
 
 
 @pytest.fixture(scope="module")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return ModelFolder.open(tiny_folder(tmp_path_factory.mktemp("e") / "m", "mixtral", format="t2", head_format="i8"))
+
+
+@pytest.fixture(scope="module")
 def model(folder: ModelFolder) -> CpuModel:
     return CpuBackend().load(folder, spec_of(folder), threads=2)
 
@@ -159,15 +164,36 @@ def spoil_layer(field: str, value: Any) -> Callable[[Any], None]:
     return spoil
 
 
+def spoil_expert(field: str, value: Any, number: int = 0) -> Callable[[Any], None]:
+    def spoil(spec: Any) -> None:
+        target, parts = spec.layers[0].experts[number], field.split(".")
+        for part in parts[:-1]:
+            target = getattr(target, part)
+        setattr(target, parts[-1], value)
+
+    return spoil
+
+
 def spoil_spec(field: str, value: Any) -> Callable[[Any], None]:
     return lambda spec: setattr(spec, field, value)
+
+
+SPOILED_EXPERT = (
+    ("down.codes", ffi.NULL),
+    ("gate.format", 7),
+    ("gate.rows", 0),
+    ("gate.rows", 2**32 - 1),
+    ("up.rows", 16),
+    ("down.cols", 64),
+    ("down_bias.length", 3),
+)
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        *(spoil_spec(name, 0) for name in ("hidden", "intermediate", "heads", "kv_heads", "head_dim", "vocabulary")),
-        *(spoil_spec(name, 2**32 - 1) for name in ("hidden", "intermediate", "heads", "head_dim", "vocabulary")),
+        *(spoil_spec(name, 0) for name in ("hidden", "heads", "kv_heads", "head_dim", "vocabulary")),
+        *(spoil_spec(name, 2**32 - 1) for name in ("hidden", "heads", "head_dim", "vocabulary")),
         spoil_spec("kv_heads", 3),
         spoil_spec("activation", 3),
         spoil_spec("per_token", 2),
@@ -192,12 +218,37 @@ def spoil_spec(field: str, value: Any) -> Callable[[Any], None]:
         spoil_layer("q.rows", 16),
         spoil_layer("k.rows", 16),
         spoil_layer("o.cols", 64),
-        spoil_layer("down.codes", ffi.NULL),
-        spoil_layer("gate.format", 7),
         spoil_layer("q_bias.length", 5),
+        spoil_layer("experts", ffi.NULL),
+        spoil_layer("expert_count", 0),
+        spoil_layer("expert_count", 2**40),
+        *(spoil_expert(part, value) for part, value in SPOILED_EXPERT),
     ],
 )
 def test_spoiled_spec(folder: ModelFolder, spoil: Callable[[Any], None]) -> None:
+    refuse(folder, spoil)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_layer("expert_count", 4),
+        spoil_layer("active", 0),
+        spoil_layer("active", 6),
+        spoil_layer("normalise", 2),
+        spoil_layer("router.codes", ffi.NULL),
+        spoil_layer("router.codes_length", 64),
+        spoil_layer("router.rows", 4),
+        spoil_layer("router.cols", 64),
+        spoil_layer("router.format", 7),
+        *(spoil_expert(part, value, 3) for part, value in SPOILED_EXPERT),
+    ],
+)
+def test_spoiled_experts(experts: ModelFolder, spoil: Callable[[Any], None]) -> None:
+    refuse(experts, spoil)
+
+
+def refuse(folder: ModelFolder, spoil: Callable[[Any], None]) -> None:
     keep: list[Any] = []
     struct = _spec_struct(folder, spec_of(folder), keep)
     pool, handle = native.Pool(1), ffi.new("TzModel **")

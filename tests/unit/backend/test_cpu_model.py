@@ -40,7 +40,10 @@ def distance(a: Floats, b: Floats) -> float:
 @pytest.mark.parametrize("family", SUPPORTED)
 @pytest.mark.parametrize(("fmt", "head", "limit"), [("f16", "f16", 5e-4), ("i8", "i8", 0.02), ("t2b3", "i4", 0.04)])
 def test_parity_with_the_reference(tmp_path: Path, family: str, fmt: str, head: str, limit: float) -> None:
-    """int8 inputs make near ties fall either way, so quantised folders agree less closely than f16."""
+    """int8 inputs make near ties fall either way, so quantised folders agree less closely than f16.
+
+    A router's near tie gives some tokens another expert: there most tokens must agree.
+    """
     folder, spec = make(tmp_path, family, fmt, head)
     ids = token_ids(spec)
     reference = ReferenceBackend("int8", cache="f16").load(folder, spec)
@@ -48,11 +51,15 @@ def test_parity_with_the_reference(tmp_path: Path, family: str, fmt: str, head: 
     for variant in native.variants():
         model = CpuBackend(variant).load(folder, spec, threads=2)
         found = model.forward(model.new_sequence(LENGTH), ids, "all")
-        assert distance(found, expected) < limit, variant
+        if spec.routers() and fmt != "f16":
+            tokens = [distance(*rows) for rows in zip(found, expected, strict=True)]
+            assert np.quantile(tokens, 0.75) < limit, variant
+        else:
+            assert distance(found, expected) < limit, variant
         model.close()
 
 
-@pytest.fixture(scope="module", params=["qwen3", "gemma2"])
+@pytest.fixture(scope="module", params=["qwen3", "gemma2", "qwen3_moe", "bitnet"])
 def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CpuModel]:
     folder, spec = make(tmp_path_factory.mktemp("models"), request.param, "t2", "i8")
     model = CpuBackend().load(folder, spec, threads=2)
@@ -92,8 +99,9 @@ def test_truncate_and_run_again(opened: CpuModel) -> None:
         assert np.array_equal(opened.forward(sequence, ids[keep:], "all"), first[keep:])
 
 
-def test_threads_do_not_change_a_bit(tmp_path: Path) -> None:
-    folder, spec = make(tmp_path, "llama", "t1b3", "i8")
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_threads_do_not_change_a_bit(tmp_path: Path, family: str) -> None:
+    folder, spec = make(tmp_path, family, "t1b3", "i8")
     ids = token_ids(spec)
     results = []
     for threads in (1, 2, 3, 5):
@@ -139,6 +147,21 @@ def test_weight_bytes_count_what_a_token_reads(tmp_path: Path) -> None:
         embedding = folder.matrix(spec.embedding.name)
         total -= embedding.codes.nbytes + embedding.scales.nbytes
     assert model.weight_bytes_per_token() == total
+
+
+def test_of_experts_only_those_active_count(tmp_path: Path) -> None:
+    folder, spec = make(tmp_path, "mixtral", "t2", "i8")
+    model = CpuBackend().load(folder, spec, threads=1)
+    sizes = {
+        name: sum(part.nbytes for part in (stored.codes, stored.scales) if part is not None)
+        for name in folder.quantization.matrices
+        for stored in [folder.matrix(name)]
+    }
+    experts = sum(size for name, size in sizes.items() if ".experts." in name)
+    assert experts > sum(sizes.values()) / 3
+    others = sum(size for name, size in sizes.items() if ".experts." not in name) - sizes[spec.embedding.name]
+    assert model.weight_bytes_per_token() == others + experts * 2 // 5
+    assert ReferenceBackend().load(folder, spec).weight_bytes_per_token() == model.weight_bytes_per_token()
 
 
 def test_selection_says_why() -> None:

@@ -35,6 +35,10 @@ _LONG_ROPE: dict[str, tuple[str, dict[str, Any]]] = {
     "gelu": ("llama", {"hidden_act": "gelu_pytorch_tanh"}),
     "gemma3 logit cap": ("gemma3_text", {"final_logit_softcapping": 2.0}),
     "no window": ("mistral", {"sliding_window": None}),
+    "shares not divided by their sum": ("qwen3_moe", {"norm_topk_prob": False}),
+    "one expert a token": ("mixtral", {"num_experts_per_tok": 1}),
+    "all experts": ("mixtral", {"num_experts_per_tok": 5}),
+    "qwen3 with biases": ("qwen3", {"attention_bias": True}),
     "one key head": ("llama", {"num_key_value_heads": 1}),
     "as many key heads": ("llama", {"num_key_value_heads": 6}),
 }

@@ -11,7 +11,7 @@ from tests.tiny_models import FAMILIES, VOCABULARY, tiny_source
 from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import MatrixRef
 from tzcore.quant import decoder
-from tzcore.quant.originals import Originals, layer_vectors, stage_names
+from tzcore.quant.originals import Originals, layer_vectors
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -29,7 +29,7 @@ def test_logits_are_those_of_transformers(family: str, tokens: int, monkeypatch:
         expected = source.model(torch.from_numpy(ids)).logits
         x = torch.from_numpy(originals.matrix(spec.embedding.name)[ids]) * spec.embedding_scale
         for index, layer in enumerate(spec.layers):
-            weights = {n: originals.matrix_tensor(n) for stage in layer.stages() for n in stage_names(stage)}
+            weights = {n: originals.matrix_tensor(n) for n in layer.names()}
             vectors = {n: torch.from_numpy(originals.vector(n)) for n in layer_vectors(spec, index)}
 
             def matrices(ref: MatrixRef, weights: dict[str, torch.Tensor] = weights) -> torch.Tensor:
