@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +14,6 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import TEXT
-from tests.unit.cli.conftest import Tz
 from tzcore.architecture.registry import spec_of
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint.reader import ModelFolder
@@ -71,6 +73,14 @@ def log_likelihood(folder: Path, context: list[int], continuation: list[int]) ->
     return float(rows[at, continuation].sum()), bool((rows.argmax(1) == continuation).all())
 
 
+def tz_eval(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """``tz eval`` without network; the harness's libraries take their time to load."""
+    command = [sys.executable, "-m", "tzcore.cli", "eval", *map(str, words)]
+    offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    env = {**os.environ, **offline}
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=500, env=env, check=False)
+
+
 def requests(*arguments: tuple[object, ...]) -> list[SimpleNamespace]:
     return [SimpleNamespace(args=found) for found in arguments]
 
@@ -119,10 +129,11 @@ def test_a_context_too_long_is_cut_at_its_beginning(tiny_model: Path, home: Path
 
 
 @needs_harness
-def test_tasks_of_ones_own_from_files(tz: Tz, tiny_model: Path, questions: Path) -> None:
-    done = tz(
-        "eval", tiny_model, "--tasks", "tiny_choice,tiny_answer", "--task-folder", questions, "--limit", "3", "--json",
-        "--threads", "1", "--backend", "reference", HF_HUB_OFFLINE="1",
+@pytest.mark.timeout(600)
+def test_tasks_of_ones_own_from_files(tiny_model: Path, questions: Path, home: Path) -> None:
+    done = tz_eval(
+        tiny_model, "--tasks", "tiny_choice,tiny_answer", "--task-folder", questions, "--limit", "3", "--json",
+        "--threads", "1", "--backend", "reference",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -142,8 +153,9 @@ def test_tasks_of_ones_own_from_files(tz: Tz, tiny_model: Path, questions: Path)
 
 
 @needs_harness
-def test_questions_that_cannot_be_downloaded_are_said_so(tz: Tz, tiny_model: Path) -> None:
-    done = tz("eval", tiny_model, "--tasks", "arc_easy", "--limit", "1", HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+@pytest.mark.timeout(600)
+def test_questions_that_cannot_be_downloaded_are_said_so(tiny_model: Path, home: Path) -> None:
+    done = tz_eval(tiny_model, "--tasks", "arc_easy", "--limit", "1")
     assert done.returncode == 1
     assert "cannot be downloaded" in done.stderr.splitlines()[-1]
     assert "--task-folder" in done.stderr.splitlines()[-1]
@@ -151,8 +163,9 @@ def test_questions_that_cannot_be_downloaded_are_said_so(tz: Tz, tiny_model: Pat
 
 
 @needs_harness
-def test_an_unknown_task_is_named(tz: Tz, tiny_model: Path) -> None:
-    done = tz("eval", tiny_model, "--tasks", "no_such_task", "--limit", "1")
+@pytest.mark.timeout(600)
+def test_an_unknown_task_is_named(tiny_model: Path, home: Path) -> None:
+    done = tz_eval(tiny_model, "--tasks", "no_such_task", "--limit", "1")
     assert done.returncode == 1
     assert "no_such_task" in done.stderr.splitlines()[-1]
 
