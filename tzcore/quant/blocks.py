@@ -41,8 +41,19 @@ def convert_plain(job: Job) -> None:
                         weights = rotation.rotate(weights, signs, transform.block)
                     job.store(name, weights.numpy(), transform)
                 job.advance([name], job.where(index))
+        _keep_router(job, index)
         job.add_vectors(layer_vectors(job.spec, index))
         job.writer.seal(f"model-{index:05d}")
+
+
+def _keep_router(job: Job, index: int) -> None:
+    """Store a layer's router, if it has one."""
+    router = job.spec.layers[index].router
+    if router is None:
+        return
+    if not job.writer.has(router.matrix.name):
+        job.store(router.matrix.name, job.originals.matrix(router.matrix.name), None)
+    job.advance([router.matrix.name], job.where(index))
 
 
 class Streams:
@@ -97,7 +108,7 @@ def states_of(table: Floats, job: Job, windows: Tokens, path: Path) -> States:
 def convert_calibrated(job: Job, streams: Streams) -> None:
     """All blocks from where ``streams`` stand; the errors of each matrix's output are noted."""
     for layer in job.spec.layers[: streams.index]:
-        job.advance((name for stage in layer.stages() for name in stage_names(stage)), "done before")
+        job.advance(layer.names(), "done before")
     for index in range(streams.index, len(job.spec.layers)):
         streams.advance(*_Conversion(job, index).run(streams))
         job.writer.seal(f"model-{index:05d}")
@@ -157,11 +168,8 @@ class _Conversion:
 
         job, block, router = self.job, self.block, self.block.layer.router
         assert router is not None
-        name = router.matrix.name
-        if not job.writer.has(name):
-            job.store(name, job.originals.matrix(name), None)
-        self.stored[name] = written.matrix(job.writer, name)
-        job.advance([name], job.where(self.index))
+        _keep_router(job, self.index)
+        self.stored[router.matrix.name] = written.matrix(job.writer, router.matrix.name)
         routing, original_routing = self._route(inputs, self._converted), self._route(wanted, self._original)
         common = second_moment(inputs, self.used)
         made, original = self._both("made", torch.zeros_like, (inputs,), (wanted,))

@@ -65,7 +65,7 @@ def convert(
             found = _run(job)
             identifier = identifier or f"{source.id}:{settings.encoding}"
             receipt = compose(job, identifier, time.monotonic() - started, found)
-        return writer.finish(source.config, source.files, receipt)
+        return writer.finish(source.config, source.files, receipt, spec.activations)
 
 
 def _collect(source: WeightSource, spec: ModelSpec, settings: Settings, report: Report) -> Calibration:

@@ -74,7 +74,9 @@ class Job:
     # --- matrices ----------------------------------------------------------------------------
 
     def format_of(self, name: str) -> Format:
-        """The format of a matrix: the one chosen for it, or that of all."""
+        """The format of a matrix: the one chosen for it, or that of all; routers stay as they are."""
+        if name in {ref.name for ref in self.spec.routers()}:
+            return trits.format_named("f16")
         ends = (self.spec.embedding.name, self.spec.head.name)
         common = self.settings.head_format if name in ends else self.settings.format
         return trits.format_named(self.formats.get(name, common))

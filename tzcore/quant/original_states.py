@@ -18,7 +18,7 @@ from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import StorageError
 from tzcore.quant.decoder import Block, logits
 from tzcore.quant.divergence import Logits
-from tzcore.quant.originals import Originals, layer_vectors, stage_names
+from tzcore.quant.originals import Originals, layer_vectors
 from tzcore.quant.texts import Window
 from tzcore.trits import Floats
 
@@ -55,8 +55,7 @@ class OriginalStates:
         for index, layer in enumerate(spec.layers):
             vectors = {name: torch.from_numpy(originals.vector(name)) for name in layer_vectors(spec, index)}
             block = Block(spec, index, vectors)
-            names = [name for stage in layer.stages() for name in stage_names(stage)]
-            weights = {name: originals.matrix_tensor(name) for name in names}
+            weights = {name: originals.matrix_tensor(name) for name in layer.names()}
 
             def matrices(ref: MatrixRef, weights: dict[str, torch.Tensor] = weights) -> torch.Tensor:
                 return weights[ref.name][ref.start : ref.start + ref.rows]
