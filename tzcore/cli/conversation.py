@@ -70,9 +70,7 @@ def reply(
     """
     from tzcore.engine.request import Finished, PrefillProgress, Request, TextDelta
 
-    request = Request(
-        messages=messages, sampling=chosen(args, engine.default_sampling), max_tokens=args.max_tokens
-    )
+    request = Request(messages=messages, sampling=chosen(args, engine.default_sampling), max_tokens=args.max_tokens)
     answer = Answer()
     pieces: list[str] = []
     finished: Finished | None = None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
+from tzcore.cli import budget_arguments
 from tzcore.cli.console import Console, human_bytes
-from tzcore.cli.pipeline import ENCODINGS, PACKINGS, Order, make
+from tzcore.cli.pipeline import Order, make
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def configure_order(parser: argparse.ArgumentParser) -> None:
     """The arguments that ``tz import`` shares."""
-    parser.add_argument("--encoding", choices=ENCODINGS, help="how the weights are stored (default: by size of model)")
-    parser.add_argument("--packing", choices=PACKINGS, help="2- and 4-bit slots, or the denser base 3")
+    budget_arguments.declare(parser)
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibrate on this text (default: our own)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the model folder there instead of installing it")
     parser.add_argument("--name", metavar="ID", help="install it under this name (default: the source's)")
@@ -34,13 +35,15 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console) 
     """Make the model folder and say what came out."""
     from tzcore.hub import library
 
-    order = Order(args.encoding, args.packing, args.calibration, args.out, args.name)
+    budget = budget_arguments.chosen(args)
+    order = Order(args.encoding, args.packing, args.calibration, args.out, args.name, budget)
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
     model = library.resolve(str(folder))
     assert model is not None
+    ready = f"{model.id} is ready: {human_bytes(model.bytes)} in {model.path}"
     console.done(
-        f"{model.id} is ready: {human_bytes(model.bytes)} in {model.path}",
+        "\n".join([ready, *about(receipt)]),
         id=model.id,
         path=str(model.path),
         encoding=model.encoding,
@@ -49,3 +52,19 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console) 
         receipt=receipt,
     )
     return 0
+
+
+def about(receipt: dict[str, Any]) -> list[str]:
+    """What a receipt says of the formats and of the divergence from the original, for a person."""
+    allocation, quality = receipt.get("allocation") or {}, receipt.get("quality") or {}
+    lines = []
+    if formats := receipt.get("formats"):
+        lines.append("formats    " + ", ".join(f"{row['matrices']} × {name}" for name, row in formats.items()))
+    if bits := receipt.get("bits_per_weight"):
+        lines.append(f"bits       {bits:.2f} stored bits a weight in the projections")
+    known = [(allocation.get("predicted_kl"), "predicted"), (quality.get("kl_mean"), "measured on held-out text")]
+    if said := [f"{value:.3f} nats a token {how}" for value, how in known if value is not None]:
+        lines.append(f"divergence {', '.join(said)} (mean KL from the original)")
+    if note := allocation.get("note"):
+        lines.append(f"note       {note}")
+    return lines

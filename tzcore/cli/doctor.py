@@ -102,7 +102,7 @@ def _conversion() -> Iterator[Finding]:
     missing = [name for name in EXTRAS["convert"] if importlib.util.find_spec(name) is None]
     if missing:
         yield Finding(
-            "conversion", "note", f"not installed ({', '.join(missing)} missing): pip install \"ternary-zero[convert]\""
+            "conversion", "note", f'not installed ({", ".join(missing)} missing): pip install "ternary-zero[convert]"'
         )
     else:
         versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in EXTRAS["convert"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.console import Console, human_bytes, human_count
 from tzcore.errors import ConversionError
 
@@ -17,17 +18,13 @@ if TYPE_CHECKING:
     from tzcore.hub.sources import SourceInfo
     from tzcore.quant.settings import Settings
 
-ENCODINGS = ("t1", "q2", "t2", "i4", "i8", "f16")
-PACKINGS = ("slots", "base3")
-DEFAULT_ENCODING = "t2"
-
 
 @dataclass(frozen=True)
 class Order:
     """What to make of a source; ``None`` leaves the choice to the converter's defaults.
 
-    ``out`` writes the folder there instead of among the installed models; ``name`` installs it
-    under another name than the source's.
+    ``budget`` and ``encoding`` exclude each other.  ``out`` writes the folder there instead of among
+    the installed models; ``name`` installs it under another name than the source's.
     """
 
     encoding: str | None = None
@@ -35,6 +32,7 @@ class Order:
     calibration: Path | None = None
     out: Path | None = None
     name: str | None = None
+    budget: Budget | None = None
 
 
 def find_or_make(text: str, console: Console) -> Path:
@@ -64,19 +62,20 @@ def _is_ternarised(folder: Path) -> bool:
 
 def cost(info: SourceInfo) -> str:
     """What fetching and converting a source takes, in words."""
-    from tzcore.cli.plan import of_source
+    from tzcore.cli.plan import Wish, of_source
 
-    plan = of_source(info, DEFAULT_ENCODING, None)
+    plan = of_source(info, Wish())
     if info.download_bytes is None:
         fetch = "a download of unknown size"
     else:
         fetch = f"{human_bytes(info.download_bytes)} to fetch" if info.download_bytes else "nothing to fetch"
     if plan["result_bytes"] is None:
         return f"{fetch}, then converting it, licence {info.licence}"
-    minutes = max(1, round(plan["conversion_seconds"] / 60))
+    took = plan["conversion_seconds"]
+    time = "an unknown time" if took is None else f"some {max(1, round(took / 60)):,} min"
     size = f"{human_bytes(plan['result_bytes'])} on the disk"
     return (
-        f"{fetch}, some {minutes:,} min to convert {human_count(info.parameters or 0)} weights, then about {size}, "
+        f"{fetch}, {time} to convert {human_count(info.parameters or 0)} weights, then about {size}, "
         f"licence {info.licence}"
     )
 
@@ -95,11 +94,13 @@ def make(text: str, order: Order, console: Console) -> Path:
     parsed = reference.parse(text)
     source = sources.open_source(parsed, report=console.report)
     try:
-        if order.encoding is None and (scheme := recognise(source)):
+        if order.encoding is None and order.budget is None and (scheme := recognise(source)):
             return _import(source, scheme, order, console)
         spec = read_spec(source.config, set(source.names()))
         settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration)
         settings = settings.with_window(spec.max_context)
+        if order.budget is not None:
+            settings = replace(settings, request=order.budget.request(spec))
         name = order.name or source.id
         final = order.out or library.folder_for(name, settings.encoding)
         if final.exists():

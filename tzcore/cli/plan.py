@@ -1,8 +1,8 @@
 """``tz plan SOURCE``: what a model would cost and whether it would fit, before anything is fetched.
 
-Exact for an installed model, whose folder says everything.  For another it is an estimate from
-metadata: sizes of files, number of parameters, and the shape in ``config.json`` where that can
-be had without the weights.
+Exact for an installed model, whose folder says everything.  For another it comes from metadata: the
+shape in ``config.json`` gives every matrix and so its bytes; where not even that can be had
+without the weights, the number of parameters gives an estimate.
 """
 
 from __future__ import annotations
@@ -11,42 +11,72 @@ import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli.console import Console, human_bytes, human_count, human_time
-from tzcore.cli.pipeline import DEFAULT_ENCODING, ENCODINGS, PACKINGS
+from tzcore.cli import budget_arguments
+from tzcore.cli.budget_arguments import Budget
+from tzcore.cli.console import Console
+from tzcore.cli.plan_words import words
 
 if TYPE_CHECKING:
+    from tzcore.architecture.spec import ModelSpec
+    from tzcore.engine.plan import MemoryPlan
     from tzcore.hub.library import InstalledModel
     from tzcore.hub.sources import SourceInfo
+    from tzcore.quant.settings import Settings
 
-SCALE_BITS = 16
-GROUP = 64
-HEAD_BITS = 8 + SCALE_BITS / GROUP
-CONVERSION_RATE = 400_000
-"""Weights a second and core: SmolLM2-135M took 300 s of processor time (server core, AVX-512).  Rough: a
-wider model takes longer for each weight, formats without calibration far less."""
+DEFAULT_ENCODING = "t2"
+_STREAMS = 4
+"""Copies of all hidden states that lie on the disk at once: those before and behind a block, of the original
+and of the quantised model."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What would be made of the source: a budget, or an encoding; and the context to plan for."""
+
+    budget: Budget | None = None
+    encoding: str | None = None
+    packing: str | None = None
+    context: int | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The model that would come out.  ``weights`` are resident bytes, ``folder`` those on the disk, ``bits``
+    stored bits a weight of the projections.  ``None`` is not known; then ``between`` may bound ``folder``."""
+
+    weights: int | None
+    folder: int | None
+    bits: float | None = None
+    formats: dict[str, int] | None = None
+    between: tuple[int, int] | None = None
+    note: str = ""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="SOURCE", help="an installed model, or any source")
-    parser.add_argument("--encoding", choices=ENCODINGS, default=DEFAULT_ENCODING, help="how weights would be stored")
-    parser.add_argument("--packing", choices=PACKINGS, help="2- and 4-bit slots, or the denser base 3")
+    budget_arguments.declare(parser, context_alone=True)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Print the plan."""
     from tzcore.hub import library, reference, sources
 
+    wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context)
     installed = library.resolve(args.source)
-    if installed is not None:
-        result = of_installed(installed)
-    else:
-        result = of_source(sources.describe(reference.parse(args.source)), args.encoding, args.packing)
+    if installed is not None and wish.budget is None and wish.encoding is None:
+        result = of_installed(installed, wish.context)
+    else:  # an installed model's original can be converted again, in another way
+        text = installed.source if installed is not None else args.source
+        result = of_source(sources.describe(reference.parse(text)), wish)
     console.done(words(result), **result)
     return 0
 
 
-def of_installed(model: InstalledModel) -> dict[str, Any]:
+# --- installed ----------------------------------------------------------------------------------
+
+
+def of_installed(model: InstalledModel, context: int | None = None) -> dict[str, Any]:
     """The plan of a model that is here: nothing to fetch, exact memory."""
     from tzcore.architecture.registry import spec_of
     from tzcore.checkpoint.reader import ModelFolder
@@ -56,7 +86,6 @@ def of_installed(model: InstalledModel) -> dict[str, Any]:
     folder = ModelFolder.open(model.path)
     try:
         spec = spec_of(folder)
-        memory = plan(folder.bytes(), spec)
         return {
             "id": model.id,
             "installed": True,
@@ -68,33 +97,58 @@ def of_installed(model: InstalledModel) -> dict[str, Any]:
             "parameters": parameters(spec),
             "download_bytes": 0,
             "result_bytes": model.bytes,
+            "bits_per_weight": model.bits_per_weight,
             "peak_disk_bytes": 0,
             "conversion_seconds": 0,
-            "memory_bytes": memory.total,
-            "context": memory.context,
-            "longest_context": memory.largest_context,
-            "fits": memory.fits,
-            "free_memory": memory.available,
+            **_memory(plan(folder.bytes(), spec, context)),
         }
     finally:
         folder.close()
 
 
-def of_source(info: SourceInfo, encoding: str, packing: str | None) -> dict[str, Any]:
-    """The plan of a source: what is not known is ``None``."""
-    from tzcore import hardware
+def _memory(plan: MemoryPlan) -> dict[str, Any]:
+    return {
+        "memory_bytes": plan.total,
+        "weights_bytes": plan.weights,
+        "kv_bytes": plan.kv,
+        "workspace_bytes": plan.workspace,
+        "reserve_bytes": plan.reserve,
+        "context": plan.context,
+        "longest_context": plan.largest_context,
+        "fits": plan.fits,
+        "free_memory": plan.available,
+    }
 
-    memory, cores = hardware.memory(), hardware.processor().physical
-    shape = Shape.read(info.config) if info.config else None
-    result = need = longest = context = None
-    if info.parameters:
-        result = stored_bytes(info.parameters, shape, encoding, packing)
-        if shape:
-            context = min(8192, shape.max_context)
-            need = result + context * shape.kv_bytes
-            reserve = min(1 << 30, memory.total // 20)
-            longest = max(0, min(shape.max_context, (memory.available - reserve - result) // shape.kv_bytes))
+
+# --- to be made ---------------------------------------------------------------------------------
+
+
+def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
+    """The plan of a source: what is not known is ``None``.
+
+    BudgetError where the budget cannot be kept, RequestError for a context the model cannot have.
+    """
+    from tzcore import hardware
+    from tzcore.engine.plan import plan
+
+    vram = wish.budget.value if wish.budget and wish.budget.flag == "vram" else None
+    memory = hardware.memory() if vram is None else hardware.Memory(int(vram), int(vram))
+    spec = shape_of(info.config) if info.config else None
+    settings = _settings(spec, wish)
+    if spec is not None:
+        made = result_of(spec, settings, wish.budget)
+    else:
+        made = estimated(info.parameters, settings, wish.budget)
     fetch = info.download_bytes
+    scratch = _STREAMS * 4 * settings.tokens * spec.hidden if spec is not None and settings.calibrates else 0
+    known: dict[str, Any] = dict.fromkeys(
+        ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
+    )
+    known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available}
+    if spec is not None and made.weights is not None:
+        known = _memory(plan(made.weights, spec, wish.context, memory))
+    elif made.weights is not None:
+        known["fits"] = made.weights < memory.available - known["reserve_bytes"]
     return {
         "id": info.id,
         "installed": False,
@@ -105,52 +159,110 @@ def of_source(info: SourceInfo, encoding: str, packing: str | None) -> dict[str,
         "gated": info.gated,
         "parameters": info.parameters,
         "download_bytes": fetch,
-        "encoding": encoding,
-        "result_bytes": result,
-        "peak_disk_bytes": None if result is None or fetch is None else fetch + result,
-        "conversion_seconds": info.parameters / (CONVERSION_RATE * cores) if info.parameters else None,
-        "memory_bytes": need,
-        "context": context,
-        "longest_context": longest,
-        "fits": None if result is None else (need or result) < memory.available - min(1 << 30, memory.total // 20),
-        "free_memory": memory.available,
+        "encoding": wish.budget.word if wish.budget else settings.encoding,
+        "budget": wish.budget.flag if wish.budget else None,
+        "result_bytes": made.folder,
+        "result_between": made.between,
+        "bits_per_weight": made.bits,
+        "formats": made.formats,
+        "note": made.note,
+        "peak_disk_bytes": None if made.folder is None or fetch is None else fetch + made.folder + scratch,
+        "conversion_seconds": _seconds(info, spec, settings, made),
+        **known,
     }
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What of ``config.json`` the size of a model depends on.  ``kv_bytes``: of one token, at fp16."""
+class _EveryName(frozenset[str]):
+    """The tensor names of a checkpoint of which only ``config.json`` is here: whatever the family asks for."""
 
-    tables: int  # weights of embedding and head
-    kv_bytes: int
-    max_context: int
-
-    @classmethod
-    def read(cls, config: dict[str, Any]) -> Shape | None:
-        """``None`` where a number is missing: then there is no estimate that needs it."""
-        text = config.get("text_config") or config
-        try:
-            hidden, heads = int(text["hidden_size"]), int(text["num_attention_heads"])
-            per_head = int(text.get("head_dim") or hidden // heads)
-            kv = int(text.get("num_key_value_heads") or heads) * per_head * int(text["num_hidden_layers"]) * 2 * 2
-            tied = bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings", False)))
-            tables = int(text["vocab_size"]) * hidden * (1 if tied else 2)
-            return cls(tables, kv, int(text["max_position_embeddings"]))
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
-            return None
+    def __contains__(self, name: object) -> bool:
+        return True
 
 
-def stored_bytes(parameters: int, shape: Shape | None, encoding: str, packing: str | None) -> int:
-    """Bytes of the converted model: projections in ``encoding``, embedding and head in 8 bits."""
+def shape_of(config: dict[str, Any]) -> ModelSpec | None:
+    """The model that ``config.json`` describes, without a look at its tensors; ``None`` if it is not supported."""
+    from tzcore.architecture.registry import read_spec
+    from tzcore.errors import SourceError, UnsupportedModelError
+
+    try:
+        return read_spec(config, _EveryName())
+    except (SourceError, UnsupportedModelError):
+        return None
+
+
+def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
+    from tzcore.quant.settings import Settings, format_for
+
+    if spec is not None:
+        return Settings.default_for(spec, wish.encoding, wish.packing).with_window(spec.max_context)
+    chosen = format_for(wish.encoding or DEFAULT_ENCODING, wish.packing)
+    return Settings(format=chosen, head_format="f16" if chosen == "f16" else "i8")
+
+
+def result_of(spec: ModelSpec, settings: Settings, budget: Budget | None) -> Result:
+    """What would come out, to the byte but for the tokenizer's files.
+
+    Which matrix gets which format is decided by measuring; only the bytes of that are foreseen here.
+    """
+    from tzcore.quant import allocation
+    from tzcore.quant.budget import Overhead, assumed_losses, items_of, resolve
+
+    overhead = Overhead.of(spec, settings.rotates)
+    resident = overhead.signs + overhead.rest
+    if budget is None:
+        return _uniform(spec, settings, overhead.signs, resident, overhead.files)
+    items = items_of(spec, assumed_losses(spec), settings.group_for)
+    request = budget.request(spec)
+    if request.kind == "quality":
+        least, most = (
+            count + resident + overhead.files for count in (allocation.smallest(items), allocation.largest(items))
+        )
+        return Result(None, None, between=(least, most), note="which size it takes is measured when it is converted")
+    chosen = resolve(request, items, overhead)
+    weights = chosen.bytes + resident
+    return Result(weights, weights + overhead.files, chosen.bits_per_weight, chosen.counts, note=chosen.note)
+
+
+def _uniform(spec: ModelSpec, settings: Settings, signs: int, resident: int, files: int) -> Result:
+    """One format for all projections, another for embedding and head."""
+    from tzcore.quant.allocation import stored_bytes
+    from tzcore.trits import format_named
+
+    ends, routers = {spec.embedding.name, spec.head.name}, {ref.name for ref in spec.routers()}
+    counts: dict[str, int] = {}
+    stored = projections = weights = 0
+    for name, (rows, cols) in spec.matrices().items():
+        if name in routers:
+            continue  # part of what is resident anyway
+        fmt = settings.head_format if name in ends else settings.format
+        size = stored_bytes(rows, cols, fmt, settings.group_for(format_named(fmt), cols))
+        counts[fmt] = counts.get(fmt, 0) + 1
+        stored += size
+        if name not in ends:
+            projections, weights = projections + size, weights + rows * cols
+    total = stored + resident
+    return Result(total, total + files, 8 * (projections + signs) / weights, counts)
+
+
+def estimated(parameters: int | None, settings: Settings, budget: Budget | None) -> Result:
+    """What would come out of so many weights in unknown shapes."""
     from tzcore import trits
-    from tzcore.quant.settings import format_for
 
-    fmt = trits.format_named(format_for(encoding, packing))
-    wide = 128 * 64
-    bits = 8 * trits.tile_bytes(fmt, wide) / (trits.LANES * wide) + (SCALE_BITS / GROUP if fmt.packing != "half" else 0)
-    tables = min(shape.tables, parameters) if shape else _usual_tables(parameters)
-    head = HEAD_BITS if fmt.packing != "half" else 16.0
-    return int((parameters - tables) * bits / 8 + tables * head / 8)
+    if budget is not None and budget.flag in ("size", "vram"):
+        whole = int(budget.value) if budget.flag == "size" else None
+        return Result(whole, whole, note="whether that can be had is known when config.json is here")
+    if not parameters or (budget is not None and budget.flag == "quality"):
+        return Result(None, None)
+
+    def bits(name: str) -> float:
+        fmt, wide = trits.format_named(name), 8192
+        scales = 0.0 if fmt.packing == "half" else 16 / settings.group
+        return 8 * trits.tile_bytes(fmt, wide) / (trits.LANES * wide) + scales
+
+    each = budget.value if budget is not None else bits(settings.format)
+    tables = _usual_tables(parameters)
+    total = int(((parameters - tables) * each + tables * bits(settings.head_format)) / 8)
+    return Result(total, total, each)
 
 
 def _usual_tables(parameters: int) -> int:
@@ -161,35 +273,21 @@ def _usual_tables(parameters: int) -> int:
     return round(min(parameters / 4, 4e8 * (parameters / 1e9) ** 0.5))
 
 
-def words(plan: dict[str, Any]) -> str:
-    """The plan for a person."""
+def _seconds(info: SourceInfo, spec: ModelSpec | None, settings: Settings, made: Result) -> float | None:
+    """Conversion time by a probe of this machine; ``None`` where it cannot be had."""
+    from dataclasses import replace
 
-    def size(key: str) -> str:
-        return "not known" if plan[key] is None else human_bytes(plan[key])
+    from tzcore.errors import MissingExtraError
+    from tzcore.quant import probe
 
-    about = "" if plan["exact"] else "about "
-    family = plan["family"] or "family not known"
-    lines = [
-        f"model      {plan['id']}: {family}{'' if plan['supported'] else ' (not supported)'}, "
-        f"{human_count(plan['parameters']) if plan['parameters'] else '?'} parameters, licence {plan['licence']}"
-        + (" (gated: accept its licence on the hub first)" if plan["gated"] else "")
-    ]
-    if plan["installed"]:
-        lines.append(f"installed  {size('result_bytes')}")
-    else:
-        lines += [
-            f"to fetch   {size('download_bytes')}",
-            f"result     {about}{size('result_bytes')} as {plan['encoding']}",
-            f"disk       {about}{size('peak_disk_bytes')} for both",
-        ]
-        if plan["conversion_seconds"]:
-            lines.append(f"time       roughly {human_time(plan['conversion_seconds'])} to convert on this machine")
-    if plan["memory_bytes"] is not None:
-        lines += [
-            f"memory     {about}{size('memory_bytes')} with {plan['context']:,} tokens of context; "
-            f"{size('free_memory')} are free",
-            f"context    {about}{plan['longest_context']:,} tokens would fit",
-        ]
-    if plan["fits"] is not None:
-        lines.append(f"fits       {'yes' if plan['fits'] else 'no'}")
-    return "\n".join(lines)
+    if not info.supported or (spec is None and not info.parameters):
+        return None
+    if counts := made.formats:  # of a mixture, the format that most matrices get
+        settings = replace(settings, format=max(counts, key=lambda name: counts[name]))
+    try:
+        rates = probe.measure(spec.hidden if spec is not None else 1024, settings)
+    except MissingExtraError:
+        return None
+    if spec is not None:
+        return probe.seconds(spec, settings, rates)
+    return probe.seconds_by_size(info.parameters or 0, settings, rates)

@@ -150,7 +150,7 @@ class Allocation:
     ``bits_per_weight`` is that of the projections, signs included; KL is in nats a token.
 
     ``limit`` is what ``bytes`` of the governed items might have been; ``note`` says what the user
-    should know about it.  ``measured_kl`` is for the converter to fill in.
+    should know about it.
     """
 
     request: Request
@@ -160,7 +160,6 @@ class Allocation:
     bits_per_weight: float
     limit: int
     note: str = ""
-    measured_kl: float | None = None
     counts: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -1,8 +1,7 @@
 """How long a conversion will take on this machine, from two seconds of the same work.
 
-A conversion fits every weight once (:func:`tzcore.quant.solver.fit_group`, integer-like work per
-weight) and multiplies matrices (everything else).  The probe times both on random matrices of the
-model's widths; the forecast is
+A conversion fits every weight once (so many a second, whatever the model) and multiplies matrices
+(everything else).  The probe times both on random matrices of the model's widths; the forecast is
 
     seconds = weights / fit rate + operations / product rate
 
@@ -17,10 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
 from tzcore.quant.runtime import torch_session
 from tzcore.quant.settings import Settings
-from tzcore.quant.solver import Effort, Factored, solve
+from tzcore.quant.solver import Factored, solve
 from tzcore.trits import format_named
 
 FORWARDS = 2.0
@@ -40,16 +40,16 @@ class Rates:
     operations: float
 
 
-def measure(
-    width: int, format_name: str, group: int, effort: Effort, threads: int | None = None, seconds: float = _SECONDS
-) -> Rates:
-    """Time both kinds of work for about ``seconds`` in all.
+def measure(width: int, settings: Settings, seconds: float = _SECONDS) -> Rates:
+    """Time both kinds of work for about ``seconds`` in all, as ``settings`` would have it done.
 
     ``width`` is the model's hidden size.  MissingExtraError where torch is not installed.
     """
-    with torch_session(threads) as count:
+    with torch_session(settings.threads) as count:
         import torch
 
+        fmt = format_named(settings.format)
+        group = settings.group_for(fmt, width) or 64
         generator = torch.Generator().manual_seed(0)
         cols = min(width, _GROUPS * group)
         rows = max(16, min(width, 1024))
@@ -57,8 +57,13 @@ def measure(
         # The factor of a Hessian whose columns resemble one another, as activations' do.
         factor = torch.triu(torch.randn(cols, cols, generator=generator) * 0.1) + torch.eye(cols)
         factored = Factored(factor @ factor.T, factor)
-        fmt = format_named(format_name)
-        fitted = _rate(lambda: solve(weights, factored, fmt, group, effort, count), rows * cols, seconds / 2)
+
+        def work() -> object:
+            if settings.calibrates:
+                return solve(weights, factored, fmt, group, settings.effort, count)
+            return trits.pack_half(weights.numpy()) if fmt.packing == "half" else trits.fit(weights.numpy(), fmt, group)
+
+        fitted = _rate(work, rows * cols, seconds / 2)
         side = min(width, 2048)
         left, right = torch.randn(1024, side, generator=generator), torch.randn(side, side, generator=generator)
         multiplied = _rate(lambda: left @ right, 2 * 1024 * side * side, seconds / 2)
@@ -101,3 +106,13 @@ def seconds(spec: ModelSpec, settings: Settings, rates: Rates) -> float:
     """The forecast for a conversion with these settings."""
     weights = sum(rows * cols for rows, cols in spec.matrices().values())
     return weights / rates.weights + (operations(spec, settings) if settings.calibrates else 0.0) / rates.operations
+
+
+def seconds_by_size(parameters: int, settings: Settings, rates: Rates) -> float:
+    """The forecast where no more than the number of weights is known.
+
+    In Llama's proportions a stage's Hessian takes about as many operations as its product, and the
+    terms that depend on the width alone add a few per cent.
+    """
+    work = (2 * FORWARDS + 2) * settings.tokens * parameters if settings.calibrates else 0.0
+    return parameters / rates.weights + work / rates.operations

@@ -1,37 +1,187 @@
 from __future__ import annotations
 
-from tzcore import trits
-from tzcore.cli.plan import Shape, stored_bytes
+import json
+from pathlib import Path
+from typing import Any
 
-STARTER = {
+import pytest
+
+from tests.tiny_models import tiny_folder, tiny_source
+from tests.unit.cli.conftest import Tz
+from tzcore import trits
+from tzcore.checkpoint.reader import ModelFolder
+from tzcore.cli import plan, plan_words
+from tzcore.cli.budget_arguments import Budget
+from tzcore.cli.plan import Wish, estimated, result_of, shape_of
+from tzcore.errors import RequestError
+from tzcore.hub.reference import Kind
+from tzcore.hub.sources import SourceInfo
+from tzcore.quant import probe
+from tzcore.quant.allocation import BudgetError
+from tzcore.quant.probe import Rates
+from tzcore.quant.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def quick_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates of a fixed machine: what is measured is tested in test_probe."""
+    monkeypatch.setattr(probe, "measure", lambda width, settings: Rates(1e6, 1e9))
+
+
+CONFIG: dict[str, Any] = {
+    "model_type": "llama",
     "hidden_size": 576,
+    "intermediate_size": 1536,
     "num_attention_heads": 9,
     "num_key_value_heads": 3,
     "num_hidden_layers": 30,
     "vocab_size": 49152,
     "tie_word_embeddings": True,
     "max_position_embeddings": 8192,
+    "hidden_act": "silu",
 }
 
 
-def test_shape_reads_what_size_depends_on() -> None:
-    shape = Shape.read(STARTER)
-    assert shape == Shape(tables=49152 * 576, kv_bytes=30 * 2 * 3 * 64 * 2, max_context=8192)
-    assert Shape.read({"text_config": STARTER}) == shape  # multimodal checkpoints keep it one level down
-    assert Shape.read({**STARTER, "hidden_size": None}) is None
-    assert Shape.read({}) is None
+def info(config: dict[str, Any] | None = CONFIG, parameters: int | None = 134_515_008, **more: Any) -> SourceInfo:
+    known = {"supported": True, "licence": "apache-2.0", "gated": False, "download_bytes": 270_000_000, **more}
+    return SourceInfo(
+        id="org/model", kind=Kind.HUB, revision=None, family="llama", parameters=parameters, config=config, **known
+    )
 
 
-def test_stored_bytes_are_those_of_the_formats() -> None:
-    rows, cols = 1024, 1024
-    cases = (("t2", None, "t2b3"), ("t2", "slots", "t2"), ("i8", None, "i8"), ("t1", None, "t1b3"))
-    for encoding, packing, name in cases:
+def test_the_shape_comes_from_the_configuration_alone() -> None:
+    spec = shape_of(CONFIG)
+    assert spec is not None
+    assert (len(spec.layers), spec.hidden, spec.tied) == (30, 576, True)
+    assert spec.kv_bytes_per_token() == 30 * 2 * 3 * 64 * 2
+    assert shape_of({**CONFIG, "model_type": "unheard-of"}) is None
+    assert shape_of({}) is None
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gemma3_text", "phi3"])
+def test_a_result_is_foreseen_to_the_headers_and_tokenizer(family: str, tmp_path: Path) -> None:
+    source = tiny_source(family)
+    spec = shape_of(source.config)
+    assert spec is not None
+    settings = Settings(format="q2", group=64)
+    made = result_of(spec, settings, None)
+    folder = tiny_folder(tmp_path / "m", family, format="q2", head_format="i8", group=64)
+    stored = ModelFolder.open(folder).bytes()
+    assert made.weights is not None
+    assert stored <= made.weights <= stored + 20_000
+    assert made.formats == {"i8": 1 if spec.tied else 2, "q2": len(spec.matrices()) - (1 if spec.tied else 2)}
+
+
+def test_an_estimate_without_a_shape_is_that_of_the_formats() -> None:
+    for name in ("t2b3", "t2", "i8", "t1b3", "q2"):
+        settings = Settings(format=name, group=64)
         fmt = trits.format_named(name)
-        exact = trits.tiles(rows) * trits.tile_bytes(fmt, cols) + rows * trits.groups(cols, 64) * 2
-        estimate = stored_bytes(rows * cols, Shape(0, 1, 1), encoding, packing)
-        assert abs(estimate - exact) <= 0.001 * exact, name
-    assert stored_bytes(1000, None, "f16", None) == 2000
+        each = 8 * trits.tile_bytes(fmt, 8192) / (16 * 8192) + 16 / 64
+        tables = plan._usual_tables(10**9)
+        made = estimated(10**9, settings, None)
+        assert made.folder == pytest.approx((10**9 - tables) * each / 8 + tables * 8.25 / 8, rel=1e-6)
+        assert made.bits == pytest.approx(each)
+    assert estimated(None, Settings(), None).folder is None
+    assert estimated(10**9, Settings(), Budget("size", 10**8, "100MB")).folder == 10**8
+    assert estimated(10**9, Settings(), Budget("quality", 0, "high")).folder is None
 
 
-def test_the_head_is_counted_in_eight_bits() -> None:
-    assert stored_bytes(1000, Shape(1000, 1, 1), "t1", None) == 1000 * 8.25 // 8
+def test_a_plan_adds_up() -> None:
+    made = plan.of_source(info(), Wish(context=4096))
+    assert made["kv_bytes"] == 4096 * 30 * 2 * 3 * 64 * 2
+    assert made["memory_bytes"] == made["weights_bytes"] + made["kv_bytes"] + made["workspace_bytes"]
+    assert made["weights_bytes"] < made["result_bytes"] < made["weights_bytes"] + 500_000
+    assert made["peak_disk_bytes"] > made["download_bytes"] + made["result_bytes"]
+    assert made["context"] == 4096
+    assert made["encoding"] == "t2"
+    spec = shape_of(CONFIG)
+    assert spec is not None
+    settings = Settings.default_for(spec)
+    assert made["conversion_seconds"] == pytest.approx(probe.seconds(spec, settings, Rates(1e6, 1e9)))
+
+
+@pytest.mark.parametrize("wanted", [2.35, 3.0, 4.5])
+def test_a_plan_for_bits(wanted: float) -> None:
+    made = plan.of_source(info(), Wish(Budget("bits", wanted, f"{wanted}bpw")))
+    assert wanted - 0.05 < made["bits_per_weight"] <= wanted
+    assert made["encoding"] == f"{wanted}bpw"
+    assert sum(made["formats"].values()) == 211
+    assert not made["note"]
+
+
+def test_a_plan_for_a_size() -> None:
+    made = plan.of_source(info(), Wish(Budget("size", 60_000_000, "60MB")))
+    assert 59_000_000 < made["result_bytes"] <= 60_000_000
+    with pytest.raises(BudgetError, match="smallest this model can be made is"):
+        plan.of_source(info(), Wish(Budget("size", 10_000_000, "10MB")))
+    made = plan.of_source(info(), Wish(Budget("size", 500_000_000, "500MB")))
+    assert "more than the largest formats take" in made["note"]
+
+
+def test_a_plan_for_a_card() -> None:
+    made = plan.of_source(info(), Wish(Budget("vram", 300_000_000, "300MB-4k", 4096), context=4096))
+    assert made["fits"]
+    assert made["free_memory"] == 300_000_000
+    assert 298_000_000 < made["memory_bytes"] + made["reserve_bytes"] <= 300_000_000
+    assert made["longest_context"] >= 4096
+    with pytest.raises(BudgetError, match="for the weights"):
+        plan.of_source(info(), Wish(Budget("vram", 220_000_000, "220MB-4k", 4096), context=4096))
+    with pytest.raises(RequestError, match="at most 8,192"):
+        plan.of_source(info(), Wish(Budget("vram", 10**9, "1GB-16k", 16384), context=16384))
+
+
+def test_a_plan_for_a_quality_names_the_range() -> None:
+    made = plan.of_source(info(), Wish(Budget("quality", 0, "balanced")))
+    least, most = made["result_between"]
+    assert 30_000_000 < least < 60_000_000 < 120_000_000 < most
+    assert made["result_bytes"] is None
+    assert made["fits"] is None
+    assert "between" in plan_words.words(made)
+    assert "measured when it is converted" in plan_words.words(made)
+
+
+def test_what_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan.of_source(info(None, None, download_bytes=None), Wish())
+    assert made["result_bytes"] is made["memory_bytes"] is made["conversion_seconds"] is None
+    assert plan_words.words(made).count("not known") >= 3
+    monkeypatch.undo()
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    made = plan.of_source(info(), Wish())
+    assert made["conversion_seconds"] is None
+    assert made["result_bytes"]
+    assert "time       of the conversion not known" in plan_words.words(made)
+
+
+def test_the_words_of_a_plan() -> None:
+    text = plan_words.words(plan.of_source(info(), Wish(Budget("vram", 10**9, "1GB-4k", 4096), context=4096)))
+    assert "org/model: llama, 134.5 M parameters, licence apache-2.0" in text
+    assert "4,096 tokens of context 94.4 MB" in text
+    assert "of 1.0 GB that are free" in text
+    assert "8,192 tokens would fit" in text
+    assert "fits       yes" in text
+
+
+def test_the_bar_shows_shares() -> None:
+    parts = {"weights": 50, "context": 25, "workspace": 0, "kept free": 5}
+    assert plan_words.bar(parts, 100, 20) == "██████████▓▓▓▓▓·    "
+    assert plan_words.bar({**parts, "context": 60}, 100, 20) == "██████████▓▓▓▓▓▓▓▓▓!"
+    assert plan_words.bar(dict.fromkeys(parts, 0), 0, 10) == " " * 10
+
+
+def test_a_package_that_does_not_exist(tz: Tz, tmp_path: Path) -> None:
+    done = tz("plan", "pypi:no-such-package", PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no wheel of no-such-package" in done.stderr
+
+
+def test_a_local_model_by_the_program(tz: Tz, tmp_path: Path) -> None:
+    folder = tmp_path / "original"
+    tiny_source("llama").model.save_pretrained(folder)
+    done = tz("plan", folder, "--bits", "3.1", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert 2.9 < made["bits_per_weight"] <= 3.1
+    assert made["conversion_seconds"] > 0
+    refused = tz("plan", folder, "--bits", "1.1")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "not enough" in refused.stderr

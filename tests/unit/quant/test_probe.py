@@ -21,16 +21,17 @@ def spec() -> ModelSpec:
     return read_spec(source.config, set(source.names()))
 
 
-@pytest.mark.parametrize("fmt", ["t1b3", "t2b3", "i8"])
+@pytest.mark.parametrize("fmt", ["t1b3", "t2b3", "i8", "f16"])
 def test_the_probe_measures_something_sensible(fmt: str) -> None:
-    rates = probe.measure(192, fmt, 64, Effort(), threads=1, seconds=0.05)
+    rates = probe.measure(192, Settings(format=fmt, threads=1), 0.05)
     assert 1e3 < rates.weights < 1e10
     assert 1e6 < rates.operations < 1e15
 
 
 def test_more_effort_fits_fewer_weights_a_second() -> None:
-    quick = probe.measure(128, "t2b3", 64, Effort(trials=2, sweeps=0), threads=1, seconds=0.2)
-    thorough = probe.measure(128, "t2b3", 64, Effort(trials=32, starts=8, sweeps=32), threads=1, seconds=0.2)
+    quick = probe.measure(256, Settings(effort=Effort(trials=2, sweeps=0), threads=1), 0.2)
+    effort = Effort(trials=256, starts=64, sweeps=64)  # so much more that a busy machine does not hide it
+    thorough = probe.measure(256, Settings(effort=effort, threads=1), 0.2)
     assert thorough.weights < quick.weights
 
 
@@ -67,7 +68,16 @@ def test_the_forecast_adds_both_kinds_of_work(spec: ModelSpec) -> None:
     assert probe.seconds(spec, Settings(format="i8"), Rates(weights / 10, work / 5)) == pytest.approx(10)
 
 
+def test_the_number_of_weights_alone_gives_about_the_same() -> None:
+    source = tiny_source("llama", hidden_size=1024, intermediate_size=2752, num_attention_heads=16)
+    wide = read_spec(source.config, set(source.names()))
+    projections = sum(rows * cols for name, (rows, cols) in wide.matrices().items() if "layers" in name)
+    rates, settings = Rates(1e30, 1e9), Settings()
+    by_shape, by_size = probe.seconds(wide, settings, rates), probe.seconds_by_size(projections, settings, rates)
+    assert by_size == pytest.approx(by_shape, rel=0.25)
+
+
 def test_without_torch_nothing_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError, match="torch"):
-        probe.measure(64, "t1b3", 64, Effort())
+        probe.measure(64, Settings())
