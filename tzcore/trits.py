@@ -24,14 +24,25 @@ columns, one byte each, in the four bytes of the lane.  Rows are padded to 16 an
 
 * slots: vector ``j`` holds the quads ``n·j … n·j+n−1`` (n = 4, 2, 1 for 2-, 4-, 8-bit slots);
   quad ``s`` of the vector sits at bit ``(8/n)·s`` of every byte.
-* base 3, ``t1b3``: a lane is two little-endian 16-bit words of ten trits: five quads.  Quad
-  ``p`` is (digits 2p, 2p+1 of word 0; digits 2p, 2p+1 of word 1).
-* base 3, ``t2b3``: five nine-level digits a word.  Two neighbouring vectors hold five quads:
-  (digits 0,1 of both words) and (digits 2,3) of the first, the same of the second, and the
-  fifth quad is (digit 4 of: word 0 of the first, word 0 of the second, word 1 of the first,
-  word 1 of the second).
-* base-3 vectors come in units of 128 columns (7 vectors for ``t1b3``, 13 for ``t2b3``) and a
-  tail of 64 columns (4 and 7) where the padded width demands it.
+* base 3: a *set* is the one vector of ``t1b3``, or two neighbouring vectors of ``t2b3``, that
+  holds five quads.  A lane of a vector is two little-endian 16-bit words, each of ten trits or
+  five nine-level digits.
+
+  - ``t1b3``: quad 0 is (digits 0, 1 of word 0; the same of word 1), quads ``p`` = 1 … 4 are
+    (digits ``p+1``, ``p+5`` of word 0; the same of word 1).
+  - ``t2b3``: quad 0 is (digit 0 of: word 0 of the first vector, word 0 of the second, word 1 of
+    the first, word 1 of the second); quads ``p`` = 1, 2 are (digits ``p``, ``p+2`` of word 0; the
+    same of word 1) of the first vector, and quads 3 and 4 are those of the second.
+
+* base-3 columns come in *runs* of five blocks of 64 (80 quads), the last run of a row of as
+  many blocks as are left, in as few vectors as hold them.  The quads of a run, in order, are
+  cut into five *streams*, one for each quad of a set: set ``j`` holds quad ``j`` of every stream.
+  In a whole run a stream is a block, so that kernels sum five blocks side by side and a scale
+  group never ends within one.  In the last run a stream is as long as there are sets, and the
+  first vector of a set of ``t2b3`` may be there alone, with quads 1 and 2.
+
+(*) A last run of 1, 2, 3 or 4 blocks takes 2, 1.75, 1.67 or 1.63 bits a code (``t1b3``), 3.5,
+3.25, 3.33 or 3.25 (``t2b3``): over a row of 4096 columns that makes 1.602 and 3.203.
 
 A word of ``n`` base-``b`` digits ``d₀ … dₙ₋₁`` is stored as ``ceil(65536·v / bⁿ)`` with
 ``v = Σ dᵢ·bⁿ⁻¹⁻ⁱ``: repeated multiplication by ``b`` then yields the digits as the carries
@@ -57,6 +68,8 @@ COLUMN_PAD = 64
 GROUPS = (64, 128)
 """Permitted group sizes."""
 WORD_SPAN = 3**10
+RUN_BLOCKS = 5
+"""Blocks of 64 columns in a whole run of base-3 words."""
 
 Codes = npt.NDArray[np.int8]
 Floats = npt.NDArray[np.float32]
@@ -121,38 +134,42 @@ def _slots_unit(slots: int) -> _Unit:
     return _Unit(COLUMN_PAD, 4 * (slots * vector + slot) + byte)
 
 
-def _base3_unit(levels: int, width: int) -> _Unit:
-    digits = 10 if levels == 3 else 5
-    quads: list[list[tuple[int, int, int]]] = []  # per quad, (vector, word, digit) of its bytes
-    vector = 0
-    while len(quads) < width // 4:
-        if levels == 3:
-            for p in range(0, 10, 2):
-                quads.append([(vector, 0, p), (vector, 0, p + 1), (vector, 1, p), (vector, 1, p + 1)])
-            vector += 1
-        else:
-            pair = (vector, vector + 1)
-            for v in pair:
-                for p in (0, 2):
-                    quads.append([(v, 0, p), (v, 0, p + 1), (v, 1, p), (v, 1, p + 1)])
-            quads.append([(pair[0], 0, 4), (pair[1], 0, 4), (pair[0], 1, 4), (pair[1], 1, 4)])
-            vector += 2
-    used = quads[: width // 4]
-    vectors = 1 + max(v for quad in used for v, _, _ in quad)
-    columns = np.full((vectors, 2, digits), -1, np.intp)
-    for q, quad in enumerate(used):
-        for byte, place in enumerate(quad):
-            columns[place] = 4 * q + byte
-    return _Unit(width, columns)
+def _base3_run(levels: int, blocks: int) -> _Unit:
+    """The columns of a run of ``blocks`` blocks."""
+    trits = levels == 3
+    per_set = 1 if trits else 2
+    quads = blocks * COLUMN_PAD // 4
+    vectors = -(-quads * per_set // 5)
+    columns = np.full((vectors, 2, 10 if trits else 5), -1, np.intp)
+    quad = 0
+    for p in range(5):
+        sets = vectors // per_set + (vectors % per_set if p in (1, 2) else 0)
+        for first in range(0, sets * per_set, per_set):
+            if quad < quads:
+                for byte, place in enumerate(_places(trits, first, p)):
+                    columns[place] = 4 * quad + byte
+            quad += 1
+    return _Unit(blocks * COLUMN_PAD, columns)
+
+
+def _places(trits: bool, first: int, p: int) -> list[tuple[int, int, int]]:
+    """(vector, word, digit) of the four bytes of quad ``p`` of the set that begins at ``first``."""
+    if trits:
+        digits = (p + 1, p + 5) if p else (0, 1)
+        return [(first, word, digit) for word in (0, 1) for digit in digits]
+    if p == 0:
+        return [(first + second, word, 0) for word in (0, 1) for second in (0, 1)]
+    second, odd = divmod(p - 1, 2)
+    return [(first + second, word, digit) for word in (0, 1) for digit in (odd + 1, odd + 3)]
 
 
 @cache
 def _units(fmt: Format, cols: int) -> tuple[tuple[int, _Unit], ...]:
-    """The runs of equal units that make up a row of ``cols`` (padded) columns."""
+    """How many of which unit, in order, make up a row of ``cols`` (padded) columns."""
     if fmt.packing == "base3":
-        whole, tail = divmod(cols, 128)
-        runs = ((whole, _base3_unit(fmt.levels, 128)), (tail // 64, _base3_unit(fmt.levels, 64)))
-        return tuple(run for run in runs if run[0])
+        whole, left = divmod(cols // COLUMN_PAD, RUN_BLOCKS)
+        units = [(whole, _base3_run(fmt.levels, RUN_BLOCKS)), (1, _base3_run(fmt.levels, left))]
+        return tuple(units[0 if whole else 1 : 2 if left else 1])
     return ((cols // COLUMN_PAD, _slots_unit({"slots2": 4, "slots4": 2, "slots8": 1}[fmt.packing])),)
 
 

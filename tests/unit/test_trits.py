@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,10 +31,10 @@ def test_pack_round_trip(fmt: trits.Format, shape: tuple[int, int]) -> None:
     assert np.array_equal(trits.unpack(packed, fmt, *shape), codes)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     rows=st.integers(1, 40),
-    cols=st.integers(1, 400),
+    cols=st.integers(1, 800),
     name=st.sampled_from([f.name for f in CODED]),
     seed=st.integers(0, 99),
 )
@@ -72,9 +73,65 @@ def test_slot_layout_is_the_documented_one() -> None:
     assert not np.delete(packed, where).any()
 
 
-@pytest.mark.parametrize(("name", "bits"), [("t1", 2.0), ("t1b3", 1.75), ("t2b3", 3.25), ("t2", 4.0), ("i8", 8.0)])
-def test_bits_a_code(name: str, bits: float) -> None:
-    assert trits.tile_bytes(FORMATS[name], 4096) * 8 / (16 * 4096) == bits
+def digits_of(packed: trits.Bytes, base: int) -> npt.NDArray[np.int64]:
+    """``[vectors, 16, 2 words, digits]`` of one tile, by division."""
+    value = packed.view("<u2").astype(np.int64).reshape(-1, trits.LANES, 2, 1) * trits.WORD_SPAN >> 16
+    return value // base ** np.arange(9 if base == 3 else 4, -1, -1) % base
+
+
+@pytest.mark.parametrize(
+    ("name", "cols", "quad", "places"),  # places: (vector, word, digit) of each byte of the quad
+    [
+        ("t1b3", 320, 0 * 16 + 9, [(9, 0, 0), (9, 0, 1), (9, 1, 0), (9, 1, 1)]),
+        ("t1b3", 320, 3 * 16 + 7, [(7, 0, 4), (7, 0, 8), (7, 1, 4), (7, 1, 8)]),
+        ("t1b3", 640, 80 + 4 * 16, [(16, 0, 5), (16, 0, 9), (16, 1, 5), (16, 1, 9)]),
+        ("t1b3", 256, 2 * 13 + 12, [(12, 0, 3), (12, 0, 7), (12, 1, 3), (12, 1, 7)]),  # 13 sets
+        ("t1b3", 384, 80 + 3 * 4 + 3, [(19, 0, 4), (19, 0, 8), (19, 1, 4), (19, 1, 8)]),  # and 4
+        ("t2b3", 320, 0 * 16 + 5, [(10, 0, 0), (11, 0, 0), (10, 1, 0), (11, 1, 0)]),
+        ("t2b3", 320, 3 * 16 + 5, [(11, 0, 1), (11, 0, 3), (11, 1, 1), (11, 1, 3)]),
+        ("t2b3", 320, 2 * 16 + 15, [(30, 0, 2), (30, 0, 4), (30, 1, 2), (30, 1, 4)]),
+        ("t2b3", 64, 3 + 3, [(6, 0, 1), (6, 0, 3), (6, 1, 1), (6, 1, 3)]),  # three whole sets, one begun
+        ("t2b3", 64, 3 + 4 + 4, [(1, 0, 1), (1, 0, 3), (1, 1, 1), (1, 1, 3)]),
+    ],
+)
+def test_base3_layout_is_the_documented_one(
+    name: str, cols: int, quad: int, places: list[tuple[int, int, int]]
+) -> None:
+    fmt = FORMATS[name]
+    codes = np.zeros((16, cols), np.int8)
+    plain = digits_of(trits.pack(codes, fmt)[0], fmt.levels)
+    values = (fmt.low, fmt.high, fmt.high - 1, fmt.low)
+    codes[3, 4 * quad : 4 * quad + 4] = values
+    for (vector, word, digit), value in zip(places, values, strict=True):
+        assert plain[vector, 3, word, digit] == fmt.zero
+        plain[vector, 3, word, digit] += value
+    assert np.array_equal(digits_of(trits.pack(codes, fmt)[0], fmt.levels), plain)
+
+
+@pytest.mark.parametrize("name", ["t1b3", "t2b3"])
+@pytest.mark.parametrize("cols", range(64, 1985, 64))
+def test_base3_of_every_width(name: str, cols: int) -> None:
+    """In as few vectors as hold the quads, of which a set of words has five."""
+    fmt, per_set = FORMATS[name], 1 if name == "t1b3" else 2
+    runs = [5] * (cols // 320) + [cols % 320 // 64]
+    assert trits.tile_bytes(fmt, cols) == sum(64 * -(-16 * blocks * per_set // 5) for blocks in runs)
+    codes = random_codes(fmt, (17, cols), cols)
+    assert np.array_equal(trits.unpack(trits.pack(codes, fmt), fmt, 17, cols), codes)
+
+
+@pytest.mark.parametrize(
+    ("name", "cols", "bits"),
+    [("t1", 320, 2.0), ("t1b3", 320, 1.6), ("t2b3", 320, 3.2), ("t2", 320, 4.0), ("i8", 320, 8.0)]
+    + [("t1b3", 64 * n, bits) for n, bits in ((1, 2.0), (2, 1.75), (4, 1.625))]
+    + [("t2b3", 64 * n, bits) for n, bits in ((1, 3.5), (2, 3.25), (4, 3.25))],
+)
+def test_bits_a_code(name: str, cols: int, bits: float) -> None:
+    assert trits.tile_bytes(FORMATS[name], cols) * 8 / (16 * cols) == bits
+
+
+@pytest.mark.parametrize(("name", "bits"), [("t1b3", 1.602), ("t2b3", 3.204)])
+def test_bits_a_code_of_a_wide_row(name: str, bits: float) -> None:
+    assert trits.tile_bytes(FORMATS[name], 4096) * 8 / (16 * 4096) <= bits
 
 
 def test_values_outside_the_format_are_refused() -> None:

@@ -25,7 +25,7 @@ from tzcore.errors import CheckpointError
 from tzcore.trits import GROUPS, Format, format_named
 
 METHOD = "ternary_zero"
-VERSION = 1
+VERSION = 2
 
 Activations = Literal["group", "token"]
 """How the blocks' quantised projections round their inputs to int8: with a scale for each group of

@@ -141,6 +141,13 @@ fn products_are_what_the_layout_says() {
                     product_case(kernels, format, rows, cols, 64, tokens);
                     product_case(kernels, format, rows, cols, 128, tokens);
                 }
+                // Base 3: every length of the last run, alone and behind whole ones.
+                for blocks in [1, 2, 3, 4, 5, 9, 11, 12, 13] {
+                    if matches!(format, FormatId::T1B3 | FormatId::T2B3) {
+                        product_case(kernels, format, 16, blocks * 64, 64, tokens);
+                        product_case(kernels, format, 16, blocks * 64 - 5, 128, tokens);
+                    }
+                }
             }
         }
     }

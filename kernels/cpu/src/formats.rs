@@ -3,12 +3,16 @@
 //! A tile is sixteen rows, a sequence of 64-byte vectors of sixteen 4-byte lanes.  A kernel
 //! takes it quad by quad: four consecutive columns, one byte each, in every lane.
 
+use crate::base3::{self, Run, WHOLE};
+use crate::product::{Job, State};
 use crate::simd::Simd;
 
 /// Rows in a tile.
 pub(crate) const TILE: usize = 16;
 /// Columns are padded to a multiple of this.
 pub(crate) const COLUMN_PAD: usize = 64;
+/// Quads of so many columns, a *block*.
+pub(crate) const BLOCK_QUADS: usize = COLUMN_PAD / 4;
 /// Bytes from a vector of a tile to the next.
 pub(crate) const VECTOR: usize = 64;
 
@@ -36,15 +40,14 @@ impl FormatId {
 
     /// Bytes of one tile of `cols` columns.
     pub fn tile_bytes(self, cols: usize) -> usize {
-        let padded = padded(cols);
-        let (whole, tail) = (padded / 128, padded % 128 / 64);
+        let blocks = cols.div_ceil(COLUMN_PAD);
         match self {
-            T1 | Q2 => padded / 64 * 4 * VECTOR,
-            T2 | I4 => padded / 64 * 8 * VECTOR,
-            I8 => padded / 64 * 16 * VECTOR,
-            T1B3 => (whole * 7 + tail * 4) * VECTOR,
-            T2B3 => (whole * 13 + tail * 7) * VECTOR,
-            F16 => padded * TILE * 2,
+            T1 | Q2 => blocks * 4 * VECTOR,
+            T2 | I4 => blocks * 8 * VECTOR,
+            I8 => blocks * 16 * VECTOR,
+            T1B3 => base3::vectors(blocks, 1) * VECTOR,
+            T2B3 => base3::vectors(blocks, 2) * VECTOR,
+            F16 => padded(cols) * TILE * 2,
         }
     }
 
@@ -68,18 +71,12 @@ pub(crate) fn padded(cols: usize) -> usize {
 /// A format as a kernel sees it.
 pub(crate) trait Format {
     const ID: FormatId;
-    /// Quads in a full step, which begins at a vector.
-    const STEP: usize;
-    /// Vectors of a full step.
-    const VECTORS: usize;
-    /// Steps do not end with 64 columns but with units of 128 (and a tail of 64).
-    const BASE3: bool = false;
 
-    /// The first `N` quads of the step that begins at `step`; reads only the vectors they need.
+    /// Takes a whole row of the tile at `state.codes` into the state's totals.
     ///
     /// # Safety
-    /// As for [`Simd`]; the vectors of these quads are readable at `step`, 64 bytes apart.
-    unsafe fn quads<S: Simd, const N: usize>(step: *const u8) -> [S::I; N];
+    /// As for [`product::integers`](crate::product::integers).
+    unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job);
 
     /// # Safety
     /// As for [`Simd`].
@@ -95,48 +92,49 @@ pub(crate) trait Format {
     }
 }
 
-#[inline(always)]
-unsafe fn slots<S: Simd, const N: usize>(step: *const u8, bits: i32, mask: i32) -> [S::I; N] {
-    let v = S::load_quads(step);
-    let mut quads = [v; N];
-    for (i, quad) in quads.iter_mut().enumerate() {
-        *quad = S::field(v, bits * i as i32, mask);
-    }
-    quads
-}
-
 macro_rules! slot_format {
-    ($name:ident, $id:ident, $step:literal, $bits:literal, $mask:literal) => {
+    ($name:ident, $id:ident, $quads:literal, $mask:literal) => {
         pub(crate) struct $name;
 
         impl Format for $name {
             const ID: FormatId = FormatId::$id;
-            const STEP: usize = $step;
-            const VECTORS: usize = 1;
 
             #[inline(always)]
-            unsafe fn quads<S: Simd, const N: usize>(step: *const u8) -> [S::I; N] {
-                slots::<S, N>(step, $bits, $mask)
+            unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job) {
+                for _ in 0..job.blocks() {
+                    for _ in 0..BLOCK_QUADS / $quads {
+                        let vector = S::load_quads(state.codes);
+                        for i in 0..$quads {
+                            state.take::<Self>(S::field(vector, i * (8 / $quads), $mask));
+                        }
+                        state.codes = state.codes.add(VECTOR);
+                    }
+                    state.end_block::<Self>(job);
+                }
             }
         }
     };
 }
 
-slot_format!(TritSlots, T1, 4, 2, 0x0303_0303);
-slot_format!(Crumbs, Q2, 4, 2, 0x0303_0303);
-slot_format!(NineSlots, T2, 2, 4, 0x0F0F_0F0F);
-slot_format!(Nibbles, I4, 2, 4, 0x0F0F_0F0F);
+slot_format!(TritSlots, T1, 4, 0x0303_0303);
+slot_format!(Crumbs, Q2, 4, 0x0303_0303);
+slot_format!(NineSlots, T2, 2, 0x0F0F_0F0F);
+slot_format!(Nibbles, I4, 2, 0x0F0F_0F0F);
 
 pub(crate) struct SignedBytes;
 
 impl Format for SignedBytes {
     const ID: FormatId = I8;
-    const STEP: usize = 1;
-    const VECTORS: usize = 1;
 
     #[inline(always)]
-    unsafe fn quads<S: Simd, const N: usize>(step: *const u8) -> [S::I; N] {
-        [S::load_quads(step); N]
+    unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job) {
+        for _ in 0..job.blocks() {
+            for _ in 0..BLOCK_QUADS {
+                state.take::<Self>(S::load_quads(state.codes));
+                state.codes = state.codes.add(VECTOR);
+            }
+            state.end_block::<Self>(job);
+        }
     }
 
     #[inline(always)]
@@ -150,63 +148,6 @@ impl Format for SignedBytes {
     }
 }
 
-/// Ten trits in 16 bits.  Multiplying a word by 9 carries the next two out of it.
-pub(crate) struct TritWords;
-
-impl Format for TritWords {
-    const ID: FormatId = T1B3;
-    const STEP: usize = 5;
-    const VECTORS: usize = 1;
-    const BASE3: bool = true;
-
-    #[inline(always)]
-    unsafe fn quads<S: Simd, const N: usize>(step: *const u8) -> [S::I; N] {
-        let mut words = S::load_quads(step);
-        let mut quads = [words; N];
-        for (i, quad) in quads.iter_mut().enumerate() {
-            if i > 0 {
-                words = S::mul_low(words, 9);
-            }
-            *quad = S::trit_pair(words);
-        }
-        quads
-    }
-}
-
-/// Five nine-level digits in 16 bits; two vectors make five quads.
-pub(crate) struct NineWords;
-
-impl Format for NineWords {
-    const ID: FormatId = T2B3;
-    const STEP: usize = 5;
-    const VECTORS: usize = 2;
-    const BASE3: bool = true;
-
-    #[inline(always)]
-    unsafe fn quads<S: Simd, const N: usize>(step: *const u8) -> [S::I; N] {
-        let first = S::load_quads(step);
-        let mut quads = [first; N];
-        quads[0] = nine_pair::<S>(first);
-        if N > 1 {
-            quads[1] = nine_pair::<S>(S::mul_low(first, 81));
-        }
-        if N > 2 {
-            let second = S::load_quads(step.add(VECTOR));
-            quads[2] = nine_pair::<S>(second);
-            quads[3] = nine_pair::<S>(S::mul_low(second, 81));
-            let low = S::mul_high(S::mul_low(first, 6561), 9);
-            quads[4] = S::merge(low, S::mul_high(S::mul_low(second, 6561), 9 << 8));
-        }
-        quads
-    }
-}
-
-/// The first two base-9 digits of every 16-bit word, as its two bytes.
-#[inline(always)]
-unsafe fn nine_pair<S: Simd>(words: S::I) -> S::I {
-    S::merge(S::mul_high(words, 9), S::mul_high(S::mul_low(words, 9), 9 << 8))
-}
-
 /// The values of one row of a tile, before scaling: `out[c]` for the columns of `out`.
 ///
 /// # Safety
@@ -218,8 +159,9 @@ pub(crate) unsafe fn row_values(format: FormatId, tile: *const u8, row: usize, o
         }
         return;
     }
+    let blocks = out.len().div_ceil(COLUMN_PAD);
     for (q, values) in out.chunks_mut(4).enumerate() {
-        let digits = quad_digits(format, tile.add(row * 4), q);
+        let digits = quad_digits(format, tile.add(row * 4), q, blocks);
         for (value, digit) in values.iter_mut().zip(digits) {
             let digit = if format == I8 { i32::from(digit as i8) } else { i32::from(digit) };
             *value = (digit - format.zero()) as f32;
@@ -227,33 +169,31 @@ pub(crate) unsafe fn row_values(format: FormatId, tile: *const u8, row: usize, o
     }
 }
 
-/// The four digits of quad `q` in the lane that begins at `lane`.
-unsafe fn quad_digits(format: FormatId, lane: *const u8, q: usize) -> [u8; 4] {
+/// The four digits of quad `q` in the lane that begins at `lane`, in a row of so many blocks.
+unsafe fn quad_digits(format: FormatId, lane: *const u8, q: usize, blocks: usize) -> [u8; 4] {
     let bytes = |vector: usize| unsafe { lane.add(vector * VECTOR).cast::<[u8; 4]>().read_unaligned() };
-    let word = |vector: usize, word: usize| {
+    let set = match format {
+        T1 | Q2 => return bytes(q / 4).map(|b| b >> (q % 4 * 2) & 3),
+        T2 | I4 => return bytes(q / 2).map(|b| b >> (q % 2 * 4) & 15),
+        I8 | F16 => return bytes(q),
+        T1B3 => 1,
+        T2B3 => 2,
+    };
+    let digit = |vector: usize, word: usize, base: u32, index: usize| {
         let b = bytes(vector);
-        u16::from_le_bytes([b[2 * word], b[2 * word + 1]])
+        let word = u32::from(u16::from_le_bytes([b[2 * word], b[2 * word + 1]]));
+        (((word.wrapping_mul(base.pow(index as u32)) & 0xFFFF) * base) >> 16) as u8
     };
-    let digit = |word: u16, base: u32, index: u32| {
-        (((u32::from(word).wrapping_mul(base.pow(index)) & 0xFFFF) * base) >> 16) as u8
-    };
-    let (unit, within) = (q / 32, q % 32);
-    match format {
-        T1 | Q2 => bytes(q / 4).map(|b| b >> (q % 4 * 2) & 3),
-        T2 | I4 => bytes(q / 2).map(|b| b >> (q % 2 * 4) & 15),
-        I8 | F16 => bytes(q),
-        T1B3 => {
-            let (vector, p) = (unit * 7 + within / 5, (within % 5 * 2) as u32);
-            let words = [word(vector, 0), word(vector, 1)];
-            [(0, p), (0, p + 1), (1, p), (1, p + 1)].map(|(w, i)| digit(words[w], 3, i))
-        }
-        T2B3 => {
-            let (vector, place) = (unit * 13 + within / 5 * 2, within % 5);
-            if place == 4 {
-                return [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(v, w)| digit(word(vector + v, w), 9, 4));
-            }
-            let (vector, p) = (vector + place / 2, (place % 2 * 2) as u32);
-            [(0, p), (0, p + 1), (1, p), (1, p + 1)].map(|(w, i)| digit(word(vector, w), 9, i))
+    let (unit, within) = (q / (WHOLE * BLOCK_QUADS), q % (WHOLE * BLOCK_QUADS));
+    let (stream, at) = Run::new((blocks - unit * WHOLE).min(WHOLE), set).find(within);
+    let first = unit * WHOLE * BLOCK_QUADS / 5 * set + at * set;
+    match (format, stream) {
+        (T1B3, 0) => [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(w, i)| digit(first, w, 3, i)),
+        (T1B3, p) => [(0, p + 1), (0, p + 5), (1, p + 1), (1, p + 5)].map(|(w, i)| digit(first, w, 3, i)),
+        (_, 0) => [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(v, w)| digit(first + v, w, 9, 0)),
+        (_, p) => {
+            let (vector, i) = (first + (p - 1) / 2, (p - 1) % 2 + 1);
+            [(0, i), (0, i + 2), (1, i), (1, i + 2)].map(|(w, i)| digit(vector, w, 9, i))
         }
     }
 }

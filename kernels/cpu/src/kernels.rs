@@ -52,6 +52,7 @@ impl Kernels {
 macro_rules! compile_for {
     ($module:ident, $simd:ty, $name:literal, $features:literal, $available:expr) => {
         pub(crate) mod $module {
+            use crate::base3::{NineWords, TritWords};
             use crate::elementwise::{self, Activation, Quantised};
             use crate::formats::*;
             use crate::kernels::Kernels;
@@ -61,26 +62,21 @@ macro_rules! compile_for {
             type S = $simd;
 
             #[target_feature(enable = $features)]
-            unsafe fn integers<F: Format, const M: usize, const P: usize>(job: &product::Job, first_token: usize) {
-                product::integers::<S, F, M, P>(job, first_token)
+            unsafe fn integers<F: Format, const M: usize>(job: &product::Job) {
+                product::integers::<S, F, M>(job)
             }
             #[target_feature(enable = $features)]
             unsafe fn halves<const M: usize>(job: &product::Job) {
                 product::halves::<S, M>(job)
             }
             unsafe fn block<F: Format>(tokens: usize, job: &product::Job) {
-                // Decoding base 3 needs registers: the largest block goes in two halves.
                 const B: usize = <S as Simd>::BLOCK;
                 match tokens {
-                    B if F::BASE3 => {
-                        integers::<F, { B / 2 }, B>(job, 0);
-                        integers::<F, { B / 2 }, B>(job, B / 2);
-                    }
-                    16 if B == 16 => integers::<F, 16, 16>(job, 0),
-                    8 => integers::<F, 8, 8>(job, 0),
-                    4 => integers::<F, 4, 4>(job, 0),
-                    2 => integers::<F, 2, 2>(job, 0),
-                    1 => integers::<F, 1, 1>(job, 0),
+                    16 if B == 16 => integers::<F, 16>(job),
+                    8 if B >= 8 => integers::<F, 8>(job),
+                    4 => integers::<F, 4>(job),
+                    2 => integers::<F, 2>(job),
+                    1 => integers::<F, 1>(job),
                     _ => unreachable!("no product takes {tokens} tokens at once"),
                 }
             }
@@ -155,8 +151,16 @@ macro_rules! compile_for {
 
 #[cfg(target_arch = "x86_64")]
 compile_for!(
+    avx512vbmi,
+    crate::simd::avx512::Avx512<true>,
+    "avx512-vbmi",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi",
+    || (crate::kernels::avx512::KERNELS.available)() && is_x86_feature_detected!("avx512vbmi")
+);
+#[cfg(target_arch = "x86_64")]
+compile_for!(
     avx512,
-    crate::simd::avx512::Avx512,
+    crate::simd::avx512::Avx512<false>,
     "avx512-vnni",
     "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni",
     || is_x86_feature_detected!("avx512f")
@@ -193,7 +197,8 @@ compile_for!(scalar, crate::simd::scalar::Scalar, "scalar", "sse2", || true);
 compile_for!(scalar, crate::simd::scalar::Scalar, "scalar", "neon", || true);
 
 #[cfg(target_arch = "x86_64")]
-static ALL: [&Kernels; 4] = [&avx512::KERNELS, &avxvnni::KERNELS, &avx2::KERNELS, &scalar::KERNELS];
+static ALL: [&Kernels; 5] =
+    [&avx512vbmi::KERNELS, &avx512::KERNELS, &avxvnni::KERNELS, &avx2::KERNELS, &scalar::KERNELS];
 #[cfg(target_arch = "aarch64")]
 static ALL: [&Kernels; 2] = [&neon::KERNELS, &scalar::KERNELS];
 

@@ -14,6 +14,7 @@ mod affinity;
 mod agreement;
 mod attention;
 mod bandwidth;
+mod base3;
 mod buffer;
 mod cache;
 mod elementwise;

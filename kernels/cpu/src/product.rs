@@ -5,7 +5,7 @@
 //! in order of the groups.  That order is the same for every block size, so a token's result
 //! does not depend on the tokens beside it, nor on how rows are split between threads.
 
-use crate::formats::{COLUMN_PAD, Format, TILE, VECTOR};
+use crate::formats::{COLUMN_PAD, Format, TILE};
 use crate::simd::Simd;
 
 /// A range of tiles of one matrix against one block of tokens.
@@ -35,35 +35,77 @@ pub(crate) struct Job {
     pub last: usize,
 }
 
-/// The running state of `LANES` rows against `M` tokens, of a block whose layout has `P`.
-struct State<S: Simd, const M: usize, const P: usize> {
-    codes: *const u8,
-    input: *const u8,
+impl Job {
+    pub fn blocks(&self) -> usize {
+        self.padded / COLUMN_PAD
+    }
+}
+
+/// A loop without a loop: the compiler does not unroll one of 16 long rounds, and then keeps in
+/// memory what should be in registers.
+macro_rules! for_each_token {
+    ($t:ident < $count:ident, $body:block) => {
+        for_each_token!(@ $t $count $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $t:ident $count:ident $body:block $($index:literal)*) => {
+        $(if $index < $count {
+            let $t = $index;
+            $body
+        })*
+    };
+}
+
+/// The running state of `LANES` rows against `M` tokens.
+pub(crate) struct State<S: Simd, const M: usize> {
+    pub codes: *const u8,
+    pub input: *const u8,
     scales: *const u16,
     input_scales: *const f32,
     input_sums: *const f32,
+    /// Blocks to come of the present group, and of the row after it.
+    left: usize,
+    after: usize,
     dots: [S::I; M],
     totals: [S::F; M],
 }
 
-impl<S: Simd, const M: usize, const P: usize> State<S, M, P> {
-    /// Takes quads `FROM .. TO` of the step at `codes`, without moving on.
+impl<S: Simd, const M: usize> State<S, M> {
+    /// Adds the products of a quad of codes and the input's quad `index` from here on.
     #[inline(always)]
-    unsafe fn take<F: Format, const TO: usize>(&mut self, quads: &[S::I; TO], from: usize) {
-        for quad in &quads[from..] {
-            for t in 0..M {
-                let activations = self.input.add(4 * t).cast::<i32>().read_unaligned();
-                self.dots[t] = F::dot::<S>(self.dots[t], *quad, activations);
-            }
-            self.input = self.input.add(4 * P);
+    pub unsafe fn dot<F: Format>(&self, sums: &mut [S::I; M], codes: S::I, index: usize) {
+        for t in 0..M {
+            let activations = self.input.add((index * M + t) * 4).cast::<i32>().read_unaligned();
+            sums[t] = F::dot::<S>(sums[t], codes, activations);
         }
     }
 
+    /// Takes the input's next quad.
     #[inline(always)]
-    unsafe fn step<F: Format, const N: usize>(&mut self, vectors: usize) {
-        let quads = F::quads::<S, N>(self.codes);
-        self.take::<F, N>(&quads, 0);
-        self.codes = self.codes.add(vectors * VECTOR);
+    pub unsafe fn take<F: Format>(&mut self, codes: S::I) {
+        for t in 0..M {
+            let activations = self.input.add(4 * t).cast::<i32>().read_unaligned();
+            self.dots[t] = F::dot::<S>(self.dots[t], codes, activations);
+        }
+        self.input = self.input.add(4 * M);
+    }
+
+    /// Adds dot products to those of the present group.
+    #[inline(always)]
+    pub unsafe fn add(&mut self, sums: [S::I; M]) {
+        for t in 0..M {
+            self.dots[t] = S::add_i(self.dots[t], sums[t]);
+        }
+    }
+
+    /// Ends a block, and with its last block the group, which may be short at the end of the row.
+    #[inline(always)]
+    pub unsafe fn end_block<F: Format>(&mut self, job: &Job) {
+        self.left -= 1;
+        if self.left == 0 {
+            self.flush::<F>();
+            self.left = self.after.min(job.group / COLUMN_PAD);
+            self.after -= self.left;
+        }
     }
 
     /// Ends a group: its dot products join the totals.
@@ -71,75 +113,15 @@ impl<S: Simd, const M: usize, const P: usize> State<S, M, P> {
     unsafe fn flush<F: Format>(&mut self) {
         let scales = S::load_half(self.scales);
         let zero = S::splat(-F::zero::<S>());
-        for t in 0..M {
+        for_each_token!(t < M, {
             let dot = S::fma(zero, S::splat(*self.input_sums.add(t)), S::to_float(self.dots[t]));
             let scale = S::mul(scales, S::splat(*self.input_scales.add(t)));
             self.totals[t] = S::fma(dot, scale, self.totals[t]);
             self.dots[t] = S::splat_i(0);
-        }
+        });
         self.scales = self.scales.add(TILE);
-        self.input_scales = self.input_scales.add(P);
-        self.input_sums = self.input_sums.add(P);
-    }
-
-    /// 128 columns of base-3 words: 32 quads in steps of five; a group of 64 ends in the middle
-    /// of the fourth step.
-    #[inline(always)]
-    unsafe fn base3_unit<F: Format, const HALVES: bool>(&mut self) {
-        for _ in 0..3 {
-            self.step::<F, 5>(F::VECTORS);
-        }
-        let quads = F::quads::<S, 5>(self.codes);
-        self.take::<F, 1>(&[quads[0]], 0);
-        if HALVES {
-            self.flush::<F>();
-        }
-        self.take::<F, 5>(&quads, 1);
-        self.codes = self.codes.add(F::VECTORS * VECTOR);
-        for _ in 0..2 {
-            self.step::<F, 5>(F::VECTORS);
-        }
-        self.step::<F, 2>(1);
-        self.flush::<F>();
-    }
-
-    #[inline(always)]
-    unsafe fn base3<F: Format>(&mut self, job: &Job) {
-        for _ in 0..job.padded / 128 {
-            if job.group == 64 {
-                self.base3_unit::<F, true>();
-            } else {
-                self.base3_unit::<F, false>();
-            }
-        }
-        if !job.padded.is_multiple_of(128) {
-            for _ in 0..3 {
-                self.step::<F, 5>(F::VECTORS);
-            }
-            self.step::<F, 1>(1);
-            self.flush::<F>();
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn slots<F: Format>(&mut self, job: &Job) {
-        let units = job.group / COLUMN_PAD;
-        let mut left = job.padded / COLUMN_PAD;
-        while left > 0 {
-            let taken = units.min(left);
-            for _ in 0..taken {
-                for _ in 0..COLUMN_PAD / 4 / F::STEP {
-                    // N cannot be F::STEP itself: associated constants are not const arguments yet.
-                    match F::STEP {
-                        4 => self.step::<F, 4>(1),
-                        2 => self.step::<F, 2>(1),
-                        _ => self.step::<F, 1>(1),
-                    }
-                }
-            }
-            self.flush::<F>();
-            left -= taken;
-        }
+        self.input_scales = self.input_scales.add(M);
+        self.input_sums = self.input_sums.add(M);
     }
 }
 
@@ -168,35 +150,34 @@ unsafe fn store_some(lanes: &[f32; TILE], to: *mut f32, count: usize) {
     std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
 }
 
-/// Integer weights against `M` tokens, those from `first_token` on of a block of `P`.
+/// Integer weights against `M` tokens.
 ///
 /// # Safety
 /// As for [`Simd`]; the pointers of `job` are valid for its shapes, and the output rows of
 /// `first .. last` are no one else's.
 #[inline(always)]
-pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize, const P: usize>(job: &Job, first_token: usize) {
+pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize>(job: &Job) {
+    let group = job.blocks().min(job.group / COLUMN_PAD);
     for tile in job.first..job.last {
         for part in 0..TILE / S::LANES {
             let row = tile * TILE + part * S::LANES;
             if row >= job.rows {
                 break;
             }
-            let mut state = State::<S, M, P> {
+            let mut state = State::<S, M> {
                 codes: job.codes.add(tile * job.tile_bytes + part * S::LANES * 4),
-                input: job.input.add(4 * first_token),
+                input: job.input,
                 scales: job.scales.add(tile * job.groups * TILE + part * S::LANES),
-                input_scales: job.input_scales.add(first_token),
-                input_sums: job.input_sums.add(first_token),
+                input_scales: job.input_scales,
+                input_sums: job.input_sums,
+                left: group,
+                after: job.blocks() - group,
                 dots: [S::splat_i(0); M],
                 totals: [S::splat(0.0); M],
             };
-            if F::BASE3 {
-                state.base3::<F>(job);
-            } else {
-                state.slots::<F>(job);
-            }
+            F::row(&mut state, job);
             for t in 0..M {
-                store::<S>(job, row, first_token + t, state.totals[t]);
+                store::<S>(job, row, t, state.totals[t]);
             }
         }
     }

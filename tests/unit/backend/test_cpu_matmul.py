@@ -80,6 +80,19 @@ def test_integer_products(pool: native.Pool, name: str, group: int, variant: str
 
 
 @pytest.mark.parametrize("variant", native.variants())
+@pytest.mark.parametrize("group", trits.GROUPS)
+@pytest.mark.parametrize("name", ["t1b3", "t2b3"])
+def test_base3_products_of_every_width(pool: native.Pool, name: str, group: int, variant: str) -> None:
+    """Whole runs with every last run behind them; every other width ends with half a group of 128."""
+    rng = np.random.default_rng(8)
+    for cols in range(64, 1985, 64):
+        stored, weights = stored_matrix(rng, name, 17, cols, group)
+        x = rng.standard_normal((16 + 8 + 4 + 2 + 1, cols)).astype(np.float32)
+        expected, size = expected_product(stored, weights, x)
+        assert np.all(np.abs(run(pool, stored, x, variant) - expected) <= 2e-6 * size), cols
+
+
+@pytest.mark.parametrize("variant", native.variants())
 def test_half_products(pool: native.Pool, variant: str) -> None:
     rng = np.random.default_rng(2)
     for rows, cols in SHAPES:
@@ -128,10 +141,11 @@ def test_gain_bias_and_one_scale_a_token(pool: native.Pool, name: str, variant: 
 
 @pytest.mark.parametrize("variant", native.variants())
 @pytest.mark.parametrize("name", trits.FORMATS)
-def test_same_bits_for_any_neighbours_and_threads(name: str, variant: str) -> None:
+@pytest.mark.parametrize(("cols", "group"), [(320, 64), (576, 128)])
+def test_same_bits_for_any_neighbours_and_threads(name: str, cols: int, group: int, variant: str) -> None:
     rng = np.random.default_rng(4)
-    stored, _ = stored_matrix(rng, name, 100, 320, 0 if name == "f16" else 64)
-    x = rng.standard_normal((33, 320)).astype(np.float32)
+    stored, _ = stored_matrix(rng, name, 100, cols, 0 if name == "f16" else group)
+    x = rng.standard_normal((33, cols)).astype(np.float32)
     together = run(native.Pool(3), stored, x, variant)
     one = native.Pool(1)
     alone = np.concatenate([run(one, stored, row[None], variant) for row in x])
@@ -143,9 +157,11 @@ def test_same_bits_for_any_neighbours_and_threads(name: str, variant: str) -> No
 def test_any_bytes_are_harmless(pool: native.Pool, name: str, variant: str) -> None:
     """Digits outside the format are some number or other, never a fault."""
     fmt, rng = trits.format_named(name), np.random.default_rng(5)
-    codes = rng.integers(0, 256, (2, trits.tile_bytes(fmt, 192)), np.uint8)
-    stored = StoredMatrix(MatrixEntry(name, 32, 192, fmt, 64), codes, np.ones((2, 3, 16), np.float16), None)
-    assert np.isfinite(run(pool, stored, np.ones((9, 192), np.float32), variant)).all()
+    for cols in (192, 576):
+        codes = rng.integers(0, 256, (2, trits.tile_bytes(fmt, cols)), np.uint8)
+        scales = np.ones((2, cols // 64, 16), np.float16)
+        stored = StoredMatrix(MatrixEntry(name, 32, cols, fmt, 64), codes, scales, None)
+        assert np.isfinite(run(pool, stored, np.ones((9, cols), np.float32), variant)).all()
 
 
 @pytest.mark.parametrize("variant", native.variants())

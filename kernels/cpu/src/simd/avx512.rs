@@ -4,8 +4,27 @@ use std::arch::x86_64::*;
 
 use super::Simd;
 
+/// `VBMI`: whether bytes can be looked up in tables of 128 (Cannon Lake and Zen 4 onwards).
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512;
+pub(crate) struct Avx512<const VBMI: bool>;
+
+/// A digit of numbers under 81: `value / divisor % base`.
+const fn digits(divisor: u8, base: u8) -> [u8; 128] {
+    let mut table = [0; 128];
+    let mut value = 0;
+    while value < 81 {
+        table[value] = value as u8 / divisor % base;
+        value += 1;
+    }
+    table
+}
+
+/// The table's entry for every byte, all of which are under 128.
+#[inline(always)]
+unsafe fn lookup_128(bytes: __m512i, table: &[u8; 128]) -> __m512i {
+    let (low, high) = (_mm512_loadu_si512(table.as_ptr().cast()), _mm512_loadu_si512(table[64..].as_ptr().cast()));
+    _mm512_permutex2var_epi8(low, bytes, high)
+}
 
 /// `f32` bits with the sign flipped in the lanes whose index has the bit `1 << stage`.
 #[inline(always)]
@@ -13,10 +32,18 @@ unsafe fn butterfly(v: __m512, swapped: __m512, negated: u16) -> __m512 {
     _mm512_mask_sub_ps(_mm512_add_ps(v, swapped), negated, swapped, v)
 }
 
-impl Simd for Avx512 {
+/// The base-3 digits 2 … 5 and 6 … 9 of every 16-bit word, each four as one number in its two bytes.
+#[inline(always)]
+unsafe fn fours(words: __m512i) -> __m512i {
+    type S = Avx512<true>;
+    S::merge(S::mul_high(S::mul_low(words, 9), 81), S::mul_high(S::mul_low(words, 729), 81 << 8))
+}
+
+impl<const VBMI: bool> Simd for Avx512<VBMI> {
     const LANES: usize = 16;
     const BLOCK: usize = 16;
     const HALF_BLOCK: usize = 4;
+    const STREAMED: usize = 4;
     const SIGNED_ZERO: f32 = 128.0;
     type I = __m512i;
     type F = __m512;
@@ -45,6 +72,30 @@ impl Simd for Avx512 {
     unsafe fn merge(low: __m512i, high: __m512i) -> __m512i {
         // low | (high & mask), with the truth table of (A=low, B=high, C=mask).
         _mm512_ternarylogic_epi32::<0xF8>(low, high, _mm512_set1_epi16(0xFF00_u16 as i16))
+    }
+    #[inline(always)]
+    unsafe fn lookup(bytes: __m512i, table: &[u8; 16]) -> __m512i {
+        _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())), bytes)
+    }
+    #[inline(always)]
+    unsafe fn nine_quads(words: __m512i) -> [__m512i; 2] {
+        if VBMI {
+            const FIRST: [u8; 128] = digits(9, 9);
+            const SECOND: [u8; 128] = digits(1, 9);
+            let fours = fours(words);
+            return [lookup_128(fours, &FIRST), lookup_128(fours, &SECOND)];
+        }
+        super::nine_quads::<Self>(words)
+    }
+    #[inline(always)]
+    unsafe fn trit_quads(words: __m512i) -> [__m512i; 5] {
+        if VBMI {
+            const DIGITS: [[u8; 128]; 4] = [digits(27, 3), digits(9, 3), digits(3, 3), digits(1, 3)];
+            let fours = fours(words);
+            let [a, b, c, d] = DIGITS.each_ref().map(|table| lookup_128(fours, table));
+            return [Self::trit_pair(words), a, b, c, d];
+        }
+        super::trit_quads::<Self>(words)
     }
     #[inline(always)]
     unsafe fn trit_pair(words: __m512i) -> __m512i {

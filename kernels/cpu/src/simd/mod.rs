@@ -9,6 +9,10 @@ pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod ymm;
 
+/// The two base-3 digits of a base-9 digit.
+pub(crate) const FIRST: [u8; 16] = [0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0];
+pub(crate) const SECOND: [u8; 16] = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0];
+
 /// `LANES` 32-bit lanes.  `I` holds integers, or four unsigned bytes a lane (a *quad*).
 ///
 /// # Safety
@@ -21,6 +25,8 @@ pub(crate) trait Simd: Copy + 'static {
     const BLOCK: usize;
     /// The same for f16 weights, which need four registers a token.
     const HALF_BLOCK: usize;
+    /// Most tokens for which registers hold five sums each while base 3 is decoded.
+    const STREAMED: usize;
     /// What [`Simd::dot_signed`] adds to its signed bytes.
     const SIGNED_ZERO: f32;
     type I: Copy;
@@ -37,6 +43,19 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn mul_low(v: Self::I, factor: u16) -> Self::I;
     /// `low | (high & 0xFF00)` in every 16-bit half.
     unsafe fn merge(low: Self::I, high: Self::I) -> Self::I;
+    /// The entry of `table` for every byte, all of which are under 16.
+    unsafe fn lookup(bytes: Self::I, table: &[u8; 16]) -> Self::I;
+    /// The base-9 digits 1 and 3 of every 16-bit word as its two bytes, and digits 2 and 4.
+    #[inline(always)]
+    unsafe fn nine_quads(words: Self::I) -> [Self::I; 2] {
+        nine_quads::<Self>(words)
+    }
+    /// The base-3 digits 0 and 1 of every 16-bit word as its two bytes, 2 and 6, 3 and 7, 4 and 8,
+    /// 5 and 9.
+    #[inline(always)]
+    unsafe fn trit_quads(words: Self::I) -> [Self::I; 5] {
+        trit_quads::<Self>(words)
+    }
     /// The first two base-3 digits of every 16-bit word, as its two bytes.
     #[inline(always)]
     unsafe fn trit_pair(words: Self::I) -> Self::I {
@@ -77,4 +96,22 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn largest(v: Self::F) -> f32;
     /// The Walsh–Hadamard transform of the lanes, not normalised.
     unsafe fn hadamard(v: Self::F) -> Self::F;
+}
+
+/// [`Simd::nine_quads`] by products.
+#[inline(always)]
+unsafe fn nine_quads<S: Simd>(words: S::I) -> [S::I; 2] {
+    [
+        S::merge(S::mul_high(S::mul_low(words, 9), 9), S::mul_high(S::mul_low(words, 729), 9 << 8)),
+        S::merge(S::mul_high(S::mul_low(words, 81), 9), S::mul_high(S::mul_low(words, 6561), 9 << 8)),
+    ]
+}
+
+/// [`Simd::trit_quads`] by way of base 9.
+#[inline(always)]
+unsafe fn trit_quads<S: Simd>(words: S::I) -> [S::I; 5] {
+    let [odd, even] = nine_quads::<S>(words);
+    let [a, b] = [S::lookup(odd, &FIRST), S::lookup(odd, &SECOND)];
+    let [c, d] = [S::lookup(even, &FIRST), S::lookup(even, &SECOND)];
+    [S::trit_pair(words), a, b, c, d]
 }

@@ -15,6 +15,7 @@ impl Simd for Neon {
     const LANES: usize = 4;
     const BLOCK: usize = 8;
     const HALF_BLOCK: usize = 4;
+    const STREAMED: usize = 4;
     const SIGNED_ZERO: f32 = 0.0;
     type I = int32x4_t;
     type F = float32x4_t;
@@ -46,6 +47,10 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn merge(low: int32x4_t, high: int32x4_t) -> int32x4_t {
         vorrq_s32(low, vandq_s32(high, vdupq_n_s32(0xFF00_FF00_u32 as i32)))
+    }
+    #[inline(always)]
+    unsafe fn lookup(bytes: int32x4_t, table: &[u8; 16]) -> int32x4_t {
+        vreinterpretq_s32_u8(vqtbl1q_u8(vld1q_u8(table.as_ptr()), vreinterpretq_u8_s32(bytes)))
     }
     #[inline(always)]
     unsafe fn dot(acc: int32x4_t, codes: int32x4_t, quad: i32) -> int32x4_t {

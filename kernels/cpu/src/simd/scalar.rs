@@ -26,6 +26,7 @@ impl Simd for Scalar {
     const LANES: usize = 4;
     const BLOCK: usize = 4;
     const HALF_BLOCK: usize = 2;
+    const STREAMED: usize = 1;
     const SIGNED_ZERO: f32 = 0.0;
     type I = I;
     type F = F;
@@ -53,6 +54,10 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn merge(low: I, high: I) -> I {
         [0, 1, 2, 3].map(|i| low[i] | (high[i] & 0xFF00_FF00_u32 as i32))
+    }
+    #[inline(always)]
+    unsafe fn lookup(bytes: I, table: &[u8; 16]) -> I {
+        bytes.map(|lane| i32::from_le_bytes(lane.to_le_bytes().map(|byte| table[usize::from(byte & 15)])))
     }
     #[inline(always)]
     unsafe fn dot(acc: I, codes: I, quad: i32) -> I {

@@ -62,6 +62,7 @@ impl<D: Dot> Simd for Ymm<D> {
     const LANES: usize = 8;
     const BLOCK: usize = 8;
     const HALF_BLOCK: usize = 2;
+    const STREAMED: usize = 2;
     const SIGNED_ZERO: f32 = D::SIGNED_ZERO;
     type I = __m256i;
     type F = __m256;
@@ -89,6 +90,10 @@ impl<D: Dot> Simd for Ymm<D> {
     #[inline(always)]
     unsafe fn merge(low: __m256i, high: __m256i) -> __m256i {
         _mm256_or_si256(low, _mm256_and_si256(high, _mm256_set1_epi16(0xFF00_u16 as i16)))
+    }
+    #[inline(always)]
+    unsafe fn lookup(bytes: __m256i, table: &[u8; 16]) -> __m256i {
+        _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast())), bytes)
     }
     #[inline(always)]
     unsafe fn dot(acc: __m256i, codes: __m256i, quad: i32) -> __m256i {
