@@ -20,7 +20,7 @@ CONTEXT = 8192
 """Tokens of context that a fit is judged for, or the model's own maximum where that is less."""
 CHUNK = 512
 PROCESS = 64 << 20
-BITS = {"t1": 2.0, "q2": 2.25, "t2": 3.5, "i4": 4.25, "i8": 8.25, "f16": 16.0}
+BITS = {"t1": 1.85, "q2": 2.25, "t2": 3.45, "i4": 4.25, "i8": 8.25, "f16": 16.0}
 """Stored bits a weight with a scale of 16 bits for every 64, in each encoding's default packing."""
 TABLE_BITS = 8.25
 """The same of embedding and head, which are ``i8`` unless the model is ``f16``."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 ENCODINGS: dict[str, tuple[str, str]] = {
-    "t2": ("Balanced", "3.5 bits"),
+    "t2": ("Balanced", "3.45 bits"),
     "q2": ("Small", "2.25 bits"),
-    "t1": ("Smallest", "2 bits"),
+    "t1": ("Smallest", "1.85 bits"),
     "i4": ("4-bit integers", "4.25 bits"),
     "i8": ("Nearly lossless", "8.25 bits"),
     "f16": ("Unquantised", "16 bits"),

@@ -97,3 +97,27 @@ def test_other_settings_do_not_go_on_from_another_beginning(local_model: Path, t
     else:
         assert done.returncode == 1
         assert "other settings" in done.stderr or "begun" in done.stderr
+
+
+def test_a_folder_of_an_older_format_is_not_taken_for_the_result(local_model: Path, tmp_path: Path) -> None:
+    """Converting again says what to do, and that works."""
+
+    def tz(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        run = command(*words)
+        return subprocess.run(
+            run, capture_output=True, text=True, env=environment(tmp_path), timeout=300, check=False
+        )
+
+    words = ("convert", local_model, "--encoding", "i8", "--name", "small")
+    assert tz(*words).returncode == 0
+    (folder,) = (receipt.parent for receipt in finished(tmp_path))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["quantization_config"]["version"] = 1
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    again = tz(*words)
+    assert again.returncode == 1
+    assert "format version 1" in again.stderr
+    assert "tz rm" in again.stderr
+    assert tz("rm", "small:i8", "--yes").returncode == 0
+    assert tz(*words).returncode == 0
+    assert tz("run", "small:i8", "Hello", "--max-tokens", "2").returncode == 0

@@ -28,7 +28,7 @@ from tzcore.hadamard import rotate
 HERE = Path(__file__).parent
 SIZES = {
     "vocab_size": 90,
-    "intermediate_size": 128,
+    "intermediate_size": 448,
     "num_hidden_layers": 2,
     "num_attention_heads": 3,
     "num_key_value_heads": 1,
@@ -38,7 +38,7 @@ SIZES = {
     "sliding_window": 8,
     "tie_word_embeddings": False,
 }
-# Every format at least once; widths of 192, 96 and 128 give base 3 its whole units and tails.
+# Every format at least once; widths of 448, 192 and 96 give base 3 a whole run and three last ones.
 FORMATS = {
     "embed_tokens": "i8",
     "lm_head": "i4",
@@ -55,7 +55,7 @@ FORMATS = {
     "1.self_attn.o_proj": "t2b3",
     "1.mlp.gate_proj": "q2",
     "1.mlp.up_proj": "t1",
-    "1.mlp.down_proj": "t2",
+    "1.mlp.down_proj": "t2b3",
 }
 TOKENS = np.arange(24, dtype=np.int32) * 37 % 90
 

@@ -1,4 +1,4 @@
-"""Folders written by earlier versions still open, byte for byte, and still compute the same."""
+"""Folders of versions that this program reads open, byte for byte, and compute the same; older ones say why not."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from tzcore.backend.cpu import CpuBackend
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
 from tzcore.checkpoint.schema import VERSION
+from tzcore.errors import CheckpointError
 
 HERE = Path(__file__).parent
-FOLDERS = sorted(HERE.glob("version-*"))
+FOLDERS = [HERE / f"version-{VERSION}"]
+REFUSED = sorted(set(HERE.glob("version-*")) - set(FOLDERS))
 
 
-def test_the_present_version_is_frozen() -> None:
-    assert HERE / f"version-{VERSION}" in FOLDERS
+def test_every_older_version_is_there() -> None:
+    assert [path.name for path in REFUSED] == [f"version-{number}" for number in range(1, VERSION)]
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda p: p.name)
+def test_an_older_version_is_refused_with_what_to_do(path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"version \d, this program reads {VERSION}: .*convert the model again"):
+        ModelFolder.open(path)
 
 
 @pytest.mark.parametrize("path", FOLDERS, ids=lambda p: p.name)

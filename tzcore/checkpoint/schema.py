@@ -127,7 +127,7 @@ class Quantization:
         if raw.get("version") != VERSION:
             raise CheckpointError(
                 f"this folder has format version {raw.get('version')!r}, this program reads {VERSION}: "
-                "convert the model again, or update the program"
+                "remove it (tz rm) and convert the model again, or update the program"
             )
         tensors = raw.get("tensors")
         if not isinstance(tensors, dict):

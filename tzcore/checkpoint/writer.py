@@ -20,7 +20,7 @@ import numpy.typing as npt
 from tzcore import atomic, trits
 from tzcore.checkpoint import safetensors
 from tzcore.checkpoint.reader import INDEX, read_json
-from tzcore.checkpoint.schema import Activations, MatrixEntry, Quantization
+from tzcore.checkpoint.schema import VERSION, Activations, MatrixEntry, Quantization
 from tzcore.errors import CheckpointError, ConversionError
 
 _ENTRIES = "entries"
@@ -52,12 +52,12 @@ class FolderWriter:
 
     def _check_fingerprint(self, fingerprint: dict[str, Any]) -> None:
         note = self.partial / _FINGERPRINT
-        wanted = json.loads(json.dumps(fingerprint))
+        wanted = json.loads(json.dumps({**fingerprint, "format_version": VERSION}))
         if not note.exists():
             atomic.write_json(note, wanted)
         elif read_json(note) != wanted:
             raise ConversionError(
-                f"{self.partial} was begun with other settings or another version of the model: "
+                f"{self.partial} was begun with other settings or another version of the model or the program: "
                 "finish it with the same ones, or delete that folder"
             )
 

@@ -129,8 +129,10 @@ def _import(source: WeightSource, scheme: Scheme, order: Order, console: Console
 def _check_same(folder: Path, source: WeightSource, spec: ModelSpec, settings: Settings) -> None:
     """ConversionError unless what is in ``folder`` is what converting now would give."""
     from tzcore.checkpoint.reader import read_json
+    from tzcore.checkpoint.schema import Quantization
     from tzcore.quant.calibration import collect
 
+    Quantization.from_json(read_json(folder / "config.json").get("quantization_config"))  # refuses older formats
     receipt = read_json(folder / "receipt.json")
     made_from = receipt.get("source", {})
     same_source = (made_from.get("id"), made_from.get("revision")) == (source.id, source.revision)

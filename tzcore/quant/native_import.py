@@ -22,7 +22,7 @@ from tzcore import atomic, trits
 from tzcore.architecture.registry import check_source, read_spec
 from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint.reader import read_json
-from tzcore.checkpoint.schema import MatrixEntry
+from tzcore.checkpoint.schema import MatrixEntry, Quantization
 from tzcore.checkpoint.source import WeightSource
 from tzcore.checkpoint.ternary import Scheme, TernaryMatrix, TernarySource
 from tzcore.checkpoint.writer import FolderWriter
@@ -218,6 +218,7 @@ def _layers(spec: ModelSpec) -> list[list[str]]:
 
 def _check_same(folder: Path, source: WeightSource, settings: dict[str, Any]) -> None:
     """ConversionError unless what is in ``folder`` is what importing now would give."""
+    Quantization.from_json(read_json(folder / "config.json").get("quantization_config"))  # refuses older formats
     receipt = read_json(folder / "receipt.json")
     origin = receipt.get("source")
     origin = origin if isinstance(origin, dict) else {}

@@ -145,6 +145,16 @@ def test_other_settings_do_not_continue_a_partial_folder(tmp_path: Path) -> None
         FolderWriter(tmp_path / "m", {"seed": 2})
 
 
+def test_another_format_version_does_not_continue_a_partial_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its matrices may have the right length and the wrong bytes."""
+    FolderWriter(tmp_path / "m", {})
+    monkeypatch.setattr("tzcore.checkpoint.writer.VERSION", 99)
+    with pytest.raises(ConversionError, match="version of the model or the program"):
+        FolderWriter(tmp_path / "m", {})
+
+
 def test_an_existing_folder_is_not_overwritten(folder: Path) -> None:
     with pytest.raises(ConversionError, match="exists already"):
         FolderWriter(folder, {})
