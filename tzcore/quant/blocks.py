@@ -19,7 +19,7 @@ from tzcore.quant.calibration import Calibration, Tokens
 from tzcore.quant.decoder import Block, Matrices, Routing
 from tzcore.quant.job import Job
 from tzcore.quant.originals import layer_vectors, stage_names
-from tzcore.quant.states import WINDOWS_AT_ONCE, States, existing, mapped
+from tzcore.quant.states import States, existing, mapped
 from tzcore.trits import Floats
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class Streams:
     def _start(self, job: Job, calibration: Calibration) -> tuple[States, States]:
         """The last boundary kept, or the embeddings."""
         for index in range(len(job.spec.layers), 0, -1):
-            pair = [existing(self._path(which, index), self._shape) for which in ("original", "converted")]
+            paths = (self._path(which, index) for which in ("original", "converted"))
+            pair = [existing(path, self._shape, job.settings.batch) for path in paths]
             if pair[0] is not None and pair[1] is not None:
                 self.index = index
                 return pair[0], pair[1]
@@ -98,10 +99,9 @@ def states_of(table: Floats, job: Job, windows: Tokens, path: Path) -> States:
     """The embeddings of ``windows`` ``[n, tokens]`` by ``table`` ``[vocabulary, hidden]``."""
     import torch
 
-    out = States(path, (*windows.shape, job.spec.hidden), create=True)
-    for start in range(0, len(windows), WINDOWS_AT_ONCE):
-        ids = windows[start : start + WINDOWS_AT_ONCE]
-        out.part(start).copy_(torch.from_numpy(table[ids]) * job.spec.embedding_scale)
+    out = States(path, (*windows.shape, job.spec.hidden), job.settings.batch, create=True)
+    for start, stop in out.batches():
+        out.part(start, stop).copy_(torch.from_numpy(table[windows[start:stop]]) * job.spec.embedding_scale)
     return out
 
 
@@ -193,7 +193,7 @@ class _Conversion:
     def _route(self, inputs: States, matrices: Matrices) -> Routing:
         import torch
 
-        parts = [self.block.route(inputs.part(at), matrices) for at in range(0, len(inputs), WINDOWS_AT_ONCE)]
+        parts = [self.block.route(inputs.part(start, stop), matrices) for start, stop in inputs.batches()]
         return Routing(torch.cat([p.chosen for p in parts]), torch.cat([p.shares for p in parts]))
 
     # --- both streams ------------------------------------------------------------------------
@@ -277,11 +277,10 @@ class _Moments:
 
         width = self.inputs.shape[-1]
         moment, drift = torch.zeros(width, width), torch.zeros(width, width)
-        for start in range(0, self.used, WINDOWS_AT_ONCE):
-            count = min(WINDOWS_AT_ONCE, self.used - start)
-            flat = self.inputs.part(start, count).reshape(-1, width)
+        for start, stop in self.inputs.batches(self.used):
+            flat = self.inputs.part(start, stop).reshape(-1, width)
             moment.addmm_(flat.T, flat)
-            drift.addmm_(flat.T, self.wanted.part(start, count).reshape(-1, width) - flat)
+            drift.addmm_(flat.T, self.wanted.part(start, stop).reshape(-1, width) - flat)
         return moment, drift
 
 
@@ -307,8 +306,8 @@ def second_moment(inputs: States, windows: int) -> torch.Tensor:
 
     width = inputs.shape[-1]
     total = torch.zeros(width, width)
-    for start in range(0, windows, WINDOWS_AT_ONCE):
-        flat = inputs.part(start, min(WINDOWS_AT_ONCE, windows - start)).reshape(-1, width)
+    for start, stop in inputs.batches(windows):
+        flat = inputs.part(start, stop).reshape(-1, width)
         total.addmm_(flat.T, flat)
     return total
 

@@ -19,6 +19,12 @@ def thread_count(wanted: int | None = None) -> int:
     return max(1, min(usable, psutil.cpu_count(logical=False) or usable))
 
 
+NO_MEMORY = (
+    "not enough memory: close other programs, then run the same command again, with --batch 1 if need be; "
+    "it goes on where it stopped"
+)
+
+
 @contextmanager
 def torch_session(threads: int | None = None) -> Iterator[int]:
     """Run torch without gradients on a fixed number of threads, which is yielded.
@@ -42,10 +48,10 @@ def torch_session(threads: int | None = None) -> Iterator[int]:
         with torch.no_grad():
             yield count
     except MemoryError as error:
-        raise ConversionError("not enough memory: close other programs, or calibrate with fewer tokens") from error
+        raise ConversionError(NO_MEMORY) from error
     except RuntimeError as error:
         if "not enough memory" not in str(error) and "alloc" not in str(error).lower():
             raise
-        raise ConversionError("not enough memory: close other programs, or calibrate with fewer tokens") from error
+        raise ConversionError(NO_MEMORY) from error
     finally:
         torch.set_num_threads(before)

@@ -27,7 +27,7 @@ from tzcore.quant.blocks import states_of
 from tzcore.quant.decoder import Block, Matrices, logits
 from tzcore.quant.job import Job
 from tzcore.quant.originals import layer_vectors, stage_names
-from tzcore.quant.states import WINDOWS_AT_ONCE, States, mapped
+from tzcore.quant.states import States, mapped
 
 if TYPE_CHECKING:
     import torch
@@ -166,7 +166,7 @@ class _Measurement:
         head = head[spec.head.start : spec.head.start + spec.head.rows]
         norm = torch.from_numpy(originals.vector(spec.final_norm))
         generator = torch.Generator().manual_seed(self.job.settings.seed)
-        out = States(self.job.writer.scratch / "gradient-head.f32", states.shape, create=True)
+        out = States(self.job.writer.scratch / "gradient-head.f32", states.shape, states.batch, create=True)
         per_weight = float(head.double().square().sum()) / head.numel()
         cost = 0.0
         for index in range(self.count):
@@ -175,7 +175,7 @@ class _Measurement:
                 predicted = torch.log_softmax(logits(x, norm, head, spec), -1)[0]
                 drawn = torch.multinomial(predicted.detach().exp(), 1, generator=generator)
                 predicted.gather(1, drawn).sum().backward()
-            out.part(index, 1).copy_(x.grad)
+            out.part(index, index + 1).copy_(x.grad)
             # The gradient by the logits is what was drawn less the probabilities.
             p = predicted.detach().exp()
             energy = 1 - 2 * p.gather(1, drawn)[:, 0] + p.square().sum(-1)
@@ -196,19 +196,18 @@ class _Measurement:
             observed.append((ref, y))
 
         block = _Observed(self.spec, index, self._vectors(index), seen)
-        out = States(self.job.writer.scratch / f"gradient-{index:05d}.f32", before.shape, create=True)
-        for start in range(0, self.count, WINDOWS_AT_ONCE):
-            length = min(WINDOWS_AT_ONCE, self.count - start)
+        out = States(self.job.writer.scratch / f"gradient-{index:05d}.f32", before.shape, before.batch, create=True)
+        for start, stop in before.batches():
             with torch.enable_grad():
-                x = before.part(start, length).clone().requires_grad_()
+                x = before.part(start, stop).clone().requires_grad_()
                 y = block.forward(x, lambda ref: weights[ref.name][ref.start : ref.start + ref.rows])
-                y.backward(behind.part(start, length))
+                y.backward(behind.part(start, stop))
             for ref, output in observed:
                 if output.grad is not None:
                     both = output.grad.square().sum(-1) * output.detach().square().sum(-1)
                     self.found[ref.name].sensitivity += 0.5 * float(both.double().sum()) / ref.rows / self.tokens
             observed.clear()
-            out.part(start, length).copy_(x.grad)
+            out.part(start, stop).copy_(x.grad)
         behind.remove()
         return out
 
@@ -216,5 +215,5 @@ class _Measurement:
         cost, table = 0.0, self.job.originals.matrix(self.spec.embedding.name)
         per_weight = float(np.square(table, dtype=np.float64).mean()) * self.spec.embedding_scale**2
         for index in range(self.count):
-            cost += float(gradient.part(index, 1).double().square().sum()) * per_weight
+            cost += float(gradient.part(index, index + 1).double().square().sum()) * per_weight
         self.found[self.spec.embedding.name].sensitivity += 0.5 * cost / self.tokens

@@ -63,7 +63,8 @@ class Settings:
     every format that gains by it (not f16 and i8).  ``rotate=None`` transforms the inputs where codes
     are calibrated.  ``tuned`` lets scales and norms follow the original's predictions at the end, as
     ``tuning`` says.  ``tokens`` of calibration are cut into windows of ``window``; ``calibration`` is
-    the user's own text file.
+    the user's own text file.  ``batch`` windows are worked on at a time, which bounds the memory of
+    activations and changes results in the last digits only.
     """
 
     format: str = "t2b3"
@@ -79,6 +80,7 @@ class Settings:
     seed: int = 0
     effort: Effort = field(default_factory=Effort)
     tuning: Tuning = field(default_factory=Tuning)
+    batch: int = 4
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -86,6 +88,8 @@ class Settings:
         format_named(self.head_format)
         if self.group not in GROUPS:
             raise ConversionError(f"a group of {self.group} columns is not supported; it can be 64 or 128")
+        if self.batch < 1:
+            raise ConversionError("a batch is one window at least")
         if self.tokens < 1 or self.window < 2:
             raise ConversionError("calibration needs at least one window of two tokens")
 

@@ -7,7 +7,7 @@ disk.  States at block boundaries outlive a kill; those inside a block are made 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +18,12 @@ from tzcore import atomic
 if TYPE_CHECKING:
     import torch
 
-WINDOWS_AT_ONCE = 4
-"""Windows in one pass through a stage; bounds the temporaries."""
-
 
 class States:
-    """``[windows, tokens, width]`` float32 in a file."""
+    """``[windows, tokens, width]`` float32 in a file.  ``batch`` windows are worked on at a time."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], *, create: bool) -> None:
-        self.path, self.shape = path, shape
+    def __init__(self, path: Path, shape: tuple[int, int, int], batch: int, *, create: bool) -> None:
+        self.path, self.shape, self.batch = path, shape, batch
         with atomic.storage_errors(path):
             if create:
                 with open(path, "wb") as file:
@@ -36,11 +33,17 @@ class States:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def part(self, start: int, count: int = WINDOWS_AT_ONCE) -> torch.Tensor:
-        """Some windows, shared with the file."""
+    def part(self, start: int, stop: int) -> torch.Tensor:
+        """Windows ``start … stop−1``, shared with the file."""
         import torch
 
-        return torch.from_numpy(np.asarray(self._map[start : start + count]))
+        return torch.from_numpy(np.asarray(self._map[start:stop]))
+
+    def batches(self, count: int | None = None) -> Iterator[tuple[int, int]]:
+        """Where the batches of the first ``count`` windows (default: all) start and stop."""
+        end = len(self) if count is None else count
+        for start in range(0, end, self.batch):
+            yield start, min(start + self.batch, end)
 
     def windows(self, which: list[int]) -> torch.Tensor:
         """Some windows, a copy."""
@@ -82,17 +85,18 @@ def _reserve(handle: int, size: int) -> None:
 def mapped(function: Callable[..., torch.Tensor], path: Path, *inputs: States) -> States:
     """``function`` over a few windows of ``inputs`` at a time, the results in a new file ``path``."""
     out: States | None = None
-    for start in range(0, len(inputs[0]), WINDOWS_AT_ONCE):
-        part = function(*(states.part(start) for states in inputs))
+    for start, stop in inputs[0].batches():
+        part = function(*(states.part(start, stop) for states in inputs))
         if out is None:
-            out = States(path, (len(inputs[0]), part.shape[1], part.shape[2]), create=True)
-        out.part(start).copy_(part)
+            shape = (len(inputs[0]), part.shape[1], part.shape[2])
+            out = States(path, shape, inputs[0].batch, create=True)
+        out.part(start, stop).copy_(part)
     assert out is not None
     return out
 
 
-def existing(path: Path, shape: tuple[int, int, int]) -> States | None:
+def existing(path: Path, shape: tuple[int, int, int], batch: int) -> States | None:
     """States kept earlier, if the file is there and whole."""
     if not path.exists() or path.stat().st_size != 4 * int(np.prod(shape)):
         return None
-    return States(path, shape, create=False)
+    return States(path, shape, batch, create=False)
