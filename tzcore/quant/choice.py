@@ -8,11 +8,14 @@ import numpy as np
 
 from tzcore import trits
 from tzcore.progress import Progress
-from tzcore.quant import budget, sensitivity
-from tzcore.quant.allocation import END_MENU, MENU
-from tzcore.quant.budget import Allocation
+from tzcore.quant import budget, sensitivity, simulation
+from tzcore.quant.allocation import END_MENU, MENU, Item, Swap
+from tzcore.quant.budget import Allocation, Overhead
 from tzcore.quant.job import Job
 from tzcore.trits import format_named
+
+SWAPS = 4
+"""Changes of an allocation that are tried out."""
 
 
 def choose(job: Job) -> Allocation:
@@ -26,19 +29,40 @@ def choose(job: Job) -> Allocation:
     if noted:
         return Allocation.from_json(noted)
     found = sensitivity.measure(job)
-    losses = {}
+    errors, losses = {}, {}
     ends = (job.spec.embedding.name, job.spec.head.name)
     for name, matrix in found.items():
         menu = END_MENU if name in ends else MENU
         group = job.settings.group_for(format_named(menu[0]), job.originals.shapes[name][1])
-        losses[name] = {fmt: matrix.sensitivity * matrix.shrinkage * distortion(fmt, group) for fmt in menu}
+        errors[name] = {fmt: matrix.shrinkage * distortion(fmt, group) for fmt in menu}
+        losses[name] = {fmt: matrix.sensitivity * error for fmt, error in errors[name].items()}
     items = budget.items_of(job.spec, losses, job.settings.group_for)
     overhead = budget.Overhead.of(job.spec, job.settings.rotates, job.source.files)
     chosen = budget.resolve(request, items, overhead, job.source.bytes())
+    swaps = [s for s in budget.alternatives(chosen, items, SWAPS) if not s.formats.keys() & set(ends)]
+    chosen = _best(job, chosen, swaps, items, overhead, errors)
     job.note("allocation", chosen.as_json())
     count = len(job.spec.layers)
     what = f"{chosen.bits_per_weight:.3f} bits a weight, predicted KL divergence {chosen.predicted_kl:.3g}"
-    job.report(Progress("measure", 2 * count, 2 * count, "blocks", what))
+    job.report(Progress("measure", count, count, "blocks", what))
+    return chosen
+
+
+def _best(
+    job: Job,
+    chosen: Allocation,
+    swaps: list[Swap],
+    items: list[Item],
+    overhead: Overhead,
+    errors: dict[str, dict[str, float]],
+) -> Allocation:
+    """``chosen`` with those of the ``swaps`` that a simulation finds better.  No matrix is in two of them."""
+    candidates = [chosen, *(budget.swapped(chosen, swap, items, overhead) for swap in swaps)]
+    left = [{name: errors[name][fmt] for name, fmt in one.formats.items()} for one in candidates]
+    as_chosen, *swapped = simulation.divergences(job, left)
+    for swap, divergence in zip(swaps, swapped, strict=True):
+        if divergence < as_chosen:
+            chosen = budget.swapped(chosen, swap, items, overhead)
     return chosen
 
 
