@@ -134,8 +134,23 @@ class Block:
         q = heads(layer.q, layer.q_bias, layer.q_norm, True)
         k = heads(layer.k, layer.k_bias, layer.k_norm, True).contiguous()
         v = heads(layer.v, layer.v_bias, None, False).contiguous()
+        if spec.attention_softcap is None and (layer.window is None or layer.window >= tokens):
+            mixed = torch.nn.functional.scaled_dot_product_attention(
+                q, k, v, is_causal=True, scale=spec.attention_scale, enable_gqa=True
+            )
+        else:
+            mixed = self._scored(q, k, v)
+        flat = mixed.transpose(1, 2).reshape(windows, tokens, -1)
+        return self._norm(flat, layer.attention_sub_norm)
+
+    def _scored(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Attention with a cap on the scores or a window: ``[windows, heads, tokens, head_dim]``."""
+        import torch
+
+        spec, layer = self.spec, self.layer
+        windows, tokens = len(q), q.shape[2]
         shared = spec.heads // spec.kv_heads
-        out = torch.empty(windows, tokens, spec.heads, spec.head_dim, device=h.device)
+        out = torch.empty_like(q)
         for start in range(0, tokens, QUERY_CHUNK):
             stop = min(start + QUERY_CHUNK, tokens)
             first = 0 if layer.window is None else max(0, start - layer.window + 1)
@@ -143,14 +158,13 @@ class Block:
             scores = query @ k[:, :, first:stop].transpose(2, 3) * spec.attention_scale
             if spec.attention_softcap is not None:
                 scores = torch.tanh(scores / spec.attention_softcap) * spec.attention_softcap
-            positions = torch.arange(tokens, device=h.device)
+            positions = torch.arange(tokens, device=q.device)
             distance = positions[start:stop, None] - positions[first:stop]
             hidden = distance < 0 if layer.window is None else (distance < 0) | (distance >= layer.window)
             scores.view(windows, spec.kv_heads, shared, stop - start, -1).masked_fill_(hidden, -torch.inf)
             mixed = torch.softmax(scores, dim=-1) @ v[:, :, first:stop]
-            mixed = mixed.view(windows, spec.heads, stop - start, spec.head_dim)
-            out[:, start:stop] = mixed.transpose(1, 2)
-        return self._norm(out.view(windows, tokens, -1), layer.attention_sub_norm)
+            out[:, :, start:stop] = mixed.view(windows, spec.heads, stop - start, spec.head_dim)
+        return out
 
     def after_attention(self, x: torch.Tensor, a: torch.Tensor, matrices: Matrices) -> torch.Tensor:
         """The residual stream behind attention, from the block's input and :meth:`o_input`."""
