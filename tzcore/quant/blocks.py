@@ -41,19 +41,9 @@ def convert_plain(job: Job) -> None:
                         weights = rotation.rotate(weights, signs, transform.block)
                     job.store(name, weights.numpy(), transform)
                 job.advance([name], job.where(index))
-        _keep_router(job, index)
+        job.add_router(index)
         job.add_vectors(layer_vectors(job.spec, index))
         job.writer.seal(f"model-{index:05d}")
-
-
-def _keep_router(job: Job, index: int) -> None:
-    """Store a layer's router, if it has one."""
-    router = job.spec.layers[index].router
-    if router is None:
-        return
-    if not job.writer.has(router.matrix.name):
-        job.store(router.matrix.name, job.originals.matrix(router.matrix.name), None)
-    job.advance([router.matrix.name], job.where(index))
 
 
 class Streams:
@@ -124,10 +114,7 @@ class _Conversion:
         vectors = layer_vectors(job.spec, index)
         job.add_vectors(vectors)
         self.block = Block(job.spec, index, {n: torch.from_numpy(job.originals.vector(n)).clone() for n in vectors})
-        layer = self.block.layer
-        names = [name for stage in layer.stages() for name in stage_names(stage)]
-        names += [layer.router.matrix.name] if layer.router else []
-        self.weights = {name: job.originals.matrix_tensor(name) for name in names}
+        self.weights = job.originals.layer(index)
         self.stored: dict[str, torch.Tensor] = {}
         self.errors = job.noted("errors")
 
@@ -168,7 +155,7 @@ class _Conversion:
 
         job, block, router = self.job, self.block, self.block.layer.router
         assert router is not None
-        _keep_router(job, self.index)
+        job.add_router(self.index)
         self.stored[router.matrix.name] = written.matrix(job.writer, router.matrix.name)
         routing, original_routing = self._route(inputs, self._converted), self._route(wanted, self._original)
         common = second_moment(inputs, self.used)

@@ -74,7 +74,7 @@ class Job:
     # --- matrices ----------------------------------------------------------------------------
 
     def format_of(self, name: str) -> Format:
-        """The format of a matrix: the one chosen for it, or that of all; routers stay as they are."""
+        """The format of a matrix: the one chosen for it, or that of all.  A router is never rounded."""
         if name in {ref.name for ref in self.spec.routers()}:
             return trits.format_named("f16")
         ends = (self.spec.embedding.name, self.spec.head.name)
@@ -111,6 +111,16 @@ class Job:
     def add(self, entry: MatrixEntry, codes: Codes, scales: Halves) -> None:
         """Pack and write a fitted matrix."""
         self.writer.add_matrix(entry, trits.pack(codes, entry.format), trits.pack_scales(scales))
+
+    def add_router(self, index: int) -> None:
+        """Write the router of layer ``index``, if it has one."""
+        router = self.spec.layers[index].router
+        if router is None:
+            return
+        name = router.matrix.name
+        if not self.writer.has(name):
+            self.store(name, self.originals.matrix(name), None)
+        self.advance([name], self.where(index))
 
     def add_vectors(self, names: Iterable[str]) -> None:
         """Write norms and biases as they are."""

@@ -52,10 +52,10 @@ class OriginalStates:
         for at, window in enumerate(windows):
             self._window(at)[:] = table[window] * np.float32(spec.embedding_scale)
         del table
-        for index, layer in enumerate(spec.layers):
+        for index in range(len(spec.layers)):
             vectors = {name: torch.from_numpy(originals.vector(name)) for name in layer_vectors(spec, index)}
             block = Block(spec, index, vectors)
-            weights = {name: originals.matrix_tensor(name) for name in layer.names()}
+            weights = originals.layer(index)
 
             def matrices(ref: MatrixRef, weights: dict[str, torch.Tensor] = weights) -> torch.Tensor:
                 return weights[ref.name][ref.start : ref.start + ref.rows]

@@ -30,7 +30,7 @@ class Originals:
     as far as headers tell; values are checked when they are read."""
 
     def __init__(self, source: WeightSource, spec: ModelSpec) -> None:
-        self._source = source
+        self._source, self._spec = source, spec
         self.shapes: dict[str, tuple[int, int]] = {}
         projections = [ref for layer in spec.layers for stage in layer.stages() for ref in stage]
         for ref in (spec.embedding, spec.head, *spec.routers(), *projections):
@@ -66,6 +66,10 @@ class Originals:
     def vector(self, name: str) -> Floats:
         """A norm or bias by its full name."""
         return self._read(name, (self._vectors[name],))
+
+    def layer(self, index: int) -> dict[str, torch.Tensor]:
+        """All matrices of a layer by name, as :meth:`matrix_tensor` gives them."""
+        return {name: self.matrix_tensor(name) for name in self._spec.layers[index].names()}
 
     def matrix_tensor(self, name: str) -> torch.Tensor:
         """:meth:`matrix` in torch's own memory (another alignment may change a product's last bit)."""

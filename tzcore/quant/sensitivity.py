@@ -104,12 +104,6 @@ class _Measurement:
         gradient.remove()
         return self.found
 
-    def _weights(self, index: int) -> dict[str, torch.Tensor]:
-        layer = self.spec.layers[index]
-        names = [name for stage in layer.stages() for name in stage_names(stage)]
-        names += [layer.router.matrix.name] if layer.router else []
-        return {name: self.job.originals.matrix_tensor(name) for name in names}
-
     def _vectors(self, index: int) -> dict[str, torch.Tensor]:
         import torch
 
@@ -119,7 +113,7 @@ class _Measurement:
     # --- forward: what rounding leaves --------------------------------------------------------
 
     def _forward(self, index: int, x: States) -> States:
-        weights, layer = self._weights(index), self.spec.layers[index]
+        weights, layer = self.job.originals.layer(index), self.spec.layers[index]
         first = {stage[0].name: stage for stage in layer.stages()}
         moments: dict[str, torch.Tensor] = {}
 
@@ -188,7 +182,7 @@ class _Measurement:
     def _backward(self, index: int, before: States, behind: States) -> States:
         import torch
 
-        weights = self._weights(index)
+        weights = self.job.originals.layer(index)
         observed: list[tuple[MatrixRef, torch.Tensor]] = []
 
         def seen(ref: MatrixRef, _: torch.Tensor, y: torch.Tensor) -> None:

@@ -17,7 +17,7 @@ from tzcore.progress import Progress
 from tzcore.quant.blocks import states_of
 from tzcore.quant.decoder import Block, Matrices, logits
 from tzcore.quant.job import Job
-from tzcore.quant.originals import layer_vectors, stage_names
+from tzcore.quant.originals import layer_vectors
 from tzcore.quant.states import States, mapped
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ def divergences(job: Job, candidates: Sequence[Errors]) -> list[float]:
 def _through(job: Job, index: int, states: list[States], streams: Sequence[Errors | None]) -> list[States]:
     import torch
 
-    spec, layer = job.spec, job.spec.layers[index]
-    names = [name for stage in layer.stages() for name in stage_names(stage)]
-    names += [layer.router.matrix.name] if layer.router else []
-    weights = {name: job.originals.matrix_tensor(name) for name in names}
+    spec = job.spec
+    weights = job.originals.layer(index)
     vectors = {name: torch.from_numpy(job.originals.vector(name)).clone() for name in layer_vectors(spec, index)}
 
     def matrices(ref: MatrixRef) -> torch.Tensor:

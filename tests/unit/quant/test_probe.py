@@ -30,7 +30,7 @@ def test_the_probe_measures_something_sensible(fmt: str) -> None:
 
 def test_more_effort_fits_fewer_weights_a_second() -> None:
     quick = probe.measure(256, Settings(effort=Effort(trials=2, sweeps=0), threads=1), 0.2)
-    effort = Effort(trials=256, starts=64, sweeps=64)  # so much more that a busy machine does not hide it
+    effort = Effort(trials=64, starts=64, sweeps=64)  # so much more that a busy machine does not hide it
     thorough = probe.measure(256, Settings(effort=effort, threads=1), 0.2)
     assert thorough.weights < quick.weights
 
