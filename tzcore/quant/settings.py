@@ -44,11 +44,18 @@ def parameters(spec: ModelSpec) -> int:
 
 @dataclass(frozen=True)
 class Tuning:
-    """``rate`` is the largest step relative to a scale, or to a norm's mean magnitude; ``passes`` over the text."""
+    """``rate`` is the largest step relative to a scale, or to a norm's mean magnitude.
 
+    Steps are Adam's, but ``floor`` times the mean of the gradients' magnitudes in a tensor is added to
+    each of them before dividing by it: a scale whose gradient is mostly noise then moves little.
+    ``tokens`` of the calibration text are read ``passes`` times, ``windows`` at a step.
+    """
+
+    tokens: int = 16384
     passes: int = 1
     windows: int = 2
     rate: float = 2e-3
+    floor: float = 1.0
     first_moment: float = 0.9
     second_moment: float = 0.98
 

@@ -59,7 +59,8 @@ class _Parameter:
         b1, b2 = tuning.first_moment, tuning.second_moment
         self.first.mul_(b1).add_(gradient, alpha=1 - b1)
         self.second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-        root = (self.second / (1 - b2**count)).sqrt_().add_(1e-12)
+        root = (self.second / (1 - b2**count)).sqrt_()
+        root.add_(tuning.floor * root.mean() + 1e-12)
         self.moved.sub_((self.first / (1 - b1**count)).div_(root), alpha=rate)
 
 
@@ -103,7 +104,8 @@ class Tuner:
 
         assert job.calibration is not None
         self.job, self.spec, self.start, self.target = job, job.spec, start, target
-        self.tuning, self.used = job.settings.tuning, job.calibration.used
+        self.tuning = job.settings.tuning
+        self.used = min(job.calibration.used, max(1, self.tuning.tokens // job.settings.window))
         names = [n for layer in self.spec.layers for stage in layer.stages() for n in stage_names(stage)]
         self.matrices = {n: _Matrix(job, n) for n in names if job.writer.entry(n).format.packing != "half"}
         self.fixed = {n: written.matrix(job.writer, n) for n in self._unquantised(names)}
