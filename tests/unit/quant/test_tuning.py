@@ -48,7 +48,7 @@ def test_held_out_text_comes_nearer_to_the_original_and_codes_stay(tmp_path: Pat
 
 def test_what_does_not_help_is_thrown_away(tmp_path: Path) -> None:
     plain = convert(tiny_source("llama"), tmp_path / "plain", Settings(**QUICK, tuned=False))
-    wild = convert(tiny_source("llama"), tmp_path / "wild", Settings(**QUICK, tuning=Tuning(rate=3.0)))
+    wild = convert(tiny_source("llama"), tmp_path / "wild", Settings(**QUICK, tuning=Tuning(rate=30.0)))
     quality = receipt(wild)["quality"]
     assert not quality["tuning"]["kept"]
     assert quality["kl_mean"] == receipt(plain)["quality"]["kl_mean"] < quality["tuning"]["after"]["kl_mean"]
