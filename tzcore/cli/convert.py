@@ -22,6 +22,9 @@ def configure_order(parser: argparse.ArgumentParser) -> None:
     """The arguments that ``tz import`` shares."""
     budget_arguments.declare(parser)
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="calibrate on this text (default: our own)")
+    tune = "let scales and norms follow the original's predictions at the end (default: up to 1B weights)"
+    parser.add_argument("--tune", action=argparse.BooleanOptionalAction, help=tune)
+    parser.add_argument("--batch", type=int, metavar="N", help="windows worked on at a time: fewer take less memory")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the model folder there instead of installing it")
     parser.add_argument("--name", metavar="ID", help="install it under this name (default: the source's)")
 
@@ -36,7 +39,9 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console) 
     from tzcore.hub import library
 
     budget = budget_arguments.chosen(args)
-    order = Order(args.encoding, args.packing, args.calibration, args.out, args.name, budget)
+    order = Order(
+        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch
+    )
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
     model = library.resolve(str(folder))

@@ -33,6 +33,8 @@ class Order:
     out: Path | None = None
     name: str | None = None
     budget: Budget | None = None
+    tune: bool | None = None
+    batch: int | None = None
 
 
 def find_or_make(text: str, console: Console) -> Path:
@@ -97,7 +99,9 @@ def make(text: str, order: Order, console: Console) -> Path:
         if order.encoding is None and order.budget is None and (scheme := recognise(source)):
             return _import(source, scheme, order, console)
         spec = read_spec(source.config, set(source.names()))
-        settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration)
+        settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration, order.tune)
+        if order.batch is not None:
+            settings = replace(settings, batch=order.batch)
         settings = settings.with_window(spec.max_context)
         if order.budget is not None:
             settings = replace(settings, request=order.budget.request(spec))

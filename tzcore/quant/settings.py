@@ -107,7 +107,6 @@ class Settings:
         encoding: str | None = None,
         packing: str | None = None,
         calibration: Path | None = None,
-        request: Request | None = None,
         tuned: bool | None = None,
     ) -> Settings:
         """The settings for a model of this size, with the user's choices where there are any.
@@ -119,7 +118,7 @@ class Settings:
         head = "f16" if chosen == "f16" else "i8"
         if tuned is None:
             tuned = parameters(spec) <= TUNED_BY_ITSELF
-        return cls(format=chosen, head_format=head, calibration=calibration, request=request, tuned=tuned)
+        return cls(format=chosen, head_format=head, calibration=calibration, tuned=tuned)
 
     @property
     def encoding(self) -> str:
