@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tzcore import hardware
-from tzcore.architecture.spec import ModelSpec
+from tzcore.architecture.spec import LayerSpec, ModelSpec
 from tzcore.errors import BackendError, RequestError
 
 DEFAULT_CONTEXT = 8192  # tokens; enough for a long chat, and its keys and values stay small
@@ -98,8 +98,17 @@ def plan(
 def _workspace(spec: ModelSpec) -> int:
     """Activations of the largest prefill chunk in float32, one row of logits, and the process itself."""
     attention = (spec.heads + 2 * spec.kv_heads) * spec.head_dim
-    row = 4 * spec.hidden + 3 * spec.intermediate + 2 * attention
+    row = 4 * spec.hidden + 3 * spec.intermediate + 2 * attention + max(map(_routed, spec.layers), default=0)
     return 4 * (LARGEST_CHUNK * row + 2 * spec.vocabulary) + _PROCESS
+
+
+def _routed(layer: LayerSpec) -> int:
+    """Numbers that each token of a layer with a router needs besides: its row in each of its experts."""
+    if layer.router is None:
+        return 0
+    expert = layer.experts[0]
+    each = 3 * expert.gate.rows + expert.gate.cols + expert.down.rows
+    return expert.gate.cols + len(layer.experts) + layer.router.active * each
 
 
 def _size(count: int) -> str:

@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tests.unit.engine import small_tokenizers
-from tzcore.architecture.spec import MatrixRef, ModelSpec
+from tzcore.architecture.registry import read_spec
+from tzcore.architecture.spec import ModelSpec
 from tzcore.engine.generation import Engine, EngineInfo
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.errors import BackendError, ContextFullError
 
 
 def spec(vocabulary: int = 400, max_context: int = 4096, layers: int = 2) -> ModelSpec:
-    matrix = MatrixRef("model.embed_tokens", 0, vocabulary, 64)
-    return ModelSpec(
-        "llama", 64, 128, 4, 2, 16, vocabulary, max_context, 1e-5, 0.0, 1.0, 0.25, None, None, "silu",
-        matrix, "model.norm.weight", matrix, (None,) * layers, (),  # type: ignore[arg-type]
-    )  # fmt: skip
+    """A small Llama of any number of layers, all called the same."""
+    config = {
+        "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "vocab_size": vocabulary,
+        "max_position_embeddings": max_context, "tie_word_embeddings": True,
+    }  # fmt: skip
+    names = {"model.embed_tokens.weight", "model.norm.weight"}
+    norms = ("input_layernorm", "post_attention_layernorm")
+    projections = (*(f"self_attn.{p}_proj" for p in "qkvo"), *(f"mlp.{p}_proj" for p in ("gate", "up", "down")))
+    names |= {f"model.layers.0.{name}.weight" for name in (*norms, *projections)}
+    one = read_spec(config, names)
+    return replace(one, layers=one.layers * layers)
 
 
 class ScriptedSequence:

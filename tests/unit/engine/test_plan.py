@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.engine.scripted_model import spec
 from tzcore import hardware
+from tzcore.architecture.spec import Expert, MatrixRef, Router
 from tzcore.engine.plan import DEFAULT_CONTEXT, DoesNotFitError, plan
 from tzcore.errors import RequestError
 
 GB = 10**9
+SHAPES = (("gate_proj", 96, 64), ("up_proj", 96, 64), ("down_proj", 64, 96))
 PER_TOKEN = 2 * 2 * 2 * 16 * 2  # layers · (k, v) · kv heads · head dimension · fp16
 
 
@@ -42,6 +45,17 @@ def test_what_does_not_fit_is_itemised() -> None:
     with pytest.raises(DoesNotFitError, match=r"--context \d+"):
         plan(GB, big, 1 << 28, machine(8 * GB)).require()
     plan(GB, big, plan(GB, big, 1 << 28, machine(8 * GB)).largest_context, machine(8 * GB)).require()
+
+
+def test_rows_of_experts_are_part_of_the_workspace() -> None:
+    dense = spec()
+    refs = [MatrixRef(f"model.layers.0.mlp.{n}", 0, rows, cols) for n, rows, cols in SHAPES]
+    router = Router(MatrixRef("model.layers.0.mlp.gate", 0, 9, 64), 4, True)
+    layer = replace(dense.layers[0], experts=(Expert(*refs),) * 9, router=router)
+    routed = replace(dense, layers=(layer, *dense.layers[1:]))
+    more = plan(1000, routed, memory=machine(8 * GB)).workspace - plan(1000, dense, memory=machine(8 * GB)).workspace
+    # A prefill chunk's gates, ups and inputs of down, inputs and outputs, in each of four experts of a token.
+    assert more == 4 * 512 * (4 * (3 * 96 + 2 * 64) + 64 + 9)
 
 
 def test_occupied_memory_counts() -> None:
