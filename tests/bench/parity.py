@@ -7,7 +7,9 @@ beyond the tiny models' windows and trained lengths.  The weights are the same o
 the folder's dequantised ones, with Hadamard transforms undone in float64.  So a float backend
 must agree to rounding, and one with int8 activations shows what those cost.  ``--against
 reference`` compares with the NumPy backend rounding activations and cache in the same way; the
-two still part after some layers, because a difference in the last bit tips a rounding over.
+two still part after some layers, because a difference in the last bit tips a rounding over; where
+there is a router, it may then choose another expert.  BitNet rounds its inputs in transformers too,
+and is stored without transforms, so that the same numbers are rounded.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ def main() -> int:
             source = tiny_source(family)
             with tempfile.TemporaryDirectory() as scratch:
                 # Embedding and head in the same format, so that every matrix is put to the test.
-                path = tiny_folder(Path(scratch) / "model", family, fmt, head_format=fmt, source=source)
+                rounds = source.config["model_type"] == "bitnet"
+                path = tiny_folder(
+                    Path(scratch) / "model", family, fmt, head_format=fmt, hadamard=not rounds, source=source
+                )
                 if options.against == "transformers":
                     put_folder_into(source.model, family, path)
                     wanted = transformers_logits(source.model, prompt(TOKENS))
@@ -63,7 +68,8 @@ def main() -> int:
                     wanted = backend_logits(same, path, prompt(TOKENS))
                 found = distance(backend_logits(backend, path, prompt(TOKENS)), wanted)
             source.close()
-            worst = max(worst, found.difference)
+            if not rounds or fmt == "f16":
+                worst = max(worst, found.difference)
             cells.append(f"{found.difference:.1e} {abs(found.kl):.1e}".center(18))
         print(family.ljust(15) + "".join(cells), flush=True)
     print(f"\nworst: {worst:.1e}")
