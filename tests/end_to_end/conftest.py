@@ -145,7 +145,7 @@ def starter(pytestconfig: pytest.Config) -> Starter:
     seconds = peak = None
     if not starters(home):
         words = command("convert", "starter", "--json")
-        out, seconds, peak = run_watched(words, environment(home), timeout=900)
+        out, seconds, peak = run_watched(words, environment(home), timeout=1200)
         print(f"\nstarter converted in {seconds:.0f} s, at most {peak / 1e9:.2f} GB resident")
         assert events(out)[-1]["event"] == "done"
     (model,) = starters(home)
