@@ -16,6 +16,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[A-Za-z0-9][\w.\-]*", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][\w.\-/]*", re.ASCII)
 _PACKAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._\-]*[A-Za-z0-9])?", re.ASCII)  # PEP 508 names
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_\-]*", re.ASCII)
+_CUT = re.compile(r"[a-z_]+=\d+(?:,[a-z_]+=\d+)*", re.ASCII)
 _WEB = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/", re.IGNORECASE)
 
 FORMS = (
@@ -43,7 +44,8 @@ class Reference:
     ``id`` is what the user typed, tidied: the id under which conversions are installed.
     ``target`` is the repository (``org/name``), the absolute path, the package or the synthetic
     name.  ``revision`` is the branch, tag or commit of a hub id or the version of a package,
-    ``None`` where none was asked for.
+    ``None`` where none was asked for; of a synthetic model
+    it is how its shape is cut (``layers=4,hidden=512``).
     """
 
     id: str
@@ -97,10 +99,11 @@ def _package(rest: str) -> Reference:
 
 
 def _synthetic(rest: str) -> Reference:
-    name = rest.strip().lower()
-    if not _PACKAGE.fullmatch(name):
-        raise SourceError(f"'synthetic:{rest}' names no shape; write for example synthetic:llama-3-70b")
-    return Reference(f"synthetic:{name}", Kind.SYNTHETIC, name)
+    name, at, cut = (part.strip().lower() for part in rest.partition("@"))
+    if not _PACKAGE.fullmatch(name) or (at and not _CUT.fullmatch(cut)):
+        examples = "synthetic:llama-3-70b or synthetic:llama-3-8b@layers=4,hidden=512"
+        raise SourceError(f"'synthetic:{rest}' names no shape; write for example {examples}")
+    return Reference(f"synthetic:{name}" + (f"@{cut}" if at else ""), Kind.SYNTHETIC, name, cut or None)
 
 
 def _from_web(rest: str) -> Reference:

