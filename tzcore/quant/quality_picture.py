@@ -50,7 +50,7 @@ def draw(path: Path, series: Sequence[Series], size: str, loss: str) -> None:
     """
     check(path)
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(7.5, 5), dpi=150, layout="constrained")
     axes = figure.add_subplot(xscale="log", yscale="log", xlabel=size, ylabel=loss)
@@ -61,7 +61,7 @@ def draw(path: Path, series: Sequence[Series], size: str, loss: str) -> None:
         for point, y in zip(points, losses, strict=True):
             axes.annotate(point.label, (point.size, y), xytext=(5, 5), textcoords="offset points", fontsize=8)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)
     axes.margins(0.1)
