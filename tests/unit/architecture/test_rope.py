@@ -19,9 +19,10 @@ dims = st.sampled_from([8, 16, 64, 96, 128])
 bases = st.floats(1e3, 2e6)
 factors = st.floats(1.0, 40.0)
 lengths = st.integers(64, 40000)
+unhurried = settings(deadline=None)
 
 
-def _compare(parameters: dict[str, Any], dim: int, max_position: int, context: int) -> None:
+def _compare(parameters: dict[str, Any], dim: int, max_position: int, context: int, rtol: float = 3e-6) -> None:
     config = LlamaConfig(
         hidden_size=4 * dim,
         num_attention_heads=4,
@@ -31,21 +32,24 @@ def _compare(parameters: dict[str, Any], dim: int, max_position: int, context: i
     wanted, scale = ROPE_INIT_FUNCTIONS[parameters["rope_type"]](config, "cpu", seq_len=context)
     rope = make_rope(parameters, dim, max_position, context)
     assert rope.inverse_frequencies.dtype == np.float32
-    assert np.allclose(rope.inverse_frequencies, wanted.numpy(), rtol=3e-6, atol=0)
+    assert np.allclose(rope.inverse_frequencies, wanted.numpy(), rtol=rtol, atol=0)
     assert rope.scale == pytest.approx(scale, rel=1e-9)
 
 
+@unhurried
 @given(dims, bases, factors, lengths)
 def test_linear(dim: int, base: float, factor: float, length: int) -> None:
     _compare({"rope_type": "linear", "rope_theta": base, "factor": factor}, dim, length, length)
 
 
+@unhurried
 @given(dims, bases, factors, lengths, st.floats(0.1, 20))
 def test_dynamic_for_the_planned_context(dim: int, base: float, factor: float, length: int, times: float) -> None:
     parameters = {"rope_type": "dynamic", "rope_theta": base, "factor": factor}
     _compare(parameters, dim, length, max(1, int(length * times)))
 
 
+@unhurried
 @given(dims, bases, factors, lengths, st.floats(0.5, 4), st.floats(1.5, 16))
 def test_llama3(dim: int, base: float, factor: float, length: int, low: float, ratio: float) -> None:
     parameters = {
@@ -56,9 +60,11 @@ def test_llama3(dim: int, base: float, factor: float, length: int, low: float, r
         "high_freq_factor": low * ratio,
         "original_max_position_embeddings": length,
     }
-    _compare(parameters, dim, 8 * length, length)
+    # transformers blends in float32: what it loses where little is kept of a frequency counts ``factor`` times.
+    _compare(parameters, dim, 8 * length, length, rtol=3e-6 + 5e-7 * factor)
 
 
+@unhurried
 @given(dims, bases, factors, lengths, st.data())
 def test_yarn(dim: int, base: float, factor: float, length: int, data: st.DataObject) -> None:
     parameters: dict[str, Any] = {
@@ -81,6 +87,7 @@ def test_yarn(dim: int, base: float, factor: float, length: int, data: st.DataOb
     _compare(parameters, dim, 4 * length, length)
 
 
+@unhurried
 @given(dims, bases, lengths, st.booleans(), st.data())
 def test_longrope_takes_its_factors_by_the_planned_context(
     dim: int, base: float, length: int, long: bool, data: st.DataObject
@@ -99,7 +106,7 @@ def test_longrope_takes_its_factors_by_the_planned_context(
     _compare(parameters, dim, 8 * length, length + 1 if long else length)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.sampled_from([64, 96, 128]), bases, st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 def test_partial_rotation_of_plain_frequencies(dim: int, base: float, part: float) -> None:
     from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
