@@ -18,16 +18,18 @@ import numpy as np
 
 from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
+from tzcore.quant import choice, sensitivity, simulation
 from tzcore.quant.runtime import torch_session
 from tzcore.quant.settings import Settings
 from tzcore.quant.solver import Factored, solve
 from tzcore.trits import format_named
 
-FORWARDS = 2.0
-"""Passes of the calibration tokens through every block: the original's, and the quantised one's."""
 FACTOR_WORTH = 8.0
 """A product in half as many digits is this much faster than the same number of operations of a float64
 Cholesky factorisation (half the rate for the digits, a quarter for the dependencies)."""
+BACKWARD = 4.0
+"""Products that a gradient through a block costs: one forward to keep its inputs, one again where they are
+needed, and on the way back one for the inputs and one for the weights."""
 _GROUPS = 4
 _SECONDS = 2.0
 
@@ -83,23 +85,69 @@ def _rate(work: Callable[[], object], amount: int, seconds: float) -> float:
 
 
 def operations(spec: ModelSpec, settings: Settings) -> float:
-    """Floating-point operations of a calibrated conversion, other than the fitting of groups.
+    """Floating-point operations of a calibrated conversion, other than the fitting of groups."""
+    total = _blocks(spec, settings)
+    if settings.tunes:
+        tuning = settings.tuning
+        tokens = float(min(tuning.tokens, settings.tokens) * tuning.passes)
+        total += BACKWARD * _forward(spec, settings, tokens) + 3 * _head(spec, tokens)
+    return total + (_choice(spec, settings) if settings.request is not None else 0.0)
 
-    Forward passes (two for each weight and token, and the scores), Hessians (two for each token
-    and pair of columns), their factors (a third of the cube of the width), and the errors carried
-    over to later groups (one for each weight and column).  An expert sees its share of the tokens.
-    """
-    tokens, total = float(settings.tokens), 0.0
+
+def _shares(spec: ModelSpec) -> dict[str, float]:
+    """The share of the tokens that reaches a matrix, where that is not all of them: experts."""
+    return {
+        ref.name: layer.router.active / len(layer.experts)
+        for layer in spec.layers
+        if layer.router
+        for expert in layer.experts
+        for stage in expert.stages()
+        for ref in stage
+    }
+
+
+def _forward(spec: ModelSpec, settings: Settings, tokens: float) -> float:
+    """One pass through all blocks: two operations for each weight and token, and the scores and their sums."""
+    shares = _shares(spec)
+    products = sum(
+        2 * tokens * shares.get(ref.name, 1.0) * ref.rows * ref.cols
+        for layer in spec.layers
+        for stage in layer.stages()
+        for ref in stage
+    )
+    return products + sum(2 * 2 * tokens * settings.window * layer.q.rows for layer in spec.layers)
+
+
+def _head(spec: ModelSpec, tokens: float) -> float:
+    return 2 * tokens * spec.head.rows * spec.head.cols
+
+
+def _blocks(spec: ModelSpec, settings: Settings) -> float:
+    """Both streams forward; of each stage the moments of its inputs with themselves and with their error (two
+    operations for a token and pair of columns each), the factor (a third of the cube of the width) and the two
+    triangular systems behind the correction; of each matrix its target (two for each weight and
+    column) and the errors carried over to later groups (one)."""
+    tokens, shares = float(settings.tokens), _shares(spec)
+    total = 2 * _forward(spec, settings, tokens)
     for layer in spec.layers:
-        share = layer.router.active / len(layer.experts) if layer.router else 1.0
-        total += FORWARDS * 2 * tokens * settings.window * 2 * layer.q.rows
-        seen = {ref.name: share for expert in layer.experts for stage in expert.stages() for ref in stage}
         for stage in layer.stages():
-            cols, reached = stage[0].cols, tokens * seen.get(stage[0].name, 1.0)
-            total += 2 * reached * cols**2 + FACTOR_WORTH * cols**3 / 3
-            for ref in stage:
-                total += FORWARDS * 2 * reached * ref.rows * cols + ref.rows * cols**2
+            cols, reached = stage[0].cols, tokens * shares.get(stage[0].name, 1.0)
+            total += 4 * reached * cols**2 + (FACTOR_WORTH / 3 + 2) * cols**3
+            total += sum(3 * ref.rows * cols**2 for ref in stage)
     return total
+
+
+def _choice(spec: ModelSpec, settings: Settings) -> float:
+    """What a budget adds: sensitivities (gradients by the inputs alone, one product less; moments and factors
+    once more) and the candidates that are tried out."""
+    tokens = float(min(sensitivity.WINDOWS * settings.window, settings.tokens))
+    shares = _shares(spec)
+    total = (BACKWARD - 1) * _forward(spec, settings, tokens) + 2 * _head(spec, tokens)
+    for stage in (stage for layer in spec.layers for stage in layer.stages()):
+        cols, reached = stage[0].cols, tokens * shares.get(stage[0].name, 1.0)
+        total += 2 * reached * cols**2 + FACTOR_WORTH * cols**3 / 3
+    tried = float(simulation.WINDOWS * settings.window)
+    return total + (choice.SWAPS + 2) * (_forward(spec, settings, tried) + _head(spec, tried))
 
 
 def seconds(spec: ModelSpec, settings: Settings, rates: Rates) -> float:
@@ -111,8 +159,10 @@ def seconds(spec: ModelSpec, settings: Settings, rates: Rates) -> float:
 def seconds_by_size(parameters: int, settings: Settings, rates: Rates) -> float:
     """The forecast where no more than the number of weights is known.
 
-    In Llama's proportions a stage's Hessian takes about as many operations as its product, and the
-    terms that depend on the width alone add a few per cent.
+    In Llama's proportions the two moments of a stage take about as many operations as the products of
+    both streams, and the terms that depend on the width alone add a few per cent.
     """
-    work = (2 * FORWARDS + 2) * settings.tokens * parameters if settings.calibrates else 0.0
+    work = 8.0 * settings.tokens * parameters if settings.calibrates else 0.0
+    if settings.tunes:
+        work += 2 * BACKWARD * min(settings.tuning.tokens, settings.tokens) * settings.tuning.passes * parameters
     return parameters / rates.weights + work / rates.operations

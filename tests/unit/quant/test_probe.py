@@ -10,8 +10,9 @@ from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import ModelSpec, Router
 from tzcore.errors import MissingExtraError
 from tzcore.quant import probe
+from tzcore.quant.budget import Request
 from tzcore.quant.probe import Rates
-from tzcore.quant.settings import Settings
+from tzcore.quant.settings import Settings, Tuning
 from tzcore.quant.solver import Effort
 
 
@@ -36,13 +37,24 @@ def test_more_effort_fits_fewer_weights_a_second() -> None:
 
 
 def test_operations_are_counted_from_the_shape(spec: ModelSpec) -> None:
-    settings = Settings(tokens=1000, window=100)
+    settings = Settings(tokens=1000, window=100, tuned=False)
     projections = 2 * 192 * 192 + 2 * 64 * 192 + 3 * 192 * 320  # q and o, k and v, gate, up and down
-    forward = probe.FORWARDS * (2 * 1000 * projections + 2 * 1000 * 100 * 2 * 192)
-    hessians = 2 * 1000 * (3 * 192**2 + 320**2)
-    factors = probe.FACTOR_WORTH * (3 * 192**3 + 320**3) / 3
-    carried = (2 * 192 + 2 * 64 + 2 * 320) * 192**2 + 192 * 320**2
-    assert probe.operations(spec, settings) == pytest.approx(3 * (forward + hessians + factors + carried))
+    forward = 2 * 1000 * projections + 2 * 2 * 1000 * 100 * 192
+    moments = 4 * 1000 * (3 * 192**2 + 320**2)
+    cubes = (probe.FACTOR_WORTH / 3 + 2) * (3 * 192**3 + 320**3)
+    matrices = 3 * ((2 * 192 + 2 * 64 + 2 * 320) * 192**2 + 192 * 320**2)
+    plain = 3 * (2 * forward + moments + cubes + matrices)
+    assert probe.operations(spec, settings) == pytest.approx(plain)
+
+    tuned = replace(settings, tuned=True, tuning=Tuning(tokens=500, passes=2))
+    head = 2 * 1000 * 500 * 192
+    assert probe.operations(spec, tuned) == pytest.approx(plain + probe.BACKWARD * 3 * forward + 3 * head)
+
+
+def test_a_budget_costs_more(spec: ModelSpec) -> None:
+    uniform = Settings(tokens=16384)
+    budgeted = replace(uniform, request=Request("bits", 2.5, "2.5bpw"))
+    assert 1.1 < probe.operations(spec, budgeted) / probe.operations(spec, uniform) < 3
 
 
 def test_experts_see_their_share_of_the_tokens(spec: ModelSpec) -> None:
