@@ -113,6 +113,8 @@ class _Measurement:
     # --- forward: what rounding leaves --------------------------------------------------------
 
     def _forward(self, index: int, x: States) -> States:
+        import torch
+
         weights, layer = self.job.originals.layer(index), self.spec.layers[index]
         first = {stage[0].name: stage for stage in layer.stages()}
         moments: dict[str, torch.Tensor] = {}
@@ -120,7 +122,9 @@ class _Measurement:
         def seen(ref: MatrixRef, inputs: torch.Tensor, _: torch.Tensor) -> None:
             if ref == first.get(ref.name, (None,))[0]:
                 flat = inputs.reshape(-1, ref.cols)
-                moments[ref.name] = moments.get(ref.name, 0) + flat.T @ flat
+                if ref.name not in moments:
+                    moments[ref.name] = torch.zeros(ref.cols, ref.cols)
+                moments[ref.name].addmm_(flat.T, flat)
 
         block = _Observed(self.spec, index, self._vectors(index), seen)
         out = mapped(

@@ -66,7 +66,9 @@ def _as_float32(tensor: StoredTensor, raw: bytes) -> npt.NDArray[np.float32]:
         case "F16":
             return np.frombuffer(raw, "<f2").astype(np.float32)
         case "BF16":  # the upper half of a float32
-            return (np.frombuffer(raw, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32)
+            bits = np.frombuffer(raw, "<u2").astype(np.uint32)
+            bits <<= np.uint32(16)  # in place: the embedding of a large model is gigabytes
+            return bits.view(np.float32)
         case "F8_E5M2":  # the upper half of a float16
             return (np.frombuffer(raw, np.uint8).astype(np.uint16) << np.uint16(8)).view(np.float16).astype(np.float32)
         case "F8_E4M3":
