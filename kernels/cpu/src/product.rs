@@ -73,28 +73,28 @@ impl<S: Simd, const M: usize> State<S, M> {
     /// Adds the products of a quad of codes and the input's quad `index` from here on.
     #[inline(always)]
     pub unsafe fn dot<F: Format>(&self, sums: &mut [S::I; M], codes: S::I, index: usize) {
-        for t in 0..M {
+        for_each_token!(t < M, {
             let activations = self.input.add((index * M + t) * 4).cast::<i32>().read_unaligned();
             sums[t] = F::dot::<S>(sums[t], codes, activations);
-        }
+        });
     }
 
     /// Takes the input's next quad.
     #[inline(always)]
     pub unsafe fn take<F: Format>(&mut self, codes: S::I) {
-        for t in 0..M {
+        for_each_token!(t < M, {
             let activations = self.input.add(4 * t).cast::<i32>().read_unaligned();
             self.dots[t] = F::dot::<S>(self.dots[t], codes, activations);
-        }
+        });
         self.input = self.input.add(4 * M);
     }
 
     /// Adds dot products to those of the present group.
     #[inline(always)]
     pub unsafe fn add(&mut self, sums: [S::I; M]) {
-        for t in 0..M {
+        for_each_token!(t < M, {
             self.dots[t] = S::add_i(self.dots[t], sums[t]);
-        }
+        });
     }
 
     /// Ends a block, and with its last block the group, which may be short at the end of the row.
@@ -176,9 +176,9 @@ pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize>(job: &Job) {
                 totals: [S::splat(0.0); M],
             };
             F::row(&mut state, job);
-            for t in 0..M {
+            for_each_token!(t < M, {
                 store::<S>(job, row, t, state.totals[t]);
-            }
+            });
         }
     }
 }
