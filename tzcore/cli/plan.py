@@ -8,7 +8,7 @@ without the weights, the number of parameters gives an estimate.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli import budget_arguments
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tzcore.quant.settings import Settings
 
 DEFAULT_ENCODING = "t2"
-_STREAMS = 4
-"""Copies of all hidden states that lie on the disk at once: those before and behind a block, of the original
-and of the quantised model."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +132,9 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     memory = hardware.memory() if vram is None else hardware.Memory(int(vram), int(vram))
     spec = shape_of(info.config) if info.config else None
     settings = _settings(spec, wish)
-    if spec is not None:
-        made = result_of(spec, settings, wish.budget)
-    else:
-        made = estimated(info.parameters, settings, wish.budget)
+    made = result_of(spec, settings) if spec is not None else estimated(info.parameters, settings, wish.budget)
     fetch = info.download_bytes
-    scratch = _STREAMS * 4 * settings.tokens * spec.hidden if spec is not None and settings.calibrates else 0
+    scratch = scratch_bytes(spec, settings) if spec is not None and settings.calibrates else 0
     known: dict[str, Any] = dict.fromkeys(
         ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
     )
@@ -194,12 +188,29 @@ def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
     from tzcore.quant.settings import Settings, format_for
 
     if spec is not None:
-        return Settings.default_for(spec, wish.encoding, wish.packing).with_window(spec.max_context)
+        settings = Settings.default_for(spec, wish.encoding, wish.packing).with_window(spec.max_context)
+        return replace(settings, request=wish.budget.request(spec)) if wish.budget else settings
     chosen = format_for(wish.encoding or DEFAULT_ENCODING, wish.packing)
     return Settings(format=chosen, head_format="f16" if chosen == "f16" else "i8")
 
 
-def result_of(spec: ModelSpec, settings: Settings, budget: Budget | None) -> Result:
+def scratch_bytes(spec: ModelSpec, settings: Settings) -> int:
+    """The most that activations take on the disk while a model is converted, in float32.
+
+    Calibration keeps the states before and behind a block and the inputs of its stages, of the original
+    and of the quantised model; measuring for a budget keeps those between all blocks, of fewer tokens.
+    """
+    from tzcore.quant import sensitivity
+
+    widest = max(stage[0].cols for layer in spec.layers for stage in layer.stages())
+    kept = settings.tokens * (4 * spec.hidden + 2 * widest)
+    if settings.request is not None:
+        tokens = min(sensitivity.WINDOWS * settings.window, settings.tokens)
+        kept = max(kept, (len(spec.layers) + 1) * tokens * spec.hidden)
+    return 4 * kept
+
+
+def result_of(spec: ModelSpec, settings: Settings) -> Result:
     """What would come out, to the byte but for the tokenizer's files.
 
     Which matrix gets which format is decided by measuring; only the bytes of that are foreseen here.
@@ -209,10 +220,10 @@ def result_of(spec: ModelSpec, settings: Settings, budget: Budget | None) -> Res
 
     overhead = Overhead.of(spec, settings.rotates)
     resident = overhead.signs + overhead.rest
-    if budget is None:
+    request = settings.request
+    if request is None:
         return _uniform(spec, settings, overhead.signs, resident, overhead.files)
     items = items_of(spec, assumed_losses(spec), settings.group_for)
-    request = budget.request(spec)
     if request.kind == "quality":
         least, most = (
             count + resident + overhead.files for count in (allocation.smallest(items), allocation.largest(items))
@@ -275,8 +286,6 @@ def _usual_tables(parameters: int) -> int:
 
 def _seconds(info: SourceInfo, spec: ModelSpec | None, settings: Settings, made: Result) -> float | None:
     """Conversion time by a probe of this machine; ``None`` where it cannot be had."""
-    from dataclasses import replace
-
     from tzcore.errors import MissingExtraError
     from tzcore.quant import probe
 

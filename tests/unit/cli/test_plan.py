@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tzcore.hub.reference import Kind
 from tzcore.hub.sources import SourceInfo
 from tzcore.quant import probe
 from tzcore.quant.allocation import BudgetError
+from tzcore.quant.budget import Request
 from tzcore.quant.probe import Rates
 from tzcore.quant.settings import Settings
 
@@ -64,7 +66,7 @@ def test_a_result_is_foreseen_to_the_headers_and_tokenizer(family: str, tmp_path
     spec = shape_of(source.config)
     assert spec is not None
     settings = Settings(format="q2", group=64)
-    made = result_of(spec, settings, None)
+    made = result_of(spec, settings)
     folder = tiny_folder(tmp_path / "m", family, format="q2", head_format="i8", group=64)
     stored = ModelFolder.open(folder).bytes()
     assert made.weights is not None
@@ -107,6 +109,19 @@ def test_a_plan_for_bits(wanted: float) -> None:
     assert made["encoding"] == f"{wanted}bpw"
     assert sum(made["formats"].values()) == 211
     assert not made["note"]
+    plain = plan.of_source(info(), Wish())
+    assert made["conversion_seconds"] > plain["conversion_seconds"]  # sensitivities are measured first
+
+
+def test_activations_on_the_disk_are_counted() -> None:
+    spec = shape_of(CONFIG)
+    assert spec is not None
+    settings = Settings(tokens=32768, window=512)
+    assert plan.scratch_bytes(spec, settings) == 4 * 32768 * (4 * 576 + 2 * 1536)
+    deep = replace(spec, layers=spec.layers * 10)
+    request = Request("bits", 2.0, "2bpw")
+    assert plan.scratch_bytes(deep, replace(settings, request=request)) == 4 * 301 * 8192 * 576
+    assert plan.scratch_bytes(spec, replace(settings, tokens=1000, request=request)) == 4 * 31 * 1000 * 576
 
 
 def test_a_plan_for_a_size() -> None:
