@@ -66,8 +66,10 @@ class Streams:
             if pair[0] is not None and pair[1] is not None:
                 self.index = index
                 return pair[0], pair[1]
-        table = job.originals.matrix(job.spec.embedding.name)
-        first = states_of(table, job, calibration.windows, self._path("original", 0))
+        # The table goes before the next one comes: each can be larger than all blocks' problems.
+        first = states_of(
+            job.originals.matrix(job.spec.embedding.name), job, calibration.windows, self._path("original", 0)
+        )
         return first, self.start(job, calibration, self._path("converted", 0))
 
     def start(self, job: Job, calibration: Calibration, path: Path) -> States:

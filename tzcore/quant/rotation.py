@@ -24,6 +24,8 @@ LARGEST_BLOCK = 4096
 """Larger blocks bring nothing measurable and cost run time."""
 PRODUCT = 64
 """Size of the matrices that a transform is multiplied out of."""
+STRIP = 512
+"""Rows or columns of a second moment that are transformed at a time."""
 
 
 def block_for(width: int) -> int:
@@ -83,6 +85,12 @@ def unrotate(y: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
 
 
 def rotate_moment(moment: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
-    """``R·M·Rᵀ``: the second moment ``XᵀX``, or a mixed one, of transformed inputs from that of plain ones."""
-    once = rotate(moment, signs, block)
-    return rotate(once.T.contiguous(), signs, block).T.contiguous()
+    """``R·M·Rᵀ`` in place of ``M``: the second moment ``XᵀX``, or a mixed one, of transformed inputs from that of
+    plain ones.  Strip by strip, because such a matrix can be larger than all else in a conversion."""
+    for start in range(0, len(moment), STRIP):
+        rows = moment[start : start + STRIP]
+        rows.copy_(rotate(rows, signs, block))
+    for start in range(0, len(moment), STRIP):
+        columns = moment[:, start : start + STRIP]
+        columns.copy_(rotate(columns.T.contiguous(), signs, block).T)
+    return moment

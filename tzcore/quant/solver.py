@@ -125,7 +125,8 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
         hessian.diagonal().add_(wanted - added)
         added = wanted
         # The Cholesky factor of the reversed matrix, reversed, is upper triangular.
-        work = hessian.flip(0, 1).double()
+        # Columns lie together, as LAPACK wants them: it then works in place.
+        work = hessian.flip(0, 1).double().T
         failed = torch.empty((), dtype=torch.int32)
         torch.linalg.cholesky_ex(work, out=(work, failed))
         if int(failed) == 0:

@@ -1,0 +1,315 @@
+"""Conversion of a many-layer random model under a limit on memory, killed three times, against a run left alone.
+
+    python tests/bench/streamed_conversion.py
+    python tests/bench/streamed_conversion.py --source synthetic:llama-3-8b@layers=32,hidden=1024 --tokens 8192
+
+Each conversion is a process of its own whose private memory the system limits (RLIMIT_DATA: on Linux
+the heap and every private writable mapping, which is where NumPy's and torch's arrays lie; files mapped
+shared, as the activations are, do not count).  The second conversion is killed with SIGKILL at random
+moments and begun again with the same command.  Both results must agree in every byte, the receipts
+but for the time.  Memory and disk are sampled from outside.  Linux only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tzcore.architecture.registry import read_spec
+from tzcore.architecture.spec import ModelSpec
+from tzcore.hub import sources
+from tzcore.hub.reference import parse
+from tzcore.quant import probe
+from tzcore.quant.settings import Settings, format_for, parameters
+
+DEFAULT = "synthetic:llama-3-8b@layers=24,hidden=640,vocabulary=8192"
+LARGE = ("synthetic:llama-3-8b", "synthetic:llama-3-70b")
+_SAMPLE_SECONDS = 0.02
+
+
+@dataclass
+class Observed:
+    """One process: how long it ran, what it reported, and the most it took (bytes)."""
+
+    seconds: float = 0.0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    resident: int = 0
+    anonymous: int = 0
+    mapped: int = 0
+    folder: int = 0
+    scratch: int = 0
+    code: int = 0
+    said: str = ""
+
+    def rate(self, phase: str) -> tuple[float, float]:
+        """Seconds in a phase, from its first report to its last, and what it did a second."""
+        found = [event for event in self.events if event["phase"] == phase]
+        if len(found) < 2:
+            return 0.0, 0.0
+        seconds = found[-1]["at"] - found[0]["at"]
+        return seconds, (found[-1]["done"] - found[0]["done"]) / max(seconds, 1e-9)
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    chosen = format_for(args.encoding)
+    found = Settings(format=chosen, tokens=args.tokens, window=args.window, batch=args.batch, tuned=args.tune)
+    return replace(found, threads=args.threads)
+
+
+def child(args: argparse.Namespace) -> None:
+    """Convert under the limit; progress as JSON lines."""
+    from tzcore.quant.convert import convert
+
+    if args.limit:
+        limit = args.limit << 20
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    import torch  # noqa: F401 - what the process takes before it does anything is worth knowing
+
+    started = time.monotonic()
+    loaded = {"phase": "loaded", "at": 0.0, "detail": "", "done": 0, **_memory("self")}
+    print(json.dumps(loaded), flush=True)
+
+    def report(progress: Any) -> None:
+        print(json.dumps({**progress.as_event(), "at": time.monotonic() - started}), flush=True)
+
+    convert(sources.open_source(parse(args.source)), args.out, settings_of(args), report)
+
+
+def observe(args: argparse.Namespace, out: Path, kill_after: float | None = None) -> Observed:
+    """Run the child, sampling it, and kill it after so many seconds if it is still there."""
+    words = [sys.executable, __file__, *sys.argv[1:], "--out", str(out)]
+    seen, partial = Observed(), out.with_name(out.name + ".partial")
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as failed:
+        started = time.monotonic()
+        process = subprocess.Popen(words, stdout=said, stderr=failed)
+        try:
+            while process.poll() is None:
+                _sample(process.pid, partial, seen)
+                if kill_after is not None and time.monotonic() - started >= kill_after:
+                    process.kill()
+                    process.wait()
+                time.sleep(_SAMPLE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+        seen.seconds, seen.code = time.monotonic() - started, process.returncode
+        said.seek(0)
+        failed.seek(0)
+        lines = said.read().splitlines()
+        seen.events = [json.loads(line) for line in lines if line.endswith("}")]
+        seen.said = failed.read()
+    return seen
+
+
+def _memory(pid: int | str) -> dict[str, int]:
+    """Sizes of a process in bytes: most resident so far, private now, private writable mappings."""
+    lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {key: int(value.split()[0]) << 10 for key, _, value in lines if key in ("VmHWM", "RssAnon", "VmData")}
+
+
+def _sample(pid: int, partial: Path, seen: Observed) -> None:
+    try:
+        sizes = _memory(pid)
+    except OSError:
+        return
+    seen.resident = max(seen.resident, sizes.get("VmHWM", 0))
+    seen.anonymous = max(seen.anonymous, sizes.get("RssAnon", 0))
+    seen.mapped = max(seen.mapped, sizes.get("VmData", 0))
+    seen.scratch = max(seen.scratch, _disk(partial / "scratch"))
+    seen.folder = max(seen.folder, _disk(partial))
+
+
+def _disk(folder: Path) -> int:
+    """Bytes allocated to the files below ``folder``, which may vanish meanwhile."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_blocks * 512
+        except OSError:
+            continue
+    return total
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file; of the receipt without its times."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        content = path.read_bytes()
+        if path.name == "receipt.json":
+            receipt = json.loads(content)
+            del receipt["created"], receipt["seconds"]
+            content = json.dumps(receipt, sort_keys=True).encode()
+        found[path.name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def mega(size: float) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def compare(args: argparse.Namespace, folder: Path) -> bool:
+    """Both conversions; True if they agree."""
+    spec = spec_of(args.source)
+    count = parameters(spec)
+    settings = settings_of(args)
+    print(f"{args.source}: {len(spec.layers)} layers, {count / 1e6:.0f} M weights ({mega(4 * count)} in float32), "
+          f"{args.encoding}, {settings.tokens} tokens in windows of {settings.window}, "
+          f"{'tuned' if settings.tunes else 'not tuned'}")  # fmt: skip
+    whole = observe(args, folder / "whole")
+    if whole.code:
+        print(whole.said)
+        raise SystemExit(f"the conversion failed ({whole.code})")
+    size = sum(path.stat().st_size for path in (folder / "whole").iterdir())
+    limit = f"{args.limit} MiB = {mega(args.limit << 20)}" if args.limit else "none"
+    print(f"left alone   {whole.seconds:.0f} s; limit on private memory {limit}")
+    before = whole.events[0]
+    private = f"private {mega(whole.anonymous)}, of which {mega(before['RssAnon'])} before it began"
+    print(f"  memory     peak resident {mega(whole.resident)} with mapped files; {private}")
+    print(f"             the limit counts {mega(whole.mapped)}, of which {mega(before['VmData'])} before it began")
+    print(
+        f"  disk       peak {mega(whole.folder)}, of which scratch up to {whole.scratch / 1e3:,.0f} kB; result {mega(size)}"
+    )
+    for phase, unit in (("convert", "weights"), ("tune", "tokens")):
+        seconds, rate = whole.rate(phase)
+        if seconds:
+            print(f"  {phase:10} {seconds:.0f} s, {rate:,.0f} {unit}/s")
+    begun = whole.seconds - whole.events[-1]["at"] + next(e["at"] for e in whole.events if e["phase"] == "convert")
+    rng, kills, peak = random.Random(args.seed), 0, 0
+    while not (folder / "killed").exists():
+        after = begun + rng.uniform(0.08, 0.28) * (whole.seconds - begun) if kills < args.kills else None
+        seen = observe(args, folder / "killed", after)
+        peak = max(peak, seen.anonymous)
+        if seen.code == -9:
+            kills += 1
+            last = seen.events[-1] if seen.events else {"phase": "start", "detail": "nothing reported"}
+            print(f"killed       after {seen.seconds:.1f} s: {last['phase']}, {last['detail']}")
+        elif seen.code:
+            print(seen.said)
+            raise SystemExit(f"resuming failed ({seen.code})")
+    print(f"resumed      {kills} times, ended after {seen.seconds:.0f} s more; private memory at most {mega(peak)}")
+    ours, theirs = digest(folder / "whole"), digest(folder / "killed")
+    same = ours == theirs and kills == args.kills
+    shards = sum(name.endswith(".safetensors") for name in ours)
+    print(f"{'identical' if ours == theirs else 'DIFFERENT'}: {len(ours)} files, {shards} shards")
+    for name in sorted(ours.keys() | theirs.keys()):
+        if ours.get(name) != theirs.get(name):
+            print(f"  differs: {name}")
+    if args.extrapolate:
+        extrapolate(args, spec, settings, whole.rate("convert")[0])
+    return same
+
+
+def spec_of(source: str) -> ModelSpec:
+    """The shape, without any of the tensors."""
+    opened = sources.open_source(parse(source))
+    return read_spec(opened.config, set(opened.names()))
+
+
+def extrapolate(args: argparse.Namespace, spec: ModelSpec, settings: Settings, seconds: float) -> None:
+    """Time and memory of the large models from the measured rate, by the operations of each."""
+    rates = probe.measure(spec.hidden, settings)
+    slower = seconds / probe.seconds(spec, settings, rates)
+    print(f"the probe gives {rates.weights:,.0f} weights/s and {rates.operations / 1e9:.1f} G operations/s now; "
+          f"the run took {slower:.2f} times its forecast")  # fmt: skip
+    for name in LARGE:
+        large, full = spec_of(name), Settings(format=settings.format, threads=args.threads, tuned=False)
+        weights = sum(rows * cols for rows, cols in large.matrices().values())
+        forecast = slower * probe.seconds(large, full, rates)
+        print(f"{name}: {forecast / 3600:.1f} h at {full.tokens} tokens on {args.threads or 'all'} thread(s), "
+              f"{weights / forecast:,.0f} weights/s")  # fmt: skip
+        print("\n".join(f"  {line}" for line in Memory.of(large, full).lines(full)))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The most that is alive at once in a conversion without a budget or tuning, and the disk it works on (bytes).
+
+    ``block``: the original matrices of a layer in float32, and what is made of those before the widest
+    stage, in float32 too.  ``problem``: with U = 4·width², second moment, drift and the factorisation
+    of the former (a float64 copy, and its reversal on the way) are 5 U; then second moment, factor,
+    drift and two solutions of triangular systems, 5.25 U as measured; then solving with 3 U and six float32
+    copies of the matrix at most.  ``batch``: four activations of the widest stage.  ``ends``: codes twice and
+    two float32 copies of the embedding, read back, or three of the head.
+    ``scratch``: of each stream the states before and behind a block and those at its stages.
+    """
+
+    width: int
+    moment: int
+    block: int
+    problem: int
+    batch: int
+    ends: int
+    scratch_per_token: int
+
+    @classmethod
+    def of(cls, spec: ModelSpec, settings: Settings) -> Memory:
+        layer = max(spec.layers, key=lambda layer: max(stage[0].cols for stage in layer.stages()))
+        stages = layer.stages()
+        widest = max(range(len(stages)), key=lambda at: stages[at][0].cols)
+        width, rows = stages[widest][0].cols, max(ref.rows for ref in stages[widest])
+        weights = [sum(ref.rows * ref.cols for ref in stage) for stage in stages]
+        moment, matrix = 4 * width**2, 4 * rows * width
+        table = max(ref.rows * ref.cols for ref in (spec.embedding, spec.head))
+        inner = 0 if layer.router else width
+        return cls(
+            width=width,
+            moment=moment,
+            block=4 * (sum(weights) + sum(weights[:widest])),
+            problem=int(max(5.25 * moment, 3 * moment + 6 * matrix)),
+            batch=4 * 4 * settings.batch * settings.window * width,
+            ends=12 * table,
+            scratch_per_token=2 * 4 * (6 * spec.hidden + layer.o.cols + inner),
+        )
+
+    @property
+    def peak(self) -> int:
+        return max(self.block + self.problem + self.batch, self.ends)
+
+    def lines(self, settings: Settings) -> list[str]:
+        def giga(size: float) -> str:
+            return f"{size / 1e9:.2f} GB"
+
+        moment = f"second moment {self.width}² float32 {giga(self.moment)}, in float64 {giga(2 * self.moment)}"
+        parts = f"blocks {giga(self.block)}, problem {giga(self.problem)} ({moment}), activations {giga(self.batch)}"
+        return [
+            f"host memory {giga(self.peak)}: {parts}; embedding or head alone {giga(self.ends)}",
+            f"scratch {self.scratch_per_token:,} bytes a token, {giga(self.scratch_per_token * settings.tokens)}",
+        ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", default=DEFAULT)
+    parser.add_argument("--encoding", default="t2")
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--window", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tune", action=argparse.BooleanOptionalAction, default=False)
+    parser.add_argument("--limit", type=int, default=640, metavar="MIB", help="private memory; 0 is no limit")
+    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    parser.add_argument("--extrapolate", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--folder", type=Path, help="work there (default: a temporary folder)")
+    parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)  # the child's part
+    args = parser.parse_args()
+    if args.out:
+        child(args)
+        return
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        same = compare(args, Path(folder))
+    raise SystemExit(0 if same else 1)
+
+
+if __name__ == "__main__":
+    main()
