@@ -15,12 +15,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -130,13 +132,12 @@ def _sample(pid: int, partial: Path, seen: Observed) -> None:
 
 
 def _disk(folder: Path) -> int:
-    """Bytes allocated to the files below ``folder``, which may vanish meanwhile."""
+    """Bytes allocated to the files below ``folder``, any of which may vanish meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_blocks * 512
-        except OSError:
-            continue
+    for parent, _, names in os.walk(folder):  # passes over what is not there any more
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_blocks * 512
     return total
 
 
@@ -176,9 +177,8 @@ def compare(args: argparse.Namespace, folder: Path) -> bool:
     private = f"private {mega(whole.anonymous)}, of which {mega(before['RssAnon'])} before it began"
     print(f"  memory     peak resident {mega(whole.resident)} with mapped files; {private}")
     print(f"             the limit counts {mega(whole.mapped)}, of which {mega(before['VmData'])} before it began")
-    print(
-        f"  disk       peak {mega(whole.folder)}, of which scratch up to {whole.scratch / 1e3:,.0f} kB; result {mega(size)}"
-    )
+    scratch = f"{whole.scratch / 1e3:,.0f} kB"
+    print(f"  disk       peak {mega(whole.folder)}, of which scratch up to {scratch}; result {mega(size)}")
     for phase, unit in (("convert", "weights"), ("tune", "tokens")):
         seconds, rate = whole.rate(phase)
         if seconds:
