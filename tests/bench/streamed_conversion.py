@@ -25,10 +25,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import ModelSpec
+from tzcore.cli.plan import scratch_bytes
 from tzcore.hub import sources
 from tzcore.hub.reference import parse
 from tzcore.quant import probe
@@ -52,6 +53,11 @@ class Observed:
     scratch: int = 0
     code: int = 0
     said: str = ""
+
+    def share(self) -> float:
+        """Of the weights, how many are converted."""
+        last = self.events[-1] if self.events else {"phase": ""}
+        return float(last["done"] / last["total"]) if last["phase"] == "convert" else 0.0
 
     def rate(self, phase: str) -> tuple[float, float]:
         """Seconds in a phase, from its first report to its last, and what it did a second."""
@@ -87,30 +93,39 @@ def child(args: argparse.Namespace) -> None:
     convert(sources.open_source(parse(args.source)), args.out, settings_of(args), report)
 
 
-def observe(args: argparse.Namespace, out: Path, kill_after: float | None = None) -> Observed:
-    """Run the child, sampling it, and kill it after so many seconds if it is still there."""
+def observe(args: argparse.Namespace, out: Path, kill_at: float | None = None) -> Observed:
+    """Run the child, sampling it, and kill it once it has reported that share of the weights."""
     words = [sys.executable, __file__, *sys.argv[1:], "--out", str(out)]
     seen, partial = Observed(), out.with_name(out.name + ".partial")
-    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as failed:
-        started = time.monotonic()
-        process = subprocess.Popen(words, stdout=said, stderr=failed)
-        try:
-            while process.poll() is None:
-                _sample(process.pid, partial, seen)
-                if kill_after is not None and time.monotonic() - started >= kill_after:
-                    process.kill()
-                    process.wait()
-                time.sleep(_SAMPLE_SECONDS)
-        finally:
-            process.kill()
-            process.wait()
+    with tempfile.TemporaryDirectory() as logs, open(Path(logs, "err"), "w+") as failed:
+        with open(Path(logs, "out"), "w") as said, open(Path(logs, "out")) as read:
+            started = time.monotonic()
+            process = subprocess.Popen(words, stdout=said, stderr=failed)
+            try:
+                while process.poll() is None:
+                    _sample(process.pid, partial, seen)
+                    _follow(read, seen)
+                    if kill_at is not None and seen.share() >= kill_at:
+                        process.kill()
+                    time.sleep(_SAMPLE_SECONDS)
+            finally:
+                process.kill()
+                process.wait()
+            _follow(read, seen)
         seen.seconds, seen.code = time.monotonic() - started, process.returncode
-        said.seek(0)
         failed.seek(0)
-        lines = said.read().splitlines()
-        seen.events = [json.loads(line) for line in lines if line.endswith("}")]
         seen.said = failed.read()
     return seen
+
+
+def _follow(read: TextIO, seen: Observed) -> None:
+    """Take over the whole lines that came; the last may be torn by a kill."""
+    while True:
+        at, line = read.tell(), read.readline()
+        if not line.endswith("\n"):
+            read.seek(at)
+            return
+        seen.events.append(json.loads(line))
 
 
 def _memory(pid: int | str) -> dict[str, int]:
@@ -183,11 +198,10 @@ def compare(args: argparse.Namespace, folder: Path) -> bool:
         seconds, rate = whole.rate(phase)
         if seconds:
             print(f"  {phase:10} {seconds:.0f} s, {rate:,.0f} {unit}/s")
-    begun = whole.seconds - whole.events[-1]["at"] + next(e["at"] for e in whole.events if e["phase"] == "convert")
     rng, kills, peak = random.Random(args.seed), 0, 0
+    moments = sorted(rng.uniform(0.03, 0.95) for _ in range(args.kills))
     while not (folder / "killed").exists():
-        after = begun + rng.uniform(0.08, 0.28) * (whole.seconds - begun) if kills < args.kills else None
-        seen = observe(args, folder / "killed", after)
+        seen = observe(args, folder / "killed", moments[kills] if kills < args.kills else None)
         peak = max(peak, seen.anonymous)
         if seen.code == -9:
             kills += 1
@@ -249,7 +263,7 @@ class Memory:
     problem: int
     batch: int
     ends: int
-    scratch_per_token: int
+    scratch: int
 
     @classmethod
     def of(cls, spec: ModelSpec, settings: Settings) -> Memory:
@@ -260,7 +274,6 @@ class Memory:
         weights = [sum(ref.rows * ref.cols for ref in stage) for stage in stages]
         moment, matrix = 4 * width**2, 4 * rows * width
         table = max(ref.rows * ref.cols for ref in (spec.embedding, spec.head))
-        inner = 0 if layer.router else width
         return cls(
             width=width,
             moment=moment,
@@ -268,7 +281,7 @@ class Memory:
             problem=int(max(5.25 * moment, 3 * moment + 6 * matrix)),
             batch=4 * 4 * settings.batch * settings.window * width,
             ends=12 * table,
-            scratch_per_token=2 * 4 * (6 * spec.hidden + layer.o.cols + inner),
+            scratch=scratch_bytes(spec, settings),
         )
 
     @property
@@ -283,7 +296,7 @@ class Memory:
         parts = f"blocks {giga(self.block)}, problem {giga(self.problem)} ({moment}), activations {giga(self.batch)}"
         return [
             f"host memory {giga(self.peak)}: {parts}; embedding or head alone {giga(self.ends)}",
-            f"scratch {self.scratch_per_token:,} bytes a token, {giga(self.scratch_per_token * settings.tokens)}",
+            f"scratch {self.scratch // settings.tokens:,} bytes a token, {giga(self.scratch)}",
         ]
 
 

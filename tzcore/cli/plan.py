@@ -197,13 +197,14 @@ def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
 def scratch_bytes(spec: ModelSpec, settings: Settings) -> int:
     """The most that activations take on the disk while a model is converted, in float32.
 
-    Calibration keeps the states before and behind a block and the inputs of its stages, of the original
-    and of the quantised model; measuring for a budget keeps those between all blocks, of fewer tokens.
+    Calibration keeps the states before, in and behind a block and the inputs of its stages and of its
+    MLP, of the original and of the quantised model (what is inside experts stays in memory); measuring
+    for a budget keeps those between all blocks, of fewer tokens.
     """
     from tzcore.quant import sensitivity
 
-    widest = max(stage[0].cols for layer in spec.layers for stage in layer.stages())
-    kept = settings.tokens * (4 * spec.hidden + 2 * widest)
+    inner = max(layer.o.cols + (0 if layer.router else layer.experts[0].down.cols) for layer in spec.layers)
+    kept = settings.tokens * 2 * (6 * spec.hidden + inner)
     if settings.request is not None:
         tokens = min(sensitivity.WINDOWS * settings.window, settings.tokens)
         kept = max(kept, (len(spec.layers) + 1) * tokens * spec.hidden)

@@ -117,7 +117,7 @@ def test_activations_on_the_disk_are_counted() -> None:
     spec = shape_of(CONFIG)
     assert spec is not None
     settings = Settings(tokens=32768, window=512)
-    assert plan.scratch_bytes(spec, settings) == 4 * 32768 * (4 * 576 + 2 * 1536)
+    assert plan.scratch_bytes(spec, settings) == 4 * 32768 * 2 * (7 * 576 + 1536)
     deep = replace(spec, layers=spec.layers * 10)
     request = Request("bits", 2.0, "2bpw")
     assert plan.scratch_bytes(deep, replace(settings, request=request)) == 4 * 301 * 8192 * 576

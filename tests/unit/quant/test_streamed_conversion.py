@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tzcore.cli.plan import scratch_per_token, shape_of
+from tzcore.cli.plan import scratch_bytes, shape_of
 from tzcore.hub import sources
 from tzcore.hub.reference import parse
+from tzcore.quant.settings import Settings
 
 BENCH = Path(__file__).parents[2] / "bench" / "streamed_conversion.py"
 SOURCE = "synthetic:llama-3-8b@layers=3,hidden=128,vocabulary=300"
@@ -37,7 +38,7 @@ def test_killed_and_resumed_within_the_limit() -> None:
     assert scratch is not None
     spec = shape_of(sources.describe(parse(SOURCE)).config or {})
     assert spec is not None
-    planned = TOKENS * scratch_per_token(spec) / 1e3
+    planned = scratch_bytes(spec, Settings(tokens=TOKENS, window=64, tuned=False)) / 1e3
     assert 0.7 * planned < int(scratch[1].replace(",", "")) < planned + 200  # beside notes of a few kB
 
 
