@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 OTHERS = 1 / 16
 """What the tokens that an expert does not get count in its second moment."""
+STRIPS = 4
+"""Strips in which a second moment is summed, each from the diagonal on: 5/8 of the work."""
 
 
 def convert_plain(job: Job) -> None:
@@ -102,8 +105,10 @@ def convert_calibrated(job: Job, streams: Streams) -> None:
     for layer in job.spec.layers[: streams.index]:
         job.advance(layer.names(), "done before")
     for index in range(streams.index, len(job.spec.layers)):
-        streams.advance(*_Conversion(job, index).run(streams))
+        behind = _Conversion(job, index).run(streams)
+        # Sealed first: behind the boundary nobody would come back to it after a kill.
         job.writer.seal(f"model-{index:05d}")
+        streams.advance(*behind)
 
 
 class _Conversion:
@@ -265,12 +270,11 @@ class _Moments:
         import torch
 
         width = self.inputs.shape[-1]
-        moment, drift = torch.zeros(width, width), torch.zeros(width, width)
+        drift = torch.zeros(width, width)
         for start, stop in self.inputs.batches(self.used):
             flat = self.inputs.part(start, stop).reshape(-1, width)
-            moment.addmm_(flat.T, flat)
             drift.addmm_(flat.T, self.wanted.part(start, stop).reshape(-1, width) - flat)
-        return moment, drift
+        return second_moment(self.inputs, self.used), drift
 
 
 @dataclass(frozen=True)
@@ -295,8 +299,11 @@ def second_moment(inputs: States, windows: int) -> torch.Tensor:
 
     width = inputs.shape[-1]
     total = torch.zeros(width, width)
+    edges = [width * at // STRIPS for at in range(STRIPS + 1)]
     for start, stop in inputs.batches(windows):
         flat = inputs.part(start, stop).reshape(-1, width)
-        total.addmm_(flat.T, flat)
+        for left, right in pairwise(edges):  # what is below the diagonal is what is above it
+            total[left:right, left:].addmm_(flat[:, left:right].T, flat[:, left:])
+    for left, right in pairwise(edges):
+        total[right:, left:right] = total[left:right, right:].T
     return total
-

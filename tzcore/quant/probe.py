@@ -1,7 +1,8 @@
 """How long a conversion will take on this machine, from two seconds of the same work.
 
-A conversion fits every weight once (so many a second, whatever the model) and multiplies matrices
-(everything else).  The probe times both on random matrices of the model's widths; the forecast is
+A conversion transforms, fits, packs and reads back every weight once (so many a second, whatever the
+model) and multiplies matrices (everything else).  The probe times both on random matrices of the
+model's widths; the forecast is
 
     seconds = weights / fit rate + operations / product rate
 
@@ -18,10 +19,10 @@ import numpy as np
 
 from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
-from tzcore.quant import choice, sensitivity, simulation
+from tzcore.quant import choice, rotation, sensitivity, simulation
 from tzcore.quant.runtime import torch_session
 from tzcore.quant.settings import Settings
-from tzcore.quant.solver import Factored, solve
+from tzcore.quant.solver import Factored, dequantised, relative_error, solve
 from tzcore.trits import format_named
 
 FACTOR_WORTH = 8.0
@@ -36,7 +37,7 @@ _SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Rates:
-    """What this machine does: ``weights`` fitted and ``operations`` of float32 products, each a second."""
+    """What this machine does: ``weights`` converted and ``operations`` of float32 products, each a second."""
 
     weights: float
     operations: float
@@ -60,10 +61,19 @@ def measure(width: int, settings: Settings, seconds: float = _SECONDS) -> Rates:
         factor = torch.triu(torch.randn(cols, cols, generator=generator) * 0.1) + torch.eye(cols)
         factored = Factored(factor @ factor.T, factor)
 
-        def work() -> object:
-            if settings.calibrates:
-                return solve(weights, factored, fmt, group, settings.effort, count)
-            return trits.pack_half(weights.numpy()) if fmt.packing == "half" else trits.fit(weights.numpy(), fmt, group)
+        signs, block = torch.ones(cols), rotation.block_for(cols)
+
+        def work() -> None:
+            """What happens to every matrix: transformed, fitted, packed, and read back for what follows."""
+            if fmt.packing == "half":
+                trits.pack_half(weights.numpy())
+            elif not settings.calibrates:
+                trits.pack(trits.fit(weights.numpy(), fmt, group)[0], fmt)
+            else:
+                turned = rotation.rotate(weights, signs, block)
+                codes, scales = solve(turned, factored, fmt, group, settings.effort, count)
+                stored = dequantised(trits.unpack(trits.pack(codes, fmt), fmt, rows, cols), scales, group)
+                relative_error(weights, rotation.unrotate(stored, signs, block), factored.hessian)
 
         fitted = _rate(work, rows * cols, seconds / 2)
         side = min(width, 2048)
@@ -85,7 +95,8 @@ def _rate(work: Callable[[], object], amount: int, seconds: float) -> float:
 
 
 def operations(spec: ModelSpec, settings: Settings) -> float:
-    """Floating-point operations of a calibrated conversion, other than the fitting of groups."""
+    """Floating-point operations of a calibrated conversion, other than the fitting of groups and
+    what goes with it."""
     total = _blocks(spec, settings)
     if settings.tunes:
         tuning = settings.tuning

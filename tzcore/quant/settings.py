@@ -51,7 +51,7 @@ class Tuning:
     ``tokens`` of the calibration text are read ``passes`` times, ``windows`` at a step.
     """
 
-    tokens: int = 16384
+    tokens: int = 12288
     passes: int = 1
     windows: int = 2
     rate: float = 2e-3
@@ -81,7 +81,7 @@ class Settings:
     calibrated: bool | None = None
     rotate: bool | None = None
     tuned: bool = True
-    tokens: int = 32768
+    tokens: int = 24576
     window: int = 512
     calibration: Path | None = None
     seed: int = 0

@@ -14,7 +14,9 @@ import pytest
 
 from tests.tiny_models import tiny_source
 from tzcore import atomic
+from tzcore.checkpoint.writer import FolderWriter
 from tzcore.quant.convert import Settings, convert
+from tzcore.quant.states import States
 
 SETTINGS = Settings(tokens=2048, window=64)
 
@@ -69,6 +71,32 @@ def test_interrupted_between_any_two_writes(
     again = convert(tiny_source("llama3"), tmp_path / "m", SETTINGS)
     assert digest(again) == expected
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "method", "call"), [(FolderWriter, "seal", 2), (States, "keep", 2), (States, "keep", 3)]
+)
+def test_interrupted_at_a_block_s_end(
+    kind: type, method: str, call: int, late: bool, whole: tuple[dict[str, bytes], int], tmp_path: Path
+) -> None:
+    """Between the shard of a block and the boundaries of the two streams, in whatever order they are kept."""
+    left, real = call, getattr(kind, method)
+
+    def die(self: Any, *args: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0 and not late:
+            raise Killed
+        real(self, *args)
+        if left == 0:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, method, die)
+        with pytest.raises(Killed):
+            convert(tiny_source("llama3"), tmp_path / "m", SETTINGS)
+    assert digest(convert(tiny_source("llama3"), tmp_path / "m", SETTINGS)) == whole[0]
 
 
 def test_interrupted_before_the_last_rename(
