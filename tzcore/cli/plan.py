@@ -131,7 +131,8 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     vram = wish.budget.value if wish.budget and wish.budget.flag == "vram" else None
     memory = hardware.memory() if vram is None else hardware.Memory(int(vram), int(vram))
     spec = shape_of(info.config) if info.config else None
-    settings = _settings(spec, wish)
+    native = info.ternary and wish.budget is None and wish.encoding is None
+    settings = _own(wish) if native else _settings(spec, wish)
     made = result_of(spec, settings) if spec is not None else estimated(info.parameters, settings, wish.budget)
     fetch = info.download_bytes
     scratch = scratch_bytes(spec, settings) if spec is not None and settings.calibrates else 0
@@ -159,7 +160,7 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
         "result_between": made.between,
         "bits_per_weight": made.bits,
         "formats": made.formats,
-        "note": made.note,
+        "note": "natively ternary: its own codes and scales are taken over" if native else made.note,
         "peak_disk_bytes": None if made.folder is None or fetch is None else fetch + made.folder + scratch,
         "conversion_seconds": _seconds(info, spec, settings, made),
         **known,
@@ -192,6 +193,14 @@ def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
         return replace(settings, request=wish.budget.request(spec)) if wish.budget else settings
     chosen = format_for(wish.encoding or DEFAULT_ENCODING, wish.packing)
     return Settings(format=chosen, head_format="f16" if chosen == "f16" else "i8")
+
+
+def _own(wish: Wish) -> Settings:
+    """How a natively ternary model is stored that is taken over as it is."""
+    from tzcore.quant.settings import Settings, format_for
+
+    chosen = format_for("t1", wish.packing)
+    return Settings(format=chosen, head_format="f16", calibrated=False, rotate=False, tuned=False)
 
 
 def scratch_bytes(spec: ModelSpec, settings: Settings) -> int:

@@ -32,7 +32,8 @@ class SourceInfo:
 
     ``parameters`` and ``download_bytes`` are ``None`` where nothing says; ``download_bytes`` counts
     what is not on this machine yet.  ``approximate``: they come from the catalogue or an estimate.
-    ``config`` is the ``config.json`` where it can be had without the weights.
+    ``config`` is the ``config.json`` where it can be had without the weights.  ``ternary``: the files say
+    that the weights are natively ternary.
     """
 
     id: str
@@ -46,6 +47,7 @@ class SourceInfo:
     gated: bool
     approximate: bool = False
     config: dict[str, Any] | None = None
+    ternary: bool = False
 
 
 def open_source(
@@ -155,9 +157,8 @@ def _info(
             demand_supported(config)
         except (SourceError, UnsupportedModelError):
             supported = False
-    return SourceInfo(
-        reference.id, reference.kind, revision, family, supported, parameters, missing, licence, gated, False, config
-    )
+    known = (reference.id, reference.kind, revision, family, supported, parameters, missing, licence, gated)
+    return SourceInfo(*known, config=config, ternary=config is not None and is_bitnet(config))
 
 
 def _describe_hub(reference: Reference, token: str | None) -> SourceInfo:
@@ -195,11 +196,12 @@ def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> Sou
 
     header = read_gguf_header(path)
     family = FAMILIES.get(header.architecture)
-    config = None
+    config, ternary = None, False
     if family:
         names = {known for name in header.tensors if (known := hugging_face_name(family, name))}
         with suppress(SourceError, UnsupportedModelError):  # opening it will say what is wrong
             config = configuration(header, names, {})
+            ternary = GgufFile(path, reference.id, "").scheme is not None
     parameters = sum(tensor.elements for tensor in header.tensors.values())
     named = licence_of(header)
     return SourceInfo(
@@ -213,6 +215,7 @@ def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> Sou
         licence if licence and named == "unknown" else named,
         False,
         config=config,
+        ternary=ternary,
     )
 
 

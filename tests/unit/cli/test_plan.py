@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.native_models import bitnet_model
 from tests.tiny_models import tiny_folder, tiny_source
 from tests.unit.cli.conftest import Tz
 from tzcore import trits
@@ -15,11 +16,13 @@ from tzcore.cli import plan, plan_words
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.plan import Wish, estimated, result_of, shape_of
 from tzcore.errors import RequestError
-from tzcore.hub.reference import Kind
+from tzcore.hub import sources
+from tzcore.hub.reference import Kind, parse
 from tzcore.hub.sources import SourceInfo
 from tzcore.quant import probe
 from tzcore.quant.allocation import BudgetError
 from tzcore.quant.budget import Request
+from tzcore.quant.native_import import import_native, recognise
 from tzcore.quant.probe import Rates
 from tzcore.quant.settings import Settings
 
@@ -165,6 +168,24 @@ def test_what_is_not_known_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["conversion_seconds"] is None
     assert made["result_bytes"]
     assert "time       of the conversion not known" in plan_words.words(made)
+
+
+@pytest.mark.parametrize("packing", [None, "slots"])
+def test_a_natively_ternary_source_keeps_its_own(packing: str | None, tmp_path: Path) -> None:
+    """The plan is that of the import, and of a conversion only where another encoding is asked for."""
+    bitnet_model(tmp_path / "m", "unpacked")
+    reference = parse(str(tmp_path / "m"))
+    known = sources.describe(reference)
+    made = plan.of_source(known, Wish(packing=packing))
+    source = sources.open_source(reference)
+    scheme = recognise(source)
+    assert scheme is not None
+    stored = ModelFolder.open(import_native(source, scheme, tmp_path / "out", packing=packing)).bytes()
+    assert made["encoding"] == "t1"
+    assert "taken over" in made["note"]
+    # A matrix of one scale is stored in the longest groups that divide its width, which no plan knows.
+    assert made["weights_bytes"] == pytest.approx(stored, abs=20_000)
+    assert "taken over" not in plan.of_source(known, Wish(encoding="t2"))["note"]
 
 
 def test_the_words_of_a_plan() -> None:
