@@ -30,13 +30,14 @@ def test_names_paris(starter: Starter) -> None:
 
 
 def test_a_conversation_keeps_what_was_said(starter: Starter) -> None:
-    turns = "What is the capital of France?\nAnd what is 2 + 2?\nThank you. Tell me one thing about cats.\n"
+    """The later questions mean nothing without the first."""
+    turns = "What is the capital of France?\nAnd of Italy?\nAnd of Germany?\n"
     done = starter.tz("chat", "starter", "--json", "--temperature", "0", "--max-tokens", "60", stdin=turns)
     assert done.returncode == 0, done.stderr
     answers = [event for event in events(done.stdout) if event["event"] == "answer"]
     assert len(answers) == 3
-    assert "Paris" in answers[0]["text"]
-    assert "cat" in answers[2]["text"].lower()
+    for answer, city in zip(answers, ("Paris", "Rome", "Berlin"), strict=True):
+        assert city in answer["text"]
     for before, after in itertools.pairwise(answers):
         assert after["cached_tokens"] >= before["prompt_tokens"]  # nothing is read twice
 
