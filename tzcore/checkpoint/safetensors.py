@@ -62,6 +62,15 @@ def read_header(path: Path) -> Header:
             raw = file.read(length)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    return parse_header(path, raw, size)
+
+
+def parse_header(path: Path, raw: bytes, size: int) -> Header:
+    """Check a header's JSON ``raw``, which follows the length at the start of a file of ``size`` bytes.
+
+    Every defect is a CheckpointError that names ``path``, which need not be here.
+    """
+    length = len(raw)
     try:
         table = json.loads(raw)
         if not isinstance(table, dict):

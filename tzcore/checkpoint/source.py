@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -40,3 +40,21 @@ class WeightSource(Protocol):
 
     def close(self) -> None:
         """Release files and maps."""
+
+
+@runtime_checkable
+class PassingSource(Protocol):
+    """A source that keeps only what is about to be read: told what is coming, it fetches and deletes."""
+
+    def expect(self, names: Sequence[str]) -> None:
+        """These tensors will be read from now on, in this order; no other is needed.
+
+        Replaces what was expected before.  Nothing is fetched by this alone; what is on the disk
+        and not expected is deleted.
+        """
+
+    def release(self, names: Iterable[str]) -> None:
+        """These tensors have been used and are not expected any more."""
+
+    def dispose(self) -> None:
+        """The work is done: delete everything that was fetched for it."""

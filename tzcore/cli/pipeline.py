@@ -24,7 +24,8 @@ class Order:
     """What to make of a source; ``None`` leaves the choice to the converter's defaults.
 
     ``budget`` and ``encoding`` exclude each other.  ``out`` writes the folder there instead of among
-    the installed models; ``name`` installs it under another name than the source's.
+    the installed models; ``name`` installs it under another name than the source's.  ``discard`` deletes
+    what is fetched of the source as soon as it has been used.
     """
 
     encoding: str | None = None
@@ -35,6 +36,7 @@ class Order:
     budget: Budget | None = None
     tune: bool | None = None
     batch: int | None = None
+    discard: bool = False
 
 
 def find_or_make(text: str, console: Console) -> Path:
@@ -87,44 +89,76 @@ def make(text: str, order: Order, console: Console) -> Path:
 
     What an interrupted run finished is taken over.  Anything wrong is a TernaryZeroError.
     """
-    from tzcore.architecture.registry import read_spec
-    from tzcore.hub import library, reference, sources
-    from tzcore.quant.convert import convert
-    from tzcore.quant.native_import import recognise
-    from tzcore.quant.settings import Settings
+    from tzcore.checkpoint.source import PassingSource
+    from tzcore.hub import reference, sources
 
-    parsed = reference.parse(text)
-    source = sources.open_source(parsed, report=console.report)
+    source = sources.open_source(reference.parse(text), report=console.report, discard=order.discard)
     try:
-        if order.encoding is None and order.budget is None and (scheme := recognise(source)):
-            return _import(source, scheme, order, console)
-        spec = read_spec(source.config, set(source.names()))
-        settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration, order.tune)
-        if order.batch is not None:
-            settings = replace(settings, batch=order.batch)
-        settings = settings.with_window(spec.max_context)
-        if order.budget is not None:
-            settings = replace(settings, request=order.budget.request(spec))
-        name = order.name or source.id
-        final = order.out or library.folder_for(name, settings.encoding)
-        if final.exists():
-            _check_same(final, source, spec, settings)
-            console.note(f"{final} is there already, made with the same settings.")
-            return final
-        identifier = library.installed_id(name, settings.encoding)
-        return convert(source, final, settings, report=console.report, identifier=identifier)
+        folder = _make(source, order, console)
+        if isinstance(source, PassingSource):
+            source.dispose()
+        return folder
     finally:
         source.close()
 
 
+def _make(source: WeightSource, order: Order, console: Console) -> Path:
+    from tzcore.architecture.registry import read_spec
+    from tzcore.hub import library
+    from tzcore.quant.convert import convert
+    from tzcore.quant.native_import import recognise
+    from tzcore.quant.settings import Settings
+
+    if order.encoding is None and order.budget is None and (scheme := recognise(source)):
+        return _import(source, scheme, order, console)
+    spec = read_spec(source.config, set(source.names()))
+    settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration, order.tune)
+    if order.batch is not None:
+        settings = replace(settings, batch=order.batch)
+    settings = settings.with_window(spec.max_context)
+    if order.budget is not None:
+        settings = replace(settings, request=order.budget.request(spec))
+    name = order.name or source.id
+    final = order.out or library.folder_for(name, settings.encoding)
+    if final.exists():
+        _check_same(final, source, spec, settings)
+        console.note(f"{final} is there already, made with the same settings.")
+        return final
+    if order.discard:
+        console.note(_passage(source, order.budget is not None))
+    identifier = library.installed_id(name, settings.encoding)
+    return convert(source, final, settings, report=console.report, identifier=identifier)
+
+
+def _passage(source: WeightSource, measured: bool) -> str:
+    """How a source that is discarded will come, in words."""
+    from tzcore.hub.passing import PassingRepository
+
+    shards = source.shards if isinstance(source, PassingRepository) else []
+    if not shards:
+        return f"{source.id} is in the Hugging Face cache already, and stays there."
+    size, largest = sum(file.size for file in shards), max(file.size for file in shards)
+    words = (
+        f"{source.id} ({human_bytes(size)}) is fetched in parts and not kept: about two at a time lie on the disk, "
+        f"the largest being {human_bytes(largest)}."
+    )
+    if measured and len(shards) > 1:
+        words += f" For the budget it is read four times, and so fetched: {human_bytes(4 * size)} of transfer."
+    return words
+
+
 def _import(source: WeightSource, scheme: Scheme, order: Order, console: Console) -> Path:
     """Take over the codes and scales of a natively ternary source."""
+    from tzcore.checkpoint.source import PassingSource
     from tzcore.hub import library
     from tzcore.quant.native_import import ENCODING, import_native
 
     console.note(f"{source.id} is natively ternary ({scheme.form}): its own codes and scales are taken over.")
     if order.calibration is not None:
         console.note("Nothing is calibrated in that; to quantise the model anew name an --encoding.")
+    if isinstance(source, PassingSource):  # norms are read last, so that all of it lies on the disk until then
+        console.note("It is fetched whole, and deleted when that is done.")
+        source.expect(list(source.names()))
     name = order.name or source.id
     final, identifier = order.out or library.folder_for(name, ENCODING), library.installed_id(name, ENCODING)
     return import_native(source, scheme, final, console.report, identifier, order.packing)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,20 @@ def cached(repo: str, revision: str | None) -> Snapshot | None:
         return Snapshot(cache.snapshot(commit), known) if known else None
     complete = all(cache.has(commit, file) for group in needed(known) for file in group)
     return Snapshot(cache.snapshot(commit), known) if complete else None
+
+
+def obtain_small(repository: Repository, token: str | None, examine: Callable[[dict[str, Any]], None]) -> Path:
+    """The snapshot's folder with all needed files but the weights; ``examine`` as in :func:`obtain`."""
+    cache = CachedRepository.of(repository.id)
+    small = needed(repository)[0]
+    tally = _Tally(ignore, dict.fromkeys((file.name for file in small), 0), 0)
+    for file in small:
+        _bring(cache, repository, file, token, tally)
+        if file.name == "config.json":
+            examine(_read_config(cache, repository))
+        if file.name == INDEX:
+            _check_index(cache.pointer(repository.commit, INDEX), repository)
+    return cache.snapshot(repository.commit)
 
 
 def missing_bytes(repository: Repository) -> int:
@@ -187,26 +202,37 @@ class _Tally:
 def _bring(
     cache: CachedRepository, repository: Repository, file: RepositoryFile, token: str | None, tally: _Tally
 ) -> None:
-    from huggingface_hub import constants, hf_hub_url
-
     if not cache.has(repository.commit, file):
-        url = hf_hub_url(repository.id, file.name, revision=repository.commit, endpoint=constants.ENDPOINT)
-        remote = RemoteFile(
-            url,
-            f"{file.name} of {repository.id}",
-            file.size,
-            sha256=file.sha256,
-            git_sha1=None if file.sha256 else file.blob,
-            headers=hub_repository.headers(token),
-        )
-        try:
+        remote = remote_file(repository, file, token)
+        with access_explained(repository, token):
             fetch(remote, cache.blob(file), lambda count: tally.moved(file.name, count), cache.lock(file), PATIENCE)
-        except AccessError as error:
-            if repository.gated:
-                raise hub_repository.gated(repository.id, token) from error
-            raise
         cache.publish(repository.commit, file)
     tally.moved(file.name, file.size)
+
+
+def remote_file(repository: Repository, file: RepositoryFile, token: str | None) -> RemoteFile:
+    """Where the Hub has the file, and what it must be."""
+    from huggingface_hub import constants, hf_hub_url
+
+    return RemoteFile(
+        hf_hub_url(repository.id, file.name, revision=repository.commit, endpoint=constants.ENDPOINT),
+        f"{file.name} of {repository.id}",
+        file.size,
+        sha256=file.sha256,
+        git_sha1=None if file.sha256 else file.blob,
+        headers=hub_repository.headers(token),
+    )
+
+
+@contextmanager
+def access_explained(repository: Repository, token: str | None) -> Iterator[None]:
+    """A refusal within says what to do about a gated repository."""
+    try:
+        yield
+    except AccessError as error:
+        if repository.gated:
+            raise hub_repository.gated(repository.id, token) from error
+        raise
 
 
 def _missing(cache: CachedRepository, repository: Repository, file: RepositoryFile) -> int:

@@ -22,6 +22,7 @@ from tzcore.hub.formats.python_wheel import Unpacked
 from tzcore.hub.formats.safetensors_folder import SafetensorsFolder, read_config, weight_files
 from tzcore.hub.formats.safetensors_values import read_header
 from tzcore.hub.formats.synthetic import Synthetic, tokenizer_files
+from tzcore.hub.passing import open_passing
 from tzcore.hub.reference import Kind, Reference
 from tzcore.progress import Report, ignore
 
@@ -51,16 +52,25 @@ class SourceInfo:
 
 
 def open_source(
-    reference: Reference, report: Report = ignore, token: str | None = None, refresh: bool = False
+    reference: Reference,
+    report: Report = ignore,
+    token: str | None = None,
+    refresh: bool = False,
+    discard: bool = False,
 ) -> WeightSource:
     """The weights, downloaded as needed; what is on this machine is used without any request.
 
     ``refresh`` asks the hub or the index whether there is something newer.  An unsupported
-    family is refused before its weights are fetched.  Raises SourceError, NetworkError,
-    AccessError, UnsupportedModelError, StorageError or MissingExtraError; Cancelled from
+    family is refused before its weights are fetched.  ``discard`` keeps no weights that are fetched: they
+    come as they are read (:mod:`tzcore.hub.passing`); only a hub repository can be had so.  Raises
+    SourceError, NetworkError, AccessError, UnsupportedModelError, StorageError or MissingExtraError; Cancelled from
     ``report`` leaves what came for the next time.
     """
+    if discard and reference.kind is not Kind.HUB:
+        raise SourceError(f"{reference.id} is not a repository of the Hub: there is nothing to discard")
     match reference.kind:
+        case Kind.HUB if discard and not download.cached(reference.target, reference.revision):
+            return open_passing(reference.target, reference.revision, reference.id, report, token, _demand_plain)
         case Kind.HUB:
             snapshot = download.obtain(reference.target, reference.revision, report, token, refresh, demand_supported)
             commit, licence = snapshot.repository.commit, snapshot.repository.licence
@@ -122,6 +132,12 @@ def demand_supported(config: dict[str, Any]) -> None:
         raise UnsupportedModelError(
             f"these weights are already quantised ({method or 'by an unnamed method'}); take the unquantised original"
         )
+
+
+def _demand_plain(config: dict[str, Any]) -> None:
+    demand_supported(config)
+    if is_bitnet(config):
+        raise UnsupportedModelError("weights packed as ternary codes are taken over whole; leave out --discard-source")
 
 
 def _folder(path: Path, source_id: str, revision: str, licence: str) -> WeightSource:

@@ -60,8 +60,15 @@ class Patience:
     longest_wait: float = 30.0
     longest_retry_after: float = 300.0
 
+    def delay(self, failures: int, after: float | None) -> float:
+        """Seconds to wait after so many failures in a row; ``after`` is what the server asked for."""
+        if after is not None:
+            return min(after, self.longest_retry_after)
+        wait: float = min(self.first_wait * 2.0 ** (failures - 1), self.longest_wait)
+        return wait * random.uniform(0.75, 1.25)  # so that many clients do not come back at once
 
-class _Again(Exception):
+
+class Again(Exception):
     """This try failed, another may not.  ``after`` is what the server asked to wait."""
 
     def __init__(self, why: str, after: float | None = None) -> None:
@@ -136,29 +143,23 @@ class _Download:
                 try:
                     self._attempt(client, file)
                     break
-                except _Again as reason:
+                except Again as reason:
                     why, after = str(reason), reason.after
                 except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-                    why, after = _explain(error), None
+                    why, after = explain(error), None
                 except httpx.TooManyRedirects:
                     why, after = "the server redirects in a circle", None
                 failures = 1 if self.received > before else failures + 1
                 if failures >= self.patience.attempts:
                     raise NetworkError(
-                        f"could not download {self.remote.name} from {_host(self.remote.url)}: {why} "
+                        f"could not download {self.remote.name} from {host(self.remote.url)}: {why} "
                         f"({failures} tries); what came is kept, so the same command goes on from there"
                     )
-                self._wait(self._delay(failures, after))
+                self._wait(self.patience.delay(failures, after))
             file.flush()
             os.fsync(file.fileno())
         os.replace(self.part, self.target)
         self.note.unlink(missing_ok=True)
-
-    def _delay(self, failures: int, after: float | None) -> float:
-        if after is not None:
-            return min(after, self.patience.longest_retry_after)
-        wait: float = min(self.patience.first_wait * 2.0 ** (failures - 1), self.patience.longest_wait)
-        return wait * random.uniform(0.75, 1.25)  # so that many clients do not come back at once
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -189,19 +190,19 @@ class _Download:
         self._check_status(response, file)
         size = self.remote.size
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            raise _Again("the server sent the file re-encoded")
+            raise Again("the server sent the file re-encoded")
         if response.status_code == 206:
-            start, total = _content_range(response.headers.get("content-range", ""))
+            start, total = content_range(response.headers.get("content-range", ""))
             new = _strong(response.headers.get("etag"))
             if start != have or (total is not None and total != size) or (validator and new and new != validator):
                 self._restart(file)
-                raise _Again("the server's file changed, or it answered another range than asked for")
+                raise Again("the server's file changed, or it answered another range than asked for")
         elif have:  # the whole file: ranges are not served, or the file changed
             self._restart(file)
             have = 0
         length = response.headers.get("content-length")
         if length is not None and (not length.isdigit() or have + int(length) != size):
-            raise _Again(f"the server announces {length} bytes where {size - have} were due")
+            raise Again(f"the server announces {length} bytes where {size - have} were due")
         self._remember(_strong(response.headers.get("etag")))
         self.moved(have)
         self._copy(response, file, have)
@@ -213,36 +214,23 @@ class _Download:
             self.received += len(chunk)
             if have + len(chunk) > size:
                 self._restart(file)
-                raise _Again(f"the server sent more than the {size} bytes announced")
+                raise Again(f"the server sent more than the {size} bytes announced")
             file.write(chunk)
             have += len(chunk)
             self.moved(have)
             now = time.monotonic()
             if now - mark >= pace.stall:
                 if have - marked < pace.slowest * pace.stall and have < size:
-                    raise _Again("the connection stalled")
+                    raise Again("the connection stalled")
                 mark, marked = now, have
         file.flush()
         if have < size:
-            raise _Again("the connection ended early")
+            raise Again("the connection ended early")
 
     def _check_status(self, response: httpx.Response, file: BinaryIO) -> None:
-        status = response.status_code
-        if status in (200, 206):
-            return
-        redirected = bool(response.history)
-        if status == 416:
+        if response.status_code == 416:
             self._restart(file)
-            raise _Again("the server does not have the range asked for")
-        if status in (408, 425, 429) or status >= 500 or (status in (401, 403) and redirected):
-            # A refusal behind a redirect is a signed address that ran out: ask for a new one.
-            raise _Again(f"the server answered {status}", _retry_after(response.headers.get("retry-after")))
-        reason = response.headers.get("x-error-message") or response.reason_phrase
-        if status in (401, 403):
-            raise AccessError(f"{_host(self.remote.url)} refused {self.remote.name}: {status} {reason}")
-        if status in (404, 410):
-            raise SourceError(f"{_host(self.remote.url)} has no {self.remote.name} (it answered {status} {reason})")
-        raise NetworkError(f"{_host(self.remote.url)} answered {status} {reason} for {self.remote.name}")
+        check_status(response, self.remote)
 
     def _verify(self, file: BinaryIO) -> None:
         file.flush()
@@ -254,10 +242,10 @@ class _Download:
         self.spoiled += 1
         if self.spoiled >= 3:
             raise NetworkError(
-                f"{self.remote.name} from {_host(self.remote.url)} does not match its checksum, three times over; "
+                f"{self.remote.name} from {host(self.remote.url)} does not match its checksum, three times over; "
                 "try again later, or check what sits between here and the server (proxy, disk)"
             )
-        raise _Again("the bytes received do not match the file's checksum")
+        raise Again("the bytes received do not match the file's checksum")
 
     def _moved_nothing(self) -> None:
         self._moved(self.most)
@@ -287,6 +275,24 @@ class _Download:
             )
 
 
+def check_status(response: httpx.Response, remote: RemoteFile) -> None:
+    """Raise what an answer other than 200 and 206 means; Again where another try may help."""
+    status = response.status_code
+    if status in (200, 206):
+        return
+    if status == 416:
+        raise Again("the server does not have the range asked for")
+    if status in (408, 425, 429) or status >= 500 or (status in (401, 403) and response.history):
+        # A refusal behind a redirect is a signed address that ran out: ask for a new one.
+        raise Again(f"the server answered {status}", _retry_after(response.headers.get("retry-after")))
+    reason = response.headers.get("x-error-message") or response.reason_phrase
+    if status in (401, 403):
+        raise AccessError(f"{host(remote.url)} refused {remote.name}: {status} {reason}")
+    if status in (404, 410):
+        raise SourceError(f"{host(remote.url)} has no {remote.name} (it answered {status} {reason})")
+    raise NetworkError(f"{host(remote.url)} answered {status} {reason} for {remote.name}")
+
+
 def matches(path: Path, remote: RemoteFile, tick: Callable[[], None] = lambda: None) -> bool:
     """Whether the file at ``path`` has the announced length and hash.  ``tick`` is called now and then."""
     if path.stat().st_size != remote.size:
@@ -309,7 +315,7 @@ def _strong(etag: str | None) -> str | None:
     return etag if etag and not etag.startswith("W/") else None
 
 
-def _content_range(value: str) -> tuple[int, int | None]:
+def content_range(value: str) -> tuple[int, int | None]:
     """``bytes 5-9/10`` → (5, 10); (−1, None) where it cannot be read."""
     try:
         unit, _, rest = value.partition(" ")
@@ -334,7 +340,8 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """What went wrong with a connection, in words."""
     import httpx
 
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
@@ -344,7 +351,8 @@ def _explain(error: Exception) -> str:
     return f"the connection broke ({error})" if str(error) else "the connection broke"
 
 
-def _host(url: str) -> str:
+def host(url: str) -> str:
+    """The host in an address."""
     from urllib.parse import urlsplit
 
     return urlsplit(url).hostname or url

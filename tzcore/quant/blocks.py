@@ -32,6 +32,20 @@ STRIPS = 4
 """Strips in which a second moment is summed, each from the diagonal on: 5/8 of the work."""
 
 
+def expect(job: Job, index: int) -> None:
+    """The originals still to be read are those of the layers from ``index`` on, and of the ends."""
+    start = job.originals.start() if index == 0 else []
+    job.originals.expect([*start, *range(index, len(job.spec.layers)), *job.originals.ends()])
+
+
+def expect_unwritten(job: Job) -> None:
+    """The same without calibration: what is written is not read again."""
+    names = [*job.spec.matrices(), *job.spec.vectors()]
+    layers = [n for i, layer in enumerate(job.spec.layers) for n in (*layer.names(), *layer_vectors(job.spec, i))]
+    order = dict.fromkeys([job.spec.embedding.name, *layers, *names])
+    job.originals.expect([name for name in order if not job.writer.has(name)])
+
+
 def convert_plain(job: Job) -> None:
     """All blocks without calibration."""
     for index, layer in enumerate(job.spec.layers):
@@ -47,6 +61,7 @@ def convert_plain(job: Job) -> None:
         job.add_router(index)
         job.add_vectors(layer_vectors(job.spec, index))
         job.writer.seal(f"model-{index:05d}")
+        job.originals.release(index)
 
 
 class Streams:
@@ -68,11 +83,14 @@ class Streams:
             pair = [existing(path, self._shape, job.settings.batch) for path in paths]
             if pair[0] is not None and pair[1] is not None:
                 self.index = index
+                expect(job, index)
                 return pair[0], pair[1]
+        expect(job, 0)
         # The table goes before the next one comes: each can be larger than all blocks' problems.
         first = states_of(
             job.originals.matrix(job.spec.embedding.name), job, calibration.windows, self._path("original", 0)
         )
+        job.originals.release(*job.originals.start())
         return first, self.start(job, calibration, self._path("converted", 0))
 
     def start(self, job: Job, calibration: Calibration, path: Path) -> States:
@@ -109,6 +127,7 @@ def convert_calibrated(job: Job, streams: Streams) -> None:
         # Sealed first: behind the boundary nobody would come back to it after a kill.
         job.writer.seal(f"model-{index:05d}")
         streams.advance(*behind)
+        job.originals.release(index)
 
 
 class _Conversion:

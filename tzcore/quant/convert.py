@@ -26,7 +26,7 @@ from tzcore.checkpoint.source import WeightSource
 from tzcore.checkpoint.writer import FolderWriter
 from tzcore.progress import Progress, Report, ignore
 from tzcore.quant import quality, tuning
-from tzcore.quant.blocks import Streams, convert_calibrated, convert_plain
+from tzcore.quant.blocks import Streams, convert_calibrated, convert_plain, expect, expect_unwritten
 from tzcore.quant.calibration import Calibration, collect
 from tzcore.quant.choice import choose
 from tzcore.quant.job import Job, read_object
@@ -87,9 +87,14 @@ def _run(job: Job) -> dict[str, Any]:
     if allocation is not None:
         job.formats = allocation.formats
     spec, writer = job.spec, job.writer
+    if job.calibration is None:
+        expect_unwritten(job)
+    elif not writer.has(spec.embedding.name):
+        expect(job, 0)
     _convert_end(job, spec.embedding.name, "embedding")
     writer.seal("model-embedding")
     if job.calibration is None:
+        job.originals.release(spec.embedding.name)
         convert_plain(job)
         streams = None
     else:
@@ -99,6 +104,7 @@ def _run(job: Job) -> dict[str, Any]:
         _convert_end(job, spec.head.name, "head")
     job.add_vectors([spec.final_norm])
     writer.seal("model-head")
+    # What is measured at the end reads the original's head and last norm again: they stay until then.
     if streams is None or job.calibration is None or not job.calibration.held:
         return {}
     found: dict[str, Any] = job.noted("quality")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tzcore.architecture.spec import MatrixRef, ModelSpec
-from tzcore.checkpoint.source import WeightSource
+from tzcore.checkpoint.source import PassingSource, WeightSource
 from tzcore.errors import ConversionError
 from tzcore.trits import Floats
 
@@ -41,6 +42,34 @@ class Originals:
         for name, size in self._vectors.items():
             if tuple(source.shape(name)) != (size,):
                 raise ConversionError(f"{name} has shape {list(source.shape(name))}, expected [{size}]")
+
+    # --- sources that keep only what is about to be read ---------------------------------------
+
+    def expect(self, parts: Iterable[int | str]) -> None:
+        """From now on these parts are read, in this order: layers by index, matrices and norms by name.
+
+        Means something to a :class:`PassingSource` alone, as :meth:`release` does.
+        """
+        if isinstance(self._source, PassingSource):
+            self._source.expect([name for part in parts for name in self._tensors(part)])
+
+    def release(self, *parts: int | str) -> None:
+        """These parts have been used."""
+        if isinstance(self._source, PassingSource):
+            self._source.release([name for part in parts for name in self._tensors(part)])
+
+    def ends(self) -> list[str]:
+        """Head and last norm: what is read after the layers."""
+        return [self._spec.head.name, self._spec.final_norm]
+
+    def start(self) -> list[str]:
+        """The embedding, unless it is the head as well, which is needed to the end."""
+        return [] if self._spec.tied else [self._spec.embedding.name]
+
+    def _tensors(self, part: int | str) -> list[str]:
+        if isinstance(part, str):
+            return [part if part in self._vectors else f"{part}.weight"]
+        return [*layer_vectors(self._spec, part), *(f"{name}.weight" for name in self._spec.layers[part].names())]
 
     def _matrix_shape(self, ref: MatrixRef) -> tuple[int, int]:
         shape = tuple(self._source.shape(f"{ref.name}.weight"))

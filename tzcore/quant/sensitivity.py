@@ -88,18 +88,27 @@ class _Measurement:
         import torch
 
         spec, scratch = self.spec, self.job.writer.scratch
-        table = self.job.originals.matrix(spec.embedding.name)
+        originals, layers = self.job.originals, range(len(spec.layers))
+        originals.expect([spec.embedding.name, *layers])
+        table = originals.matrix(spec.embedding.name)
+        originals.release(spec.embedding.name)
         windows = self.calibration.windows[: self.count]
         boundaries = [states_of(table, self.job, windows, scratch / "measure-00000.f32")]
-        for index in range(len(spec.layers)):
+        for index in layers:
             self._tell(index, f"errors of layer {index + 1} of {len(spec.layers)}")
             boundaries.append(self._forward(index, boundaries[-1]))
+            if index + 1 < len(spec.layers):  # the last comes first on the way back
+                originals.release(index)
+        ends = [spec.final_norm] if spec.tied else originals.ends()  # a tied head is the table, which is at hand
+        originals.expect([*ends, *layers[::-1], spec.embedding.name])
         gradient = self._head(boundaries.pop(), torch.from_numpy(table))
-        for index in reversed(range(len(spec.layers))):
+        originals.release(*ends)
+        for index in reversed(layers):
             self._tell(2 * len(spec.layers) - 1 - index, f"sensitivity of layer {index + 1} of {len(spec.layers)}")
             before = boundaries.pop()
             gradient = self._backward(index, before, gradient)
             before.remove()
+            originals.release(index)
         self._embedding(gradient)
         gradient.remove()
         return self.found

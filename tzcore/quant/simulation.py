@@ -14,7 +14,7 @@ import numpy as np
 
 from tzcore.architecture.spec import MatrixRef, ModelSpec
 from tzcore.progress import Progress
-from tzcore.quant.blocks import states_of
+from tzcore.quant.blocks import expect, states_of
 from tzcore.quant.decoder import Block, Matrices, logits
 from tzcore.quant.job import Job
 from tzcore.quant.originals import layer_vectors
@@ -58,16 +58,19 @@ def divergences(job: Job, candidates: Sequence[Errors]) -> list[float]:
     assert job.calibration is not None
     spec, scratch = job.spec, job.writer.scratch
     windows = job.calibration.windows[-WINDOWS:]
+    expect(job, 0)
     table = job.originals.matrix(spec.embedding.name)
     streams: list[Errors | None] = [None, *candidates]
     states = [
         states_of(table, job, windows, scratch / f"simulated-{which}-a.f32") for which in range(len(streams))
     ]
     del table
+    job.originals.release(*job.originals.start())
     for index in range(len(spec.layers)):
         what = f"{len(candidates)} candidates, layer {index + 1} of {len(spec.layers)}"
         job.report(Progress("measure", index, len(spec.layers), "blocks", what))
         states = _through(job, index, states, streams)
+        job.originals.release(index)
     return _compare(job, states)
 
 

@@ -206,23 +206,25 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults[name].popleft() if hub.faults[name] and self.command == "GET" else Fault()
         if fault.status:
             return self._json(fault.status, {"error": "bad day"}, fault.headers)
-        start = 0
+        start, end = 0, len(content)
         wanted = headers.get("range", "")
         if wanted.startswith("bytes=") and not fault.ignore_range and headers.get("if-range", etag) == etag:
-            start = int(wanted[6:].split("-")[0])
+            first, _, last = wanted[6:].partition("-")
+            start, end = int(first), min(end, int(last or end) + 1)
             if start >= len(content):
                 return self._json(416, {"error": "range"}, {"Content-Range": f"bytes */{len(content)}"})
         body = bytearray(content)
         if fault.flip is not None:
             body[fault.flip] ^= 0x10
-        body = body[start:] + bytes(fault.extra)
-        self.send_response(206 if start else 200)
+        partial = start > 0 or end < len(content)
+        body = body[start:end] + bytes(fault.extra)
+        self.send_response(206 if partial else 200)
         self.send_header("ETag", etag)
         self.send_header("Accept-Ranges", "bytes")
         if commit:
             self.send_header("X-Repo-Commit", commit)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         if fault.encoding:
             self.send_header("Content-Encoding", fault.encoding)
         if fault.extra:

@@ -31,7 +31,7 @@ class SafetensorsFolder:
                 if name in self._tensors:
                     raise SourceError(f"{name} is stored twice: in {self._tensors[name].file.name} and {shard.name}")
                 self._tensors[name] = tensor
-        _check_index(folder, self._tensors)
+        check_index(folder, self._tensors)
 
     def names(self) -> Iterable[str]:
         return self._tensors.keys()
@@ -123,7 +123,8 @@ def _weight_map(index: Path) -> dict[str, str]:
     return table
 
 
-def _check_index(folder: Path, tensors: dict[str, StoredTensor]) -> None:
+def check_index(folder: Path, tensors: dict[str, StoredTensor]) -> None:
+    """SourceError unless every tensor that the folder's index names is among ``tensors``."""
     index = folder / INDEX
     if not index.is_file():
         return

@@ -30,9 +30,20 @@ class StoredTensor:
 def read_header(path: Path) -> dict[str, StoredTensor]:
     """All tensors of the file.  Anything truncated, damaged or out of bounds is a SourceError naming it."""
     try:
-        header = safetensors.read_header(path)
+        return _stored(path, safetensors.read_header(path))
     except CheckpointError as error:
         raise SourceError(str(error)) from None
+
+
+def parse_header(path: Path, raw: bytes, size: int) -> dict[str, StoredTensor]:
+    """:func:`read_header` of a file of ``size`` bytes of which only the header's JSON ``raw`` is here."""
+    try:
+        return _stored(path, safetensors.parse_header(path, raw, size))
+    except CheckpointError as error:
+        raise SourceError(str(error)) from None
+
+
+def _stored(path: Path, header: safetensors.Header) -> dict[str, StoredTensor]:
     return {
         name: StoredTensor(name, path, info.dtype, info.shape, info.start, info.stop - info.start)
         for name, info in header.tensors.items()
@@ -41,7 +52,12 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
 
 def read_tensor(tensor: StoredTensor) -> npt.NDArray[np.float32]:
     """The tensor's values as float32 in its shape, in memory of its own."""
-    return _as_float32(tensor, read_bytes(tensor)).reshape(tensor.shape)
+    return decode(tensor, read_bytes(tensor))
+
+
+def decode(tensor: StoredTensor, raw: bytes) -> npt.NDArray[np.float32]:
+    """The same of bytes that were read already."""
+    return _as_float32(tensor, raw).reshape(tensor.shape)
 
 
 def read_bytes(tensor: StoredTensor) -> bytes:

@@ -1,0 +1,63 @@
+"""Reads a few bytes in the middle of a remote file (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tzcore.errors import NetworkError
+from tzcore.hub.transport import Again, Patience, RemoteFile, check_status, content_range, explain, host
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def read_range(remote: RemoteFile, start: int, stop: int, patience: Patience) -> bytes:
+    """The bytes ``start … stop−1``.  They are too few to have a checksum; their number is checked.
+
+    Raises AccessError, SourceError (404) and NetworkError as :func:`tzcore.hub.transport.fetch` does, and
+    NetworkError where the server does not serve parts of files.
+    """
+    import httpx
+
+    if stop <= start:
+        return b""
+    timeout = httpx.Timeout(patience.read, connect=patience.connect)
+    headers = {**remote.headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-{stop - 1}"}
+    with httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=8) as client:
+        failures = 0
+        while True:
+            try:
+                with client.stream("GET", remote.url, headers=headers) as response:
+                    return _received(response, remote, start, stop)
+            except Again as reason:
+                why, after = str(reason), reason.after
+            except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
+                why, after = explain(error), None
+            except httpx.TooManyRedirects:
+                why, after = "the server redirects in a circle", None
+            failures += 1
+            if failures >= patience.attempts:
+                raise NetworkError(f"could not read {remote.name} from {host(remote.url)}: {why} ({failures} tries)")
+            time.sleep(patience.delay(failures, after))
+
+
+def _received(response: httpx.Response, remote: RemoteFile, start: int, stop: int) -> bytes:
+    check_status(response, remote)
+    if response.status_code != 206:
+        raise NetworkError(
+            f"{host(remote.url)} does not serve parts of files, without which a source cannot be discarded "
+            "as it is used; leave out --discard-source"
+        )
+    first, total = content_range(response.headers.get("content-range", ""))
+    length = response.headers.get("content-length")
+    if first != start or total not in (None, remote.size) or (length is not None and length != str(stop - start)):
+        raise Again("the server answered another range than asked for, or its file changed")
+    received = bytearray()
+    for chunk in response.iter_raw():
+        received += chunk
+        if len(received) > stop - start:
+            raise Again("the server sent more than was asked for")
+    if len(received) != stop - start:
+        raise Again("the connection ended early")
+    return bytes(received)
