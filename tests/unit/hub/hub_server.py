@@ -206,17 +206,16 @@ class _Handler(BaseHTTPRequestHandler):
         fault = hub.faults[name].popleft() if hub.faults[name] and self.command == "GET" else Fault()
         if fault.status:
             return self._json(fault.status, {"error": "bad day"}, fault.headers)
-        start, end = 0, len(content)
+        start, end, partial = 0, len(content), False
         wanted = headers.get("range", "")
         if wanted.startswith("bytes=") and not fault.ignore_range and headers.get("if-range", etag) == etag:
             first, _, last = wanted[6:].partition("-")
-            start, end = int(first), min(end, int(last or end) + 1)
+            start, end, partial = int(first), min(end, int(last or end) + 1), True
             if start >= len(content):
                 return self._json(416, {"error": "range"}, {"Content-Range": f"bytes */{len(content)}"})
         body = bytearray(content)
         if fault.flip is not None:
             body[fault.flip] ^= 0x10
-        partial = start > 0 or end < len(content)
         body = body[start:end] + bytes(fault.extra)
         self.send_response(206 if partial else 200)
         self.send_header("ETag", etag)
