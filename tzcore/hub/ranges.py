@@ -44,12 +44,12 @@ def read_range(remote: RemoteFile, start: int, stop: int, patience: Patience) ->
 
 def _received(response: httpx.Response, remote: RemoteFile, start: int, stop: int) -> bytes:
     check_status(response, remote)
-    if response.status_code != 206:
+    if response.status_code != 206 and (start, stop) != (0, remote.size):
         raise NetworkError(
             f"{host(remote.url)} does not serve parts of files, without which a source cannot be discarded "
             "as it is used; leave out --discard-source"
         )
-    first, total = content_range(response.headers.get("content-range", ""))
+    first, total = content_range(response.headers.get("content-range", f"bytes {start}-{stop - 1}/{remote.size}"))
     length = response.headers.get("content-length")
     if first != start or total not in (None, remote.size) or (length is not None and length != str(stop - start)):
         raise Again("the server answered another range than asked for, or its file changed")

@@ -105,6 +105,7 @@ def _compare(job: Job, states: list[States]) -> list[float]:
         for which, candidate in enumerate(states[1:]):
             q = torch.log_softmax(logits(candidate.windows([window]), norm, head, spec), -1)
             totals[which] += float((p.exp() * (p - q)).double().sum())
+    job.originals.release(*job.originals.ends())
     tokens = states[0].shape[0] * states[0].shape[1]
     for one in states:
         one.remove()
