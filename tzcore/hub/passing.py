@@ -2,32 +2,42 @@
 
 Shards lie in our own folder, never in the Hugging Face cache; one that is complete in that cache
 is read there and left alone.  The small files (configuration, tokenizer) are kept in the cache.
-Headers come first, by range requests, so that names and shapes are known without the weights.
+Headers come first, by range requests, so that names and shapes are known without the weights.  A shard
+is verified when it comes, and then what was read of it before, for which there is no checksum.
 """
 
 from __future__ import annotations
 
 import builtins
+import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tzcore import paths
+from tzcore import atomic, paths
 from tzcore.errors import SourceError
 from tzcore.hub import download, repository
 from tzcore.hub.cache import CachedRepository
 from tzcore.hub.formats.safetensors_folder import carried_files, check_index, read_config
-from tzcore.hub.formats.safetensors_values import StoredTensor, decode, parse_header, read_header, read_tensor
+from tzcore.hub.formats.safetensors_values import (
+    StoredTensor,
+    decode,
+    parse_header,
+    read_bytes,
+    read_header,
+    read_tensor,
+)
 from tzcore.hub.ranges import read_range
 from tzcore.hub.repository import Repository, RepositoryFile
-from tzcore.hub.shards import Shards
+from tzcore.hub.shards import IN_USE, Shards
 from tzcore.hub.storage import as_storage_error, write_atomically
-from tzcore.hub.transport import Moved, fetch
+from tzcore.hub.transport import Moved, RemoteFile, fetch
 from tzcore.progress import Progress, Report
 
 if TYPE_CHECKING:
@@ -41,8 +51,9 @@ _LONGEST = 100 << 20
 class PassingRepository:
     """The repository as a weight source, and as a :class:`~tzcore.checkpoint.source.PassingSource`.
 
-    A tensor that is not expected is read by itself, without its shard.  Raises SourceError where
-    another process is at the same repository in this way.
+    A tensor that is not expected is read by itself, without its shard.  What is left to read of a shard, but
+    only long after the others (a head that is the embedding as well), is set aside in files of its own,
+    so that the shard can go.  Raises SourceError where another process is at the same repository in this way.
     """
 
     def __init__(self, known: Repository, snapshot: Path, source_id: str, report: Report, token: str | None) -> None:
@@ -53,6 +64,7 @@ class PassingRepository:
         self._folder = _folder_of(known.id, known.commit)
         self._tensors: dict[str, StoredTensor] = {}
         self._expected: dict[str, None] = {}
+        self._read_alone: dict[str, builtins.bytes] = {}  # SHA-256
         self._checked: set[str] = set()
         cache = CachedRepository.of(known.id)
         weights = download.needed(known)[1]
@@ -65,7 +77,11 @@ class PassingRepository:
                 cached = file.name not in self._passing
                 self._add(read_header(cache.pointer(known.commit, file.name)) if cached else self._header(file))
             check_index(snapshot, self._tensors)
-        except BaseException:
+            copies = ((name, self._copy_of(tensor)) for name, tensor in self._tensors.items())
+            self._aside = {name: copy for name, copy in copies if copy.file.is_file()}
+        except BaseException as error:
+            if isinstance(error, SourceError):  # perhaps a header that was damaged on the way
+                self._forget(self._passing)
             self.close()
             raise
 
@@ -82,7 +98,7 @@ class PassingRepository:
 
     def _stored(self, name: str) -> StoredTensor:
         try:
-            return self._tensors[name]
+            return self._aside.get(name) or self._tensors[name]
         except KeyError:
             raise SourceError(f"{self.id} has no tensor {name}; its files are incomplete") from None
 
@@ -94,8 +110,11 @@ class PassingRepository:
         file = self._passing.get(stored.file.name)
         if file is not None:
             if name not in self._expected and not self._shards.has(file.name):
-                return decode(stored, self._range(file, stored.start, stored.start + stored.length))
-            self._obtain(file.name)
+                raw = self._range(file, stored.start, stored.start + stored.length)
+                self._read_alone[name] = hashlib.sha256(raw).digest()
+                return decode(stored, raw)
+            self._shards.obtain(file.name)
+            self._check(file.name)
         return read_tensor(stored)
 
     def bytes(self) -> int:
@@ -111,20 +130,45 @@ class PassingRepository:
     def expect(self, names: Sequence[str]) -> None:
         """As in :class:`~tzcore.checkpoint.source.PassingSource`."""
         self._expected = dict.fromkeys(names)
-        self._shards.need(self._order())
+        self._settle()
 
     def release(self, names: Iterable[str]) -> None:
         """As in :class:`~tzcore.checkpoint.source.PassingSource`."""
         for name in names:
             self._expected.pop(name, None)
-        self._shards.need(self._order())
+        self._settle()
         self._shards.look_ahead()
 
     def dispose(self) -> None:
         """As in :class:`~tzcore.checkpoint.source.PassingSource`."""
         self.expect(())
-        with as_storage_error(self._folder):
-            shutil.rmtree(self._folder.parent, ignore_errors=True)
+        shutil.rmtree(self._folder.parent, ignore_errors=True)
+
+    def _settle(self) -> None:
+        """Keep no more on the disk than what is expected needs."""
+        for shard in self._order()[IN_USE:]:
+            if self._shards.has(shard):
+                self._set_aside(shard)
+        for name in self._aside.keys() - self._expected.keys():
+            with as_storage_error(self._folder):
+                self._aside.pop(name).file.unlink(missing_ok=True)
+        self._shards.need(self._order())
+
+    def _set_aside(self, shard: str) -> None:
+        """Copy what is left to read of ``shard``, unless that is all of it."""
+        held = [tensor for tensor in self._tensors.values() if tensor.file.name == shard]
+        left = [tensor for tensor in held if tensor.name in self._expected and tensor.name not in self._aside]
+        if len(left) < len(held):
+            self._check(shard)
+            for tensor in left:
+                copy = self._copy_of(tensor)
+                atomic.write(copy.file, [read_bytes(tensor)])
+                self._aside[tensor.name] = copy
+
+    def _copy_of(self, tensor: StoredTensor) -> StoredTensor:
+        """Where the tensor lies if it was set aside; not under its name, which may be no file's."""
+        name = hashlib.sha256(tensor.name.encode()).hexdigest()
+        return replace(tensor, file=self._folder / f"{name}.tensor", start=0)
 
     def _order(self) -> list[str]:
         """The shards that hold what is expected, by what is read first of each."""
@@ -138,28 +182,50 @@ class PassingRepository:
 
     # --- fetching ------------------------------------------------------------------------------
 
-    def _obtain(self, shard: str) -> None:
-        path = self._shards.obtain(shard)
-        if shard not in self._checked:
-            here = {name: tensor for name, tensor in self._tensors.items() if tensor.file == path}
-            if read_header(path) != here:
-                raise SourceError(f"{shard} of {self._repository.id} has another header than was read of it before")
-            self._checked.add(shard)
+    def _check(self, shard: str) -> None:
+        """SourceError unless what was read of the shard before it came agrees with it."""
+        if shard in self._checked:
+            return
+        path = self._shards.path(shard)
+        here = {name: tensor for name, tensor in self._tensors.items() if tensor.file == path}
+        alone = here.keys() & self._read_alone.keys()
+        if read_header(path) != here or any(
+            hashlib.sha256(read_bytes(here[name])).digest() != self._read_alone[name] for name in alone
+        ):
+            self._forget([shard])
+            raise SourceError(
+                f"what was read of {shard} of {self._repository.id} before it came whole was damaged on the way; "
+                "start again"
+            )
+        self._checked.add(shard)
+
+    def _note_of(self, shard: str) -> Path:
+        """Where the header that was read of the shard is kept."""
+        return self._folder / f"{shard}.header"
+
+    def _forget(self, shards: Iterable[str]) -> None:
+        """Headers are read again the next time."""
+        for shard in shards:
+            self._note_of(shard).unlink(missing_ok=True)
 
     def _bring(self, shard: str, target: Path, moved: Moved) -> None:
-        remote = download.remote_file(self._repository, self._passing[shard], self._token)
-        lock = target.with_name(f"{shard}.lock")
+        remote, lock = self._remote(self._passing[shard]), target.with_name(f"{shard}.lock")
         with download.access_explained(self._repository, self._token):
             fetch(remote, target, moved, lock, download.PATIENCE)
 
     def _range(self, file: RepositoryFile, start: int, stop: int) -> builtins.bytes:
-        remote = download.remote_file(self._repository, file, self._token)
+        remote = self._remote(file)
         with download.access_explained(self._repository, self._token):
             return read_range(remote, start, stop, download.PATIENCE)
 
+    def _remote(self, file: RepositoryFile) -> RemoteFile:
+        if repository.offline():
+            raise repository.is_offline(self._repository.id)
+        return download.remote_file(self._repository, file, self._token)
+
     def _header(self, file: RepositoryFile) -> dict[str, StoredTensor]:
         """Of a shard that need not be here; what was read once is kept."""
-        path, note = self._shards.path(file.name), self._folder / f"{file.name}.header"
+        path, note = self._shards.path(file.name), self._note_of(file.name)
         if note.is_file():
             with suppress(SourceError):  # damaged: read it again
                 return parse_header(path, note.read_bytes(), file.size)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from tzcore.errors import Cancelled
@@ -13,8 +12,9 @@ from tzcore.hub.transport import Moved
 from tzcore.progress import Progress, Report
 
 IN_USE = 2
-"""Shards on the disk at a time: the one that is read and the next; those read again at the end come on top."""
+"""Shards on the disk at a time: the one that is read and the next; more only where one layer lies in more."""
 _REPORT_EVERY = 0.1
+_GRACE = 2.0
 
 Bring = Callable[[str, Path, Moved], None]
 """Fetches the shard of a name to a path, verified; told of progress it may raise Cancelled."""
@@ -67,7 +67,7 @@ class Shards:
             self._stop()
         for name in self._sizes.keys() - needed:
             with as_storage_error(self.path(name)):
-                for suffix in ("", ".part", ".part.json", ".lock"):
+                for suffix in ("", ".part", ".part.json"):
                     self.path(name + suffix).unlink(missing_ok=True)
 
     def obtain(self, name: str) -> Path:
@@ -94,8 +94,13 @@ class Shards:
             self._fetch = self._begin(self._order[missing[0]])
 
     def close(self) -> None:
-        """Stop fetching; what came is kept."""
-        self._stop()
+        """Stop fetching; what came is kept.
+
+        A connection that hangs is left behind: it only adds to its part of a file, as at a kill.
+        """
+        if self._fetch:
+            self._fetch.stopped.set()
+            self._fetch.join(_GRACE)
 
     # --- one at a time -------------------------------------------------------------------------
 
@@ -114,8 +119,8 @@ class Shards:
         self._brought += size if not fetch.error else 0
 
     def _stop(self) -> None:
+        """To the very end, since its files may be deleted next: a connection that hangs is waited for."""
         if self._fetch:
             self._fetch.stopped.set()
-            with suppress(RuntimeError):  # not started
-                self._fetch.join(2.0)
+            self._wait(self._fetch)
             self._fetch = None

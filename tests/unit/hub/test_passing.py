@@ -109,8 +109,9 @@ def fetches(hub: HubServer) -> dict[str, int]:
 
 
 def on_disk() -> list[Path]:
-    """Shards of ours, whole or in part."""
-    return [p for p in (paths.sources() / "passing").rglob("*") if p.name.endswith((".safetensors", ".part"))]
+    """Shards of ours, whole or in part, and tensors set aside."""
+    ends = (".safetensors", ".part", ".tensor", ".tensor.tmp")
+    return [path for path in (paths.sources() / "passing").rglob("*") if path.name.endswith(ends)]
 
 
 @contextmanager
@@ -146,36 +147,39 @@ def in_the_cache_of_others(hub: HubServer, tmp_path: Path) -> list[str]:
     return [p.name for p in (tmp_path / "hf").rglob("*.safetensors")]
 
 
-@pytest.mark.parametrize(
-    ("family", "settings", "held"),
-    [("llama", SETTINGS, 2), ("llama", PLAIN, 2), ("qwen2", PLAIN, 2), ("qwen2", SETTINGS, 3)],
-    ids=["calibrated", "plain", "plain-tied", "calibrated-tied"],
-)
-def test_each_shard_comes_once_and_few_are_held(
-    family: str, settings: Settings, held: int, serve: Callable[[str], HubServer], tmp_path: Path
+def table_bytes(family: str) -> int:
+    """The embedding, where it is the head as well, which is read again when its shard has gone."""
+    tensors = hub_tensors(family, tiny_model(family, **SHAPE))
+    return 0 if "lm_head.weight" in tensors else tensors["model.embed_tokens.weight"].nbytes
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, PLAIN], ids=["calibrated", "plain"])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "qwen3_moe"])
+def test_each_shard_comes_once_and_two_are_held(
+    family: str, settings: Settings, serve: Callable[[str], HubServer], tmp_path: Path
 ) -> None:
-    """A tied embedding is the head, and its shard stays to the end: one more."""
     hub = serve(family)
     with watched() as seen:
         folder = converted(tmp_path / "a", settings)
     assert list(fetches(hub).values()) == [1] * SHARDS
     largest = sizes(family)
-    assert largest[-1] < max(seen) <= sum(largest[-held:])
+    assert largest[-1] < max(seen) <= sum(largest[-2:]) + (table_bytes(family) if settings.calibrates else 0)
     assert on_disk() == []
     assert [p.suffix for p in (paths.sources() / "passing").iterdir()] == [".lock"]
     assert in_the_cache_of_others(hub, tmp_path) == []
     assert content(folder) == content(normal(tmp_path / "b", settings))
 
 
-def test_a_budget_reads_the_source_four_times(serve: Callable[[str], HubServer], tmp_path: Path) -> None:
-    hub = serve("llama")
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_a_budget_reads_the_source_four_times(family: str, serve: Callable[[str], HubServer], tmp_path: Path) -> None:
+    hub = serve(family)
     settings = Settings(tokens=256, window=32, tuned=False, request=Request("bits", 3.0, "3bpw"))
     with watched() as seen:
         folder = converted(tmp_path / "a", settings)
     count = list(fetches(hub).values())
     assert max(count) <= 4
     assert 3 * SHARDS <= sum(count) <= 4 * SHARDS
-    assert max(seen) <= sum(sizes("llama")[-2:])
+    assert max(seen) <= sum(sizes(family)[-2:]) + table_bytes(family)
     assert content(folder) == content(normal(tmp_path / "b", settings))
 
 
@@ -240,8 +244,9 @@ convert(source, Path(sys.argv[1]), Settings(tokens=256, window=32, tuned=False),
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill −9 here")
-def test_killed_by_signal_in_the_middle(serve: Callable[[str], HubServer], tmp_path: Path) -> None:
-    hub = serve("llama")
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_killed_by_signal_in_the_middle(family: str, serve: Callable[[str], HubServer], tmp_path: Path) -> None:
+    hub = serve(family)
     root = Path(__file__).resolve().parents[3]
     env = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hf" / "hub")}
     words = [sys.executable, "-c", CHILD, str(tmp_path / "m")]
@@ -259,9 +264,7 @@ def test_killed_by_signal_in_the_middle(serve: Callable[[str], HubServer], tmp_p
     assert content(folder) == content(normal(tmp_path / "b", SETTINGS))
 
 
-def test_what_lies_in_the_cache_of_others_is_used_and_stays(
-    serve: Callable[[str], HubServer], tmp_path: Path
-) -> None:
+def test_what_lies_in_the_cache_of_others_is_used_and_stays(serve: Callable[[str], HubServer], tmp_path: Path) -> None:
     from huggingface_hub import constants, hf_hub_download
 
     hub = serve("llama")
@@ -293,9 +296,33 @@ def test_shapes_and_single_tensors_without_a_shard(serve: Callable[[str], HubSer
     again.close()
 
 
-def test_a_long_header_comes_in_two_parts(
-    serve: Callable[[str], HubServer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_came_alone_is_checked_when_its_shard_comes(serve: Callable[[str], HubServer]) -> None:
+    hub = serve("llama")
+    name, shard = "model.layers.0.self_attn.q_proj.weight", f"model-00001-of-{SHARDS:05d}.safetensors"
+    expected = hub_tensors("llama", tiny_model("llama", **SHAPE))[name]
+    source = opened()
+    hub.faults[shard].append(Fault(flip=files_of("llama")[shard].index(expected.tobytes()) + 5))
+    assert not np.array_equal(source.tensor(name), expected)
+    source.expect([name])
+    with pytest.raises(SourceError, match=r"damaged on the way; start again"):
+        source.tensor(name)
+    source.close()
+    again = opened()
+    np.testing.assert_array_equal(again.tensor(name), expected)
+    again.close()
+
+
+def test_a_header_damaged_on_the_way_is_read_again(serve: Callable[[str], HubServer]) -> None:
+    hub = serve("llama")
+    shard = f"model-00002-of-{SHARDS:05d}.safetensors"
+    at = files_of("llama")[shard].index(b"model.layers")
+    hub.faults[shard].append(Fault(flip=at))
+    with pytest.raises(SourceError):
+        opened()
+    opened().close()
+
+
+def test_a_long_header_comes_in_two_parts(serve: Callable[[str], HubServer], monkeypatch: pytest.MonkeyPatch) -> None:
     serve("llama")
     monkeypatch.setattr(passing, "_FIRST", 100)
     source = opened()
