@@ -30,12 +30,8 @@ def read_range(remote: RemoteFile, start: int, stop: int, patience: Patience) ->
             try:
                 with client.stream("GET", remote.url, headers=headers) as response:
                     return _received(response, remote, start, stop)
-            except Again as reason:
-                why, after = str(reason), reason.after
-            except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-                why, after = explain(error), None
-            except httpx.TooManyRedirects:
-                why, after = "the server redirects in a circle", None
+            except (Again, httpx.RequestError, httpx.StreamError) as error:
+                why, after = explain(error)
             failures += 1
             if failures >= patience.attempts:
                 raise NetworkError(f"could not read {remote.name} from {host(remote.url)}: {why} ({failures} tries)")

@@ -143,12 +143,8 @@ class _Download:
                 try:
                     self._attempt(client, file)
                     break
-                except Again as reason:
-                    why, after = str(reason), reason.after
-                except (httpx.TransportError, httpx.DecodingError, httpx.StreamError) as error:
-                    why, after = explain(error), None
-                except httpx.TooManyRedirects:
-                    why, after = "the server redirects in a circle", None
+                except (Again, httpx.RequestError, httpx.StreamError) as error:
+                    why, after = explain(error)
                 failures = 1 if self.received > before else failures + 1
                 if failures >= self.patience.attempts:
                     raise NetworkError(
@@ -340,15 +336,18 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def explain(error: Exception) -> str:
-    """What went wrong with a connection, in words."""
+def explain(error: Exception) -> tuple[str, float | None]:
+    """What went wrong with a try, in words, and the seconds that the server asked to wait, if it did."""
     import httpx
 
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
-        return f"no connection ({error})" if str(error) else "no connection"
-    if isinstance(error, httpx.TimeoutException):
-        return "the connection fell silent"
-    return f"the connection broke ({error})" if str(error) else "the connection broke"
+    if isinstance(error, Again):
+        return str(error), error.after
+    if isinstance(error, httpx.TooManyRedirects):
+        return "the server redirects in a circle", None
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return "the connection fell silent", None
+    words = "no connection" if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError) else "the connection broke"
+    return f"{words} ({error})" if str(error) else words, None
 
 
 def host(url: str) -> str:
