@@ -22,13 +22,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from tzcore.architecture.registry import read_spec
-from tzcore.architecture.spec import ModelSpec
+from tzcore.architecture.spec import MatrixRef, ModelSpec
 from tzcore.cli.plan import scratch_bytes
 from tzcore.hub import sources
 from tzcore.hub.reference import parse
@@ -248,12 +249,15 @@ def extrapolate(args: argparse.Namespace, spec: ModelSpec, settings: Settings, s
 class Memory:
     """The most that is alive at once in a conversion without a budget or tuning, and the disk it works on (bytes).
 
-    ``block``: the original matrices of a layer in float32, and what is made of those before the widest
-    stage, in float32 too.  ``problem``: with U = 4·width², second moment, drift and the factorisation
-    of the former (a float64 copy, and its reversal on the way) are 5 U; then second moment, factor,
-    drift and two solutions of triangular systems, 5.25 U as measured; then solving with 3 U and six float32
-    copies of the matrix at most.  ``batch``: four activations of the widest stage.  ``ends``: codes twice and
-    two float32 copies of the embedding, read back, or three of the head.
+    It is the host's memory, or with ``--device cuda`` the card's; the host then has a layer's matrices on
+    their way and the solver's groups.  Of all stages the one that takes most counts: ``block`` are the original
+    matrices, float32, of this stage and those behind it (what is passed is forgotten), and what is made of
+    its others before the last; ``problem``, with U = 4·width²: second moment, a float64 copy of it that is
+    factored, and the factor, 4 U; or second moment, factor, drift and the first of two triangular systems'
+    solutions, 4 U; then solving with 3 U and six float32 copies of the matrix at most.
+    ``batch``: four activations of the widest stage.  ``ends``: codes twice and two float32 copies of the
+    embedding, read back, or three of the head.  On a card libraries' workspaces come on top (cuSOLVER's for a
+    factorisation, cuBLAS's), and what its allocator cannot use for lying in pieces: not known without one.
     ``scratch``: of each stream the states before and behind a block and those at its stages.
     """
 
@@ -267,22 +271,27 @@ class Memory:
 
     @classmethod
     def of(cls, spec: ModelSpec, settings: Settings) -> Memory:
-        layer = max(spec.layers, key=lambda layer: max(stage[0].cols for stage in layer.stages()))
-        stages = layer.stages()
-        widest = max(range(len(stages)), key=lambda at: stages[at][0].cols)
-        width, rows = stages[widest][0].cols, max(ref.rows for ref in stages[widest])
-        weights = [sum(ref.rows * ref.cols for ref in stage) for stage in stages]
-        moment, matrix = 4 * width**2, 4 * rows * width
+        found = [cls._at(layer.stages(), at) for layer in spec.layers for at in range(len(layer.stages()))]
+        width, block, problem = max(found, key=lambda sizes: sizes[1] + sizes[2])
         table = max(ref.rows * ref.cols for ref in (spec.embedding, spec.head))
         return cls(
             width=width,
-            moment=moment,
-            block=4 * (sum(weights) + sum(weights[:widest])),
-            problem=int(max(5.25 * moment, 3 * moment + 6 * matrix)),
+            moment=4 * width**2,
+            block=block,
+            problem=problem,
             batch=4 * 4 * settings.batch * settings.window * width,
             ends=12 * table,
             scratch=scratch_bytes(spec, settings),
         )
+
+    @staticmethod
+    def _at(stages: Sequence[Sequence[MatrixRef]], at: int) -> tuple[int, int, int]:
+        """Width, ``block`` and ``problem`` of a layer's stage number ``at``."""
+        sizes = [4 * ref.rows * ref.cols for ref in stages[at]]
+        behind = sum(4 * ref.rows * ref.cols for stage in stages[at:] for ref in stage)
+        width = stages[at][0].cols
+        moment = 4 * width**2
+        return width, behind + sum(sizes[:-1]), max(4 * moment, 3 * moment + 6 * max(sizes))
 
     @property
     def peak(self) -> int:
@@ -295,7 +304,7 @@ class Memory:
         moment = f"second moment {self.width}² float32 {giga(self.moment)}, in float64 {giga(2 * self.moment)}"
         parts = f"blocks {giga(self.block)}, problem {giga(self.problem)} ({moment}), activations {giga(self.batch)}"
         return [
-            f"host memory {giga(self.peak)}: {parts}; embedding or head alone {giga(self.ends)}",
+            f"memory of the host, or of a card {giga(self.peak)}: {parts}; embedding or head alone {giga(self.ends)}",
             f"scratch {self.scratch // settings.tokens:,} bytes a token, {giga(self.scratch)}",
         ]
 

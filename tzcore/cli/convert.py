@@ -27,6 +27,8 @@ def configure_order(parser: argparse.ArgumentParser) -> None:
     tune = "let scales and norms follow the original's predictions at the end (default: up to 1B weights)"
     parser.add_argument("--tune", action=argparse.BooleanOptionalAction, help=tune)
     parser.add_argument("--batch", type=int, metavar="N", help="windows worked on at a time: fewer take less memory")
+    device = "where to compute: auto (default: a CUDA card that torch can use, or else the CPU), cpu, cuda or cuda:N"
+    parser.add_argument("--device", default="auto", metavar="NAME", help=device)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the model folder there instead of installing it")
     parser.add_argument("--name", metavar="ID", help="install it under this name (default: the source's)")
 
@@ -42,7 +44,8 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console, 
 
     budget = budget_arguments.chosen(args)
     order = Order(
-        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch, discard
+        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch,
+        args.device, discard
     )
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))

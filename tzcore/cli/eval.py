@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--shots", type=int, metavar="N", help="with --tasks: examples before each question")
     add("--task-folder", type=Path, metavar="DIR", help="with --tasks: task files (.yaml) of your own")
     add("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
+    add("--device", default="auto", metavar="NAME", help="where the original is computed, as in tz convert")
     add("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
 
 
@@ -78,6 +79,8 @@ def _check(args: argparse.Namespace) -> None:
 def _measured(folders: list[Path], args: argparse.Namespace, console: Console) -> list[Result]:
     """A result a folder, in their order; models with the same original are measured together."""
     from tzcore.backend.select import select
+    from tzcore.cli.pipeline import torch_computes
+    from tzcore.quant.device import CPU, find
     from tzcore.quant.evaluation import compare
 
     backend, _ = select(args.backend)
@@ -85,12 +88,17 @@ def _measured(folders: list[Path], args: argparse.Namespace, console: Console) -
     for folder in folders:
         name = None if args.no_original else args.source or original_of(folder)
         together.setdefault(name, []).append(folder)
+    device = CPU
+    if any(name is not None for name in together):
+        device = find(args.device)
+        console.note(f"The original: {torch_computes(device)}")
     found: dict[Path, Result] = {}
     for name, group in together.items():
         source = None if name is None else _open(name, console)
         try:
             results = compare(
-                group, args.text, source, backend, console.report, args.window, args.windows, args.threads
+                group, args.text, source, backend, console.report, args.window, args.windows, args.threads,
+                device,
             )  # fmt: skip
         finally:
             if source is not None:

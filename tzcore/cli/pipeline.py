@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tzcore.checkpoint.source import WeightSource
     from tzcore.checkpoint.ternary import Scheme
     from tzcore.hub.sources import SourceInfo
+    from tzcore.quant.device import Device
     from tzcore.quant.settings import Settings
 
 
@@ -24,8 +25,8 @@ class Order:
     """What to make of a source; ``None`` leaves the choice to the converter's defaults.
 
     ``budget`` and ``encoding`` exclude each other.  ``out`` writes the folder there instead of among
-    the installed models; ``name`` installs it under another name than the source's.  ``discard`` deletes
-    what is fetched of the source as soon as it has been used.
+    the installed models; ``name`` installs it under another name than the source's; ``device`` is where torch
+    computes.  ``discard`` deletes what is fetched of the source as soon as it has been used.
     """
 
     encoding: str | None = None
@@ -36,6 +37,7 @@ class Order:
     budget: Budget | None = None
     tune: bool | None = None
     batch: int | None = None
+    device: str = "auto"
     discard: bool = False
 
 
@@ -91,7 +93,10 @@ def make(text: str, order: Order, console: Console) -> Path:
     """
     from tzcore.checkpoint.source import PassingSource
     from tzcore.hub import reference, sources
+    from tzcore.quant.device import find
 
+    if order.device != "auto":
+        find(order.device)  # what is not there is said before anything is fetched
     source = sources.open_source(reference.parse(text), report=console.report, discard=order.discard)
     try:
         folder = _make(source, order, console)
@@ -106,6 +111,7 @@ def _make(source: WeightSource, order: Order, console: Console) -> Path:
     from tzcore.architecture.registry import read_spec
     from tzcore.hub import library
     from tzcore.quant.convert import convert
+    from tzcore.quant.device import find
     from tzcore.quant.native_import import recognise
     from tzcore.quant.settings import Settings
 
@@ -126,6 +132,9 @@ def _make(source: WeightSource, order: Order, console: Console) -> Path:
         return final
     if order.discard:
         console.note(_passage(source, order.budget is not None))
+    device = find(order.device)
+    console.note(torch_computes(device))
+    settings = replace(settings, device=device.name)
     identifier = library.installed_id(name, settings.encoding)
     return convert(source, final, settings, report=console.report, identifier=identifier)
 
@@ -162,6 +171,11 @@ def _import(source: WeightSource, scheme: Scheme, order: Order, console: Console
     name = order.name or source.id
     final, identifier = order.out or library.folder_for(name, ENCODING), library.installed_id(name, ENCODING)
     return import_native(source, scheme, final, console.report, identifier, order.packing)
+
+
+def torch_computes(device: Device) -> str:
+    """Where, and why not on a card, in a line."""
+    return f"torch computes on {device.words}{f': {device.why}' if device.why else ''}."
 
 
 def _check_same(folder: Path, source: WeightSource, spec: ModelSpec, settings: Settings) -> None:

@@ -136,6 +136,7 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     made = result_of(spec, settings) if spec is not None else estimated(info.parameters, settings, wish.budget)
     fetch = info.download_bytes
     scratch = scratch_bytes(spec, settings) if spec is not None and settings.calibrates else 0
+    seconds, device = _forecast(info, spec, settings, made)
     known: dict[str, Any] = dict.fromkeys(
         ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
     )
@@ -162,7 +163,8 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
         "formats": made.formats,
         "note": "natively ternary: its own codes and scales are taken over" if native else made.note,
         "peak_disk_bytes": None if made.folder is None or fetch is None else fetch + made.folder + scratch,
-        "conversion_seconds": _seconds(info, spec, settings, made),
+        "conversion_seconds": seconds,
+        "conversion_device": device,
         **known,
     }
 
@@ -294,19 +296,21 @@ def _usual_tables(parameters: int) -> int:
     return round(min(parameters / 4, 4e8 * (parameters / 1e9) ** 0.5))
 
 
-def _seconds(info: SourceInfo, spec: ModelSpec | None, settings: Settings, made: Result) -> float | None:
-    """Conversion time by a probe of this machine; ``None`` where it cannot be had."""
+def _forecast(
+    info: SourceInfo, spec: ModelSpec | None, settings: Settings, made: Result
+) -> tuple[float | None, str | None]:
+    """Conversion time by a probe of this machine, and the device it would take; ``None`` where it cannot be had."""
     from tzcore.errors import MissingExtraError
     from tzcore.quant import probe
 
     if not info.supported or (spec is None and not info.parameters):
-        return None
+        return None, None
     if counts := made.formats:  # of a mixture, the format that most matrices get
         settings = replace(settings, format=max(counts, key=lambda name: counts[name]))
     try:
-        rates = probe.measure(spec.hidden if spec is not None else 1024, settings)
+        rates = probe.measure(spec.hidden if spec is not None else 1024, replace(settings, device="auto"))
     except MissingExtraError:
-        return None
+        return None, None
     if spec is not None:
-        return probe.seconds(spec, settings, rates)
-    return probe.seconds_by_size(info.parameters or 0, settings, rates)
+        return probe.seconds(spec, settings, rates), rates.device
+    return probe.seconds_by_size(info.parameters or 0, settings, rates), rates.device

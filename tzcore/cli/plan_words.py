@@ -57,7 +57,8 @@ def _making(plan: dict[str, Any]) -> list[str]:
     if plan["note"]:
         lines.append(f"note       {plan['note']}")
     if plan["conversion_seconds"] is not None:
-        time = f"roughly {human_time(plan['conversion_seconds'])} to convert, by a probe of this machine"
+        took = human_time(plan["conversion_seconds"])
+        time = f"roughly {took} to convert on {plan['conversion_device']}, by a probe of this machine"
     else:
         time = "of the conversion not known" if plan["parameters"] is None else _unknown_time()
     return [*lines, f"time       {time}"]

@@ -56,7 +56,7 @@ def convert_plain(job: Job) -> None:
                     weights = job.originals.matrix_tensor(name)
                     if transform is not None and signs is not None:
                         weights = rotation.rotate(weights, signs, transform.block)
-                    job.store(name, weights.numpy(), transform)
+                    job.store(name, weights.cpu().numpy(), transform)
                 job.advance([name], job.where(index))
         job.add_router(index)
         job.add_vectors(layer_vectors(job.spec, index))
@@ -95,7 +95,8 @@ class Streams:
 
     def start(self, job: Job, calibration: Calibration, path: Path) -> States:
         """The windows' embeddings as the conversion has them."""
-        return states_of(written.matrix(job.writer, job.spec.embedding.name).numpy(), job, calibration.windows, path)
+        table = written.matrix(job.writer, job.spec.embedding.name).cpu().numpy()
+        return states_of(table, job, calibration.windows, path)
 
     def advance(self, original: States, converted: States) -> None:
         """Go on to the next boundary; the states there outlive a kill."""
@@ -114,7 +115,7 @@ def states_of(table: Floats, job: Job, windows: Tokens, path: Path) -> States:
 
     out = States(path, (*windows.shape, job.spec.hidden), job.settings.batch, create=True)
     for start, stop in out.batches():
-        out.part(start, stop).copy_(torch.from_numpy(table[windows[start:stop]]) * job.spec.embedding_scale)
+        out.put(start, stop, torch.as_tensor(table[windows[start:stop]]) * job.spec.embedding_scale)
     return out
 
 
@@ -139,7 +140,7 @@ class _Conversion:
         self.job, self.index = job, index
         vectors = layer_vectors(job.spec, index)
         job.add_vectors(vectors)
-        self.block = Block(job.spec, index, {n: torch.from_numpy(job.originals.vector(n)).clone() for n in vectors})
+        self.block = Block(job.spec, index, {n: torch.tensor(job.originals.vector(n)) for n in vectors})
         self.weights = job.originals.layer(index)
         self.stored: dict[str, torch.Tensor] = {}
         self.errors = job.noted("errors")
@@ -150,10 +151,12 @@ class _Conversion:
         inputs, wanted = self._both("qkv", block.qkv_input, (streams.converted,), (streams.original,))
         self._convert(stages[0], _Moments(inputs, wanted, self.used))
         inputs, wanted = self._both("o", block.o_input, (inputs,), (wanted,), multiplies=True)
+        self._forget(stages[0])
         self._convert(stages[1], _Moments(inputs, wanted, self.used))
         hidden = self._both(
             "middle", block.after_attention, (streams.converted, inputs), (streams.original, wanted), multiplies=True
         )
+        self._forget(stages[1])
         inputs, wanted = self._both("mlp", block.mlp_input, hidden[:1], hidden[1:])
         made = self._dense(inputs, wanted) if block.layer.router is None else self._experts(inputs, wanted)
         converted, original = self._both("behind", block.after_experts, (hidden[0], made[0]), (hidden[1], made[1]))
@@ -169,6 +172,7 @@ class _Conversion:
         block, stages = self.block, self.block.layer.experts[0].stages()
         self._convert(stages[0], _Moments(inputs, wanted, self.used))
         inputs, wanted = self._both("down", block.down_input, (inputs,), (wanted,), multiplies=True)
+        self._forget(stages[0])
         self._convert(stages[1], _Moments(inputs, wanted, self.used))
         return self._both("made", block.down_output, (inputs,), (wanted,), multiplies=True)
 
@@ -199,8 +203,7 @@ class _Conversion:
             tokens, shares = original_routing.of(index)
             rows = block.down_input(wanted.rows(tokens), self._original, index)
             original.add_rows(tokens, block.down_output(rows, self._original, index) * shares[:, None])
-            for ref in (ref for stage in stages for ref in stage):
-                del self.stored[ref.name], self.weights[ref.name]
+            self._forget(*stages)
         return made, original
 
     def _route(self, inputs: States, matrices: Matrices) -> Routing:
@@ -210,6 +213,11 @@ class _Conversion:
         return Routing(torch.cat([p.chosen for p in parts]), torch.cat([p.shares for p in parts]))
 
     # --- both streams ------------------------------------------------------------------------
+
+    def _forget(self, *stages: tuple[MatrixRef, ...]) -> None:
+        """Nothing is multiplied by these any more; the widest stage, the last, needs the memory."""
+        for name in (name for stage in stages for name in stage_names(stage)):
+            del self.stored[name], self.weights[name]
 
     def _converted(self, ref: MatrixRef) -> torch.Tensor:
         return self.stored[ref.name][ref.start : ref.start + ref.rows]
@@ -252,12 +260,15 @@ class _Conversion:
     def _problem(
         self, moments: _Moments | _Rows, transform: Transform | None, signs: torch.Tensor | None, name: str
     ) -> solver.Problem:
-        hessian, drift = moments.both()
-        if transform is not None and signs is not None:
-            hessian, drift = (rotation.rotate_moment(m, signs, transform.block) for m in (hessian, drift))
+        def turned(moment: torch.Tensor) -> torch.Tensor:
+            if transform is None or signs is None:
+                return moment
+            return rotation.rotate_moment(moment, signs, transform.block)
+
         effort = self.job.settings.effort
-        factored = solver.factorise(hessian, effort.damping, name)
-        return solver.Problem(factored, solver.correction(factored, drift, effort.correction))
+        factored = solver.factorise(turned(moments.second()), effort.damping, name)
+        # Summed only now: while the other is factored there is no room to spare.
+        return solver.Problem(factored, solver.correction(factored, turned(moments.drift()), effort.correction))
 
     def _solve(
         self, name: str, problem: solver.Problem, transform: Transform | None, signs: torch.Tensor | None
@@ -270,6 +281,7 @@ class _Conversion:
         group = job.settings.group_for(fmt, cols)
         target, effort = problem.target(weights), job.settings.effort
         codes, scales = solver.solve(target, problem.factored, fmt, group, effort, job.threads, name)
+        del target
         stored = solver.dequantised(codes, scales, group)
         self.errors[name] = solver.relative_error(weights, stored, problem.factored.hessian)
         job.note("errors", self.errors)
@@ -284,8 +296,12 @@ class _Moments:
     wanted: States
     used: int
 
-    def both(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """``XᵀX``, and ``Xᵀ(X̂ − X)`` with the original's inputs X̂: ``[width, width]`` each."""
+    def second(self) -> torch.Tensor:
+        """``XᵀX``: ``[width, width]``."""
+        return second_moment(self.inputs, self.used)
+
+    def drift(self) -> torch.Tensor:
+        """``Xᵀ(X̂ − X)`` with the original's inputs X̂: ``[width, width]``."""
         import torch
 
         width = self.inputs.shape[-1]
@@ -293,7 +309,7 @@ class _Moments:
         for start, stop in self.inputs.batches(self.used):
             flat = self.inputs.part(start, stop).reshape(-1, width)
             drift.addmm_(flat.T, self.wanted.part(start, stop).reshape(-1, width) - flat)
-        return second_moment(self.inputs, self.used), drift
+        return drift
 
 
 @dataclass(frozen=True)
@@ -304,12 +320,16 @@ class _Rows:
     wanted: torch.Tensor
     common: torch.Tensor | None = None
 
-    def both(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """As :meth:`_Moments.both`."""
+    def second(self) -> torch.Tensor:
+        """``XᵀX``, with a share of that of all tokens."""
         moment = self.inputs.T @ self.inputs
         if self.common is not None:
             moment.add_(self.common, alpha=OTHERS)
-        return moment, self.inputs.T @ (self.wanted - self.inputs)
+        return moment
+
+    def drift(self) -> torch.Tensor:
+        """As :meth:`_Moments.drift`."""
+        return self.inputs.T @ (self.wanted - self.inputs)
 
 
 def second_moment(inputs: States, windows: int) -> torch.Tensor:

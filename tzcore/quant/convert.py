@@ -29,6 +29,7 @@ from tzcore.quant import quality, tuning
 from tzcore.quant.blocks import Streams, convert_calibrated, convert_plain, expect, expect_unwritten
 from tzcore.quant.calibration import Calibration, collect
 from tzcore.quant.choice import choose
+from tzcore.quant.device import find
 from tzcore.quant.job import Job, read_object
 from tzcore.quant.originals import Originals
 from tzcore.quant.receipt import compose
@@ -47,9 +48,11 @@ def convert(
     phases ``"calibrate"`` (tokens), ``"measure"`` (blocks, for a budget), ``"convert"`` (weights) and
     ``"tune"`` (tokens).  Killed or cancelled at any moment, the same call resumes.  Raises
     UnsupportedModelError, SourceError, BudgetError, ConversionError (weights that are not
-    finite; other settings than begun with), StorageError, MissingExtraError.
+    finite; other settings than begun with; out of memory), RequestError (a device that is not
+    there), StorageError, MissingExtraError.
     """
-    with torch_session(settings.threads) as threads:
+    device = find(settings.device)
+    with torch_session(settings.threads, device) as threads:
         names = set(source.names())
         settings = settings.with_window(read_spec(source.config, names).max_context)
         # Rotary scalings that depend on the length of the text are those of the windows.
@@ -57,7 +60,7 @@ def convert(
         check_source(source, spec)
         calibration = _collect(source, spec, settings, report) if settings.calibrates else None
         writer = FolderWriter(Path(final), _fingerprint(source, settings, calibration))
-        job = Job(source, spec, settings, Originals(source, spec), writer, calibration, report, threads)
+        job = Job(source, spec, settings, Originals(source, spec), writer, calibration, report, threads, device)
         # A run that died between writing its receipt and the last rename wrote it whole.
         receipt = read_object(writer.partial / "receipt.json")
         if not receipt:

@@ -20,6 +20,7 @@ from tzcore.checkpoint.reader import ModelFolder
 from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import RequestError
 from tzcore.progress import Progress, Report, ignore
+from tzcore.quant.device import CPU, Device
 from tzcore.quant.divergence import Logits, Tally, pooled
 from tzcore.quant.original_states import OriginalStates
 from tzcore.quant.originals import stage_names
@@ -84,10 +85,12 @@ def compare(
     window: int = 512,
     limit: int | None = None,
     threads: int | None = None,
+    device: Device = CPU,
 ) -> list[dict[str, Any]]:
     """Run ``texts`` through the models in ``folders`` and, with a ``source``, through their original, once.
 
-    ``limit`` takes that many windows of each text; no ``texts`` means the project's own.  A
+    ``limit`` takes that many windows of each text; no ``texts`` means the project's own.  The original
+    is computed by torch, on ``device``.  A
     dictionary a model: ``model`` (its id), ``encoding``, ``bytes``, ``bits_per_weight`` (projections), all
     texts as one as in :meth:`Tally.measures`, ``texts`` with the same for each by name, and
     ``original: {id, perplexity, bytes}``.  Without a source ``original`` is null and ``note`` says so.
@@ -107,7 +110,7 @@ def compare(
                 raise
         if source is not None:
             _check_same_tokens(models)
-        return _measured(models, source, backend, report, threads)
+        return _measured(models, source, backend, report, threads, device)
     finally:
         for model in models:
             model.opened.close()
@@ -123,7 +126,12 @@ def _check_same_tokens(models: Sequence[_Model]) -> None:
 
 
 def _measured(
-    models: Sequence[_Model], source: WeightSource | None, backend: Backend, report: Report, threads: int | None
+    models: Sequence[_Model],
+    source: WeightSource | None,
+    backend: Backend,
+    report: Report,
+    threads: int | None,
+    device: Device = CPU,
 ) -> list[dict[str, Any]]:
     tokens = sum(text.tokens for model in models for text in model.texts)
     if source is None:
@@ -132,7 +140,7 @@ def _measured(
     texts, layers = models[0].texts, len(models[0].spec.layers)
     windows = [window for text in texts for window in text.windows]
     steps = _Steps(report, tokens + sum(map(len, windows)), layers)
-    with torch_session(threads):
+    with torch_session(threads, device):
         original = OriginalStates(source, windows, lambda count, detail: steps.advance(count, detail, 1))
         return [_one(model, source, original, backend, steps, threads) for model in models]
 

@@ -19,6 +19,7 @@ from tzcore.errors import ConversionError
 from tzcore.progress import Progress, Report
 from tzcore.quant import rotation
 from tzcore.quant.calibration import Calibration
+from tzcore.quant.device import Device
 from tzcore.quant.originals import Originals
 from tzcore.quant.settings import Settings
 from tzcore.trits import Codes, Floats, Format, Halves
@@ -42,6 +43,7 @@ class Job:
     calibration: Calibration | None
     report: Report
     threads: int
+    device: Device
     formats: dict[str, str] = field(default_factory=dict)
     done: int = 0
 
@@ -92,7 +94,7 @@ class Job:
         signs = rotation.random_signs(stage[0].cols, self.settings.seed, name)
         if not self.writer.has(name):
             self.writer.add_signs(name, signs)
-        return Transform(block, name), torch.from_numpy(signs)
+        return Transform(block, name), torch.as_tensor(signs)
 
     def store(self, name: str, weights: Floats, transform: Transform | None) -> None:
         """Fit ``weights`` without calibration and write them."""

@@ -53,7 +53,7 @@ class OriginalStates:
             self._window(at)[:] = table[window] * np.float32(spec.embedding_scale)
         del table
         for index in range(len(spec.layers)):
-            vectors = {name: torch.from_numpy(originals.vector(name)) for name in layer_vectors(spec, index)}
+            vectors = {name: torch.as_tensor(originals.vector(name)) for name in layer_vectors(spec, index)}
             block = Block(spec, index, vectors)
             weights = originals.layer(index)
 
@@ -61,8 +61,8 @@ class OriginalStates:
                 return weights[ref.name][ref.start : ref.start + ref.rows]
 
             for at, window in enumerate(windows):
-                x = torch.from_numpy(self._window(at).copy())[None]
-                self._window(at)[:] = block.forward(x, matrices)[0].numpy()
+                x = torch.as_tensor(self._window(at).copy())[None]
+                self._window(at)[:] = block.forward(x, matrices)[0].cpu().numpy()
                 advance(len(window), f"the original, layer {index + 1} of {len(spec.layers)}")
 
     def _window(self, index: int) -> Floats:
@@ -75,9 +75,9 @@ class OriginalStates:
         if self._head is None:
             ref = self.spec.head
             head = self._originals.matrix_tensor(ref.name)[ref.start : ref.start + ref.rows]
-            self._head = torch.from_numpy(self._originals.vector(self.spec.final_norm)), head
+            self._head = torch.as_tensor(self._originals.vector(self.spec.final_norm)), head
         norm, head = self._head
-        made: Logits = logits(torch.from_numpy(self._window(index).copy()), norm, head, self.spec).numpy()
+        made: Logits = logits(torch.as_tensor(self._window(index).copy()), norm, head, self.spec).cpu().numpy()
         return made
 
 

@@ -104,4 +104,4 @@ class Originals:
         """:meth:`matrix` in torch's own memory (another alignment may change a product's last bit)."""
         import torch
 
-        return torch.from_numpy(self.matrix(name)).clone()
+        return torch.tensor(self.matrix(name))

@@ -1,4 +1,4 @@
-"""How long a conversion will take on this machine, from two seconds of the same work.
+"""How long a conversion will take on this machine, from two seconds of the same work on the device it would take.
 
 A conversion transforms, fits, packs and reads back every weight once (so many a second, whatever the
 model) and multiplies matrices (everything else).  The probe times both on random matrices of the
@@ -6,7 +6,8 @@ model's widths; the forecast is
 
     seconds = weights / fit rate + operations / product rate
 
-with the operations counted from the model's shape by :func:`operations`.
+with the operations counted from the model's shape by :func:`operations`.  (Cards for games factor in
+float64 slower than that assumes: a wide model takes longer there than foreseen.)
 """
 
 from __future__ import annotations
@@ -14,16 +15,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
 from tzcore.quant import choice, rotation, sensitivity, simulation
+from tzcore.quant.device import find
 from tzcore.quant.runtime import torch_session
 from tzcore.quant.settings import Settings
 from tzcore.quant.solver import Factored, dequantised, relative_error, solve
 from tzcore.trits import format_named
+
+if TYPE_CHECKING:
+    import torch
 
 FACTOR_WORTH = 8.0
 """A product in half as many digits is this much faster than the same number of operations of a float64
@@ -37,28 +43,36 @@ _SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Rates:
-    """What this machine does: ``weights`` converted and ``operations`` of float32 products, each a second."""
+    """What this machine does: ``weights`` converted and ``operations`` of float32 products, each a second.
+    ``device`` is where, for a person."""
 
     weights: float
     operations: float
+    device: str = "the CPU"
 
 
 def measure(width: int, settings: Settings, seconds: float = _SECONDS) -> Rates:
     """Time both kinds of work for about ``seconds`` in all, as ``settings`` would have it done.
 
-    ``width`` is the model's hidden size.  MissingExtraError where torch is not installed.
+    ``width`` is the model's hidden size.  MissingExtraError where torch is not installed, RequestError
+    for a device that is not there.
     """
-    with torch_session(settings.threads) as count:
+    device = find(settings.device)
+    with torch_session(settings.threads, device) as count:
         import torch
 
         fmt = format_named(settings.format)
         group = settings.group_for(fmt, width) or 64
         generator = torch.Generator().manual_seed(0)
+
+        def random(*shape: int) -> torch.Tensor:
+            return torch.randn(shape, generator=generator, device="cpu").to(device.name)
+
         cols = min(width, _GROUPS * group)
         rows = max(16, min(width, 1024))
-        weights = torch.randn(rows, cols, generator=generator)
+        weights = random(rows, cols)
         # The factor of a Hessian whose columns resemble one another, as activations' do.
-        factor = torch.triu(torch.randn(cols, cols, generator=generator) * 0.1) + torch.eye(cols)
+        factor = torch.triu(random(cols, cols) * 0.1) + torch.eye(cols)
         factored = Factored(factor @ factor.T, factor)
 
         signs, block = torch.ones(cols), rotation.block_for(cols)
@@ -66,9 +80,9 @@ def measure(width: int, settings: Settings, seconds: float = _SECONDS) -> Rates:
         def work() -> None:
             """What happens to every matrix: transformed, fitted, packed, and read back for what follows."""
             if fmt.packing == "half":
-                trits.pack_half(weights.numpy())
+                trits.pack_half(weights.cpu().numpy())
             elif not settings.calibrates:
-                trits.pack(trits.fit(weights.numpy(), fmt, group)[0], fmt)
+                trits.pack(trits.fit(weights.cpu().numpy(), fmt, group)[0], fmt)
             else:
                 turned = rotation.rotate(weights, signs, block)
                 codes, scales = solve(turned, factored, fmt, group, settings.effort, count)
@@ -77,9 +91,10 @@ def measure(width: int, settings: Settings, seconds: float = _SECONDS) -> Rates:
 
         fitted = _rate(work, rows * cols, seconds / 2)
         side = min(width, 2048)
-        left, right = torch.randn(1024, side, generator=generator), torch.randn(side, side, generator=generator)
-        multiplied = _rate(lambda: left @ right, 2 * 1024 * side * side, seconds / 2)
-        return Rates(fitted, multiplied)
+        left, right = random(1024, side), random(side, side)
+        # Reading a number waits for the card.
+        multiplied = _rate(lambda: float((left @ right)[0, 0]), 2 * 1024 * side * side, seconds / 2)
+        return Rates(fitted, multiplied, device.words)
 
 
 def _rate(work: Callable[[], object], amount: int, seconds: float) -> float:

@@ -34,7 +34,7 @@ class Ends:
 
         ref = job.spec.head
         rows = slice(ref.start, ref.start + ref.rows)
-        norm = torch.from_numpy(job.originals.vector(job.spec.final_norm)).clone()
+        norm = torch.tensor(job.originals.vector(job.spec.final_norm))
         return cls(written.matrix(job.writer, ref.name)[rows], job.originals.matrix_tensor(ref.name)[rows], norm)
 
     def original_logits(self, states: torch.Tensor, spec: ModelSpec) -> torch.Tensor:
@@ -54,8 +54,8 @@ def measure(
     assert calibration is not None
     tally = Tally()
     for index in range(calibration.used, len(calibration.windows)):
-        theirs = ends.original_logits(original.windows([index]), job.spec)[0].numpy()
-        ours = converted([index])[0].detach().numpy()
+        theirs = ends.original_logits(original.windows([index]), job.spec)[0].cpu().numpy()
+        ours = converted([index])[0].detach().cpu().numpy()
         tally.add(calibration.windows[index].astype(np.int32), 1, ours, theirs)
     found = tally.measures()
     return {name: float(value) for name, value in found.items()}
@@ -65,5 +65,5 @@ def of_states(job: Job, original: States, converted: States, ends: Ends) -> dict
     """:func:`measure` from the states behind both last blocks."""
     import torch
 
-    norm = torch.from_numpy(job.writer.read_tensor(job.spec.final_norm))
+    norm = torch.as_tensor(job.writer.read_tensor(job.spec.final_norm))
     return measure(job, original, ends, lambda w: logits(converted.windows(w), norm, ends.head, job.spec))

@@ -39,6 +39,7 @@ def compose(job: Job, identifier: str, seconds: float, quality: dict[str, Any]) 
         "bits_per_weight": bits / weights,
         "original_bytes": job.source.bytes(),
         "seconds": round(seconds, 1),
+        "device": job.device.words,
     }
     if job.calibration is not None:
         windows = job.calibration.windows

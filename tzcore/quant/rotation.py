@@ -51,7 +51,7 @@ def hadamard(x: torch.Tensor, block: int) -> torch.Tensor:
     out, inner = x, 1
     while inner < block:
         size = min(PRODUCT, block // inner)
-        matrix = _sylvester(size).to(x.device, x.dtype)
+        matrix = _sylvester(size, x.device).to(x.dtype)
         if inner == 1:
             out = (out.reshape(-1, size) @ matrix).view(x.shape)
         else:
@@ -61,11 +61,11 @@ def hadamard(x: torch.Tensor, block: int) -> torch.Tensor:
 
 
 @cache
-def _sylvester(size: int) -> torch.Tensor:
+def _sylvester(size: int, device: torch.device) -> torch.Tensor:
     """The orthogonal Sylvester–Hadamard matrix, ``[size, size]``."""
     import torch
 
-    matrix = torch.ones(1, 1)
+    matrix = torch.ones(1, 1, device=device)
     while len(matrix) < size:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
     return matrix * size**-0.5

@@ -101,7 +101,7 @@ class _Measurement:
                 originals.release(index)
         ends = [spec.final_norm] if spec.tied else originals.ends()  # a tied head is the table, which is at hand
         originals.expect([*ends, *layers[::-1], spec.embedding.name])
-        gradient = self._head(boundaries.pop(), torch.from_numpy(table))
+        gradient = self._head(boundaries.pop(), torch.as_tensor(table))
         originals.release(*ends)
         for index in reversed(layers):
             self._tell(2 * len(spec.layers) - 1 - index, f"sensitivity of layer {index + 1} of {len(spec.layers)}")
@@ -117,7 +117,7 @@ class _Measurement:
         import torch
 
         names = layer_vectors(self.spec, index)
-        return {name: torch.from_numpy(self.job.originals.vector(name)).clone() for name in names}
+        return {name: torch.tensor(self.job.originals.vector(name)) for name in names}
 
     # --- forward: what rounding leaves --------------------------------------------------------
 
@@ -171,18 +171,19 @@ class _Measurement:
         spec, originals = self.spec, self.job.originals
         head = table if spec.tied else originals.matrix_tensor(spec.head.name)
         head = head[spec.head.start : spec.head.start + spec.head.rows]
-        norm = torch.from_numpy(originals.vector(spec.final_norm))
+        norm = torch.as_tensor(originals.vector(spec.final_norm))
         generator = torch.Generator().manual_seed(self.job.settings.seed)
         out = States(self.job.writer.scratch / "gradient-head.f32", states.shape, states.batch, create=True)
-        per_weight = float(head.double().square().sum()) / head.numel()
+        per_weight = float(head.double().square_().sum()) / head.numel()
         cost = 0.0
         for index in range(self.count):
             with torch.enable_grad():
                 x = states.windows([index]).requires_grad_()
                 predicted = torch.log_softmax(logits(x, norm, head, spec), -1)[0]
-                drawn = torch.multinomial(predicted.detach().exp(), 1, generator=generator)
+                # Drawn on the CPU, so that they are the same tokens wherever the rest is computed.
+                drawn = torch.multinomial(predicted.detach().exp().cpu(), 1, generator=generator).to(x.device)
                 predicted.gather(1, drawn).sum().backward()
-            out.part(index, index + 1).copy_(x.grad)
+            out.put(index, index + 1, x.grad)
             # The gradient by the logits is what was drawn less the probabilities.
             p = predicted.detach().exp()
             energy = 1 - 2 * p.gather(1, drawn)[:, 0] + p.square().sum(-1)
@@ -214,7 +215,7 @@ class _Measurement:
                     both = output.grad.square().sum(-1) * output.detach().square().sum(-1)
                     self.found[ref.name].sensitivity += 0.5 * float(both.double().sum()) / ref.rows / self.tokens
             observed.clear()
-            out.part(start, stop).copy_(x.grad)
+            out.put(start, stop, x.grad)
         behind.remove()
         return out
 

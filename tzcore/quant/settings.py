@@ -71,7 +71,8 @@ class Settings:
     are calibrated.  ``tuned`` lets scales and norms follow the original's predictions at the end, as
     ``tuning`` says.  ``tokens`` of calibration are cut into windows of ``window``; ``calibration`` is
     the user's own text file.  ``batch`` windows are worked on at a time, which bounds the memory of
-    activations and changes results in the last digits only.
+    activations and changes results in the last digits only; so does ``device``, a name for
+    :func:`tzcore.quant.device.find`.
     """
 
     format: str = "t2b3"
@@ -89,6 +90,7 @@ class Settings:
     tuning: Tuning = field(default_factory=Tuning)
     batch: int = 4
     threads: int | None = None
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         format_named(self.format)

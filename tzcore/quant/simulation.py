@@ -47,7 +47,9 @@ class _Noisy(Block):
 
         y = super()._project(x, ref, bias, matrices)
         size = (self._errors[ref.name] * y.square().sum(-1, keepdim=True) / ref.rows).sqrt_()
-        return y.add_(torch.randn(y.shape, generator=self._noise).mul_(size))
+        # Drawn on the CPU, so that it is the same noise wherever the rest is computed.
+        noise = torch.randn(y.shape, generator=self._noise, device="cpu").to(y.device)
+        return y.add_(noise.mul_(size))
 
 
 def divergences(job: Job, candidates: Sequence[Errors]) -> list[float]:
@@ -79,7 +81,7 @@ def _through(job: Job, index: int, states: list[States], streams: Sequence[Error
 
     spec = job.spec
     weights = job.originals.layer(index)
-    vectors = {name: torch.from_numpy(job.originals.vector(name)).clone() for name in layer_vectors(spec, index)}
+    vectors = {name: torch.tensor(job.originals.vector(name)) for name in layer_vectors(spec, index)}
 
     def matrices(ref: MatrixRef) -> torch.Tensor:
         return weights[ref.name][ref.start : ref.start + ref.rows]
@@ -98,7 +100,7 @@ def _compare(job: Job, states: list[States]) -> list[float]:
 
     spec = job.spec
     head = job.originals.matrix_tensor(spec.head.name)[spec.head.start : spec.head.start + spec.head.rows]
-    norm = torch.from_numpy(job.originals.vector(spec.final_norm))
+    norm = torch.as_tensor(job.originals.vector(spec.final_norm))
     totals = np.zeros(len(states) - 1)
     for window in range(len(states[0])):
         p = torch.log_softmax(logits(states[0].windows([window]), norm, head, spec), -1)

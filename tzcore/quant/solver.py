@@ -21,6 +21,8 @@ from tzcore.trits import Codes, Floats, Format, Halves, groups
 if TYPE_CHECKING:
     import torch
 
+STRIP = 512
+"""Rows that are reversed at a time."""
 _BAD_ARGUMENT, _NOT_FINITE = -1, -2
 
 
@@ -109,8 +111,9 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
     """Damp ``XᵀX``, in place, and factor it.
 
     A column that no calibration input ever reached has a zero row in ``H``; damping alone then
-    makes its weights round on their own.  Memory beside ``hessian``: three times its bytes.  Where
-    the matrix is not positive definite in float64 the damping grows tenfold, at most four times.
+    makes its weights round on their own.  Memory beside ``hessian``: three times its bytes, of
+    which the factor is left.  Where the matrix is not positive definite in float64 the damping
+    grows tenfold, at most four times.
     """
     import torch
 
@@ -126,14 +129,24 @@ def factorise(hessian: torch.Tensor, damping: float, name: str = "matrix") -> Fa
         added = wanted
         # The Cholesky factor of the reversed matrix, reversed, is upper triangular.
         # Columns lie together, as LAPACK wants them: it then works in place.
-        work = hessian.flip(0, 1).double().T
+        work = _reversed(hessian, torch.float64).T
         failed = torch.empty((), dtype=torch.int32)
         torch.linalg.cholesky_ex(work, out=(work, failed))
         if int(failed) == 0:
-            factor = work.float()
-            del work
-            return Factored(hessian, factor.flip(0, 1))
+            return Factored(hessian, _reversed(work.T, torch.float32).T)
+        del work
     raise ConversionError(f"{name}: the Hessian of the calibration inputs cannot be factored")
+
+
+def _reversed(matrix: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Rows and columns in reverse order, in another precision; without a third matrix on the way."""
+    import torch
+
+    out, size = torch.empty(matrix.shape, dtype=dtype), len(matrix)
+    for start in range(0, size, STRIP):
+        stop = min(start + STRIP, size)
+        out[start:stop] = matrix[size - stop : size - start].flip(0, 1)
+    return out
 
 
 @dataclass(frozen=True)
@@ -161,9 +174,9 @@ def correction(factored: Factored, drift: torch.Tensor, share: float) -> torch.T
     if share == 0 or not bool(drift.any()):
         return None
     # H⁻¹ = V⁻ᵀ·V⁻¹ with the triangular factor that is there already.
-    half = torch.linalg.solve_triangular(factored.factor, drift, upper=True)
-    whole = torch.linalg.solve_triangular(factored.factor.T, half, upper=False)
-    return whole.T.mul_(share)
+    found = torch.linalg.solve_triangular(factored.factor, drift, upper=True)
+    torch.linalg.solve_triangular(factored.factor.T, found, upper=False, out=found)
+    return found.T.mul_(share)
 
 
 def solve(
@@ -175,7 +188,10 @@ def solve(
     threads: int,
     name: str = "matrix",
 ) -> tuple[Codes, Halves]:
-    """Codes ``[rows, cols]`` and scales ``[rows, groups]`` for ``weights`` ``[rows, cols]`` float32."""
+    """Codes ``[rows, cols]`` and scales ``[rows, groups]`` for ``weights`` ``[rows, cols]`` float32.
+
+    Products are on the device of the weights; groups are solved on the CPU.
+    """
     import torch
 
     rows, cols = weights.shape
@@ -190,7 +206,8 @@ def solve(
         target = weights[:, start:stop].clone()
         if start:
             target += error[:, :start] @ (factor[:start, start:stop] @ inverse)
-        found, steps = fit_group(target.numpy(), inverse.numpy(), (block @ block.T).numpy(), fmt, effort, threads, name)
+        wanted, inverted, metric = (part.cpu().numpy() for part in (target, inverse, block @ block.T))
+        found, steps = fit_group(wanted, inverted, metric, fmt, effort, threads, name)
         codes[:, start:stop], scales[:, index] = found, steps
         error[:, start:stop] = weights[:, start:stop] - dequantised(found, steps[:, None], group)
     return codes, scales
@@ -202,8 +219,8 @@ def dequantised(codes: Codes, scales: Halves, group: int) -> torch.Tensor:
 
     from tzcore.trits import dequantise
 
-    # The copy is torch's own memory: products may differ in the last bit with another alignment.
-    return torch.from_numpy(dequantise(codes, scales, group)).clone()
+    # A copy in torch's own memory: products may differ in the last bit with another alignment.
+    return torch.tensor(dequantise(codes, scales, group))
 
 
 def relative_error(weights: torch.Tensor, stored: torch.Tensor, hessian: torch.Tensor) -> float:

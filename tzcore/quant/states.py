@@ -34,10 +34,14 @@ class States:
         return self.shape[0]
 
     def part(self, start: int, stop: int) -> torch.Tensor:
-        """Windows ``start … stop−1``, shared with the file."""
+        """Windows ``start … stop−1``, to read: on the session's device, on the CPU shared with the file."""
         import torch
 
-        return torch.from_numpy(np.asarray(self._map[start:stop]))
+        return torch.as_tensor(np.asarray(self._map[start:stop]))
+
+    def put(self, start: int, stop: int, values: torch.Tensor) -> None:
+        """Write windows ``start … stop−1``, from any device."""
+        self._map[start:stop] = values.detach().cpu().numpy()
 
     def batches(self, count: int | None = None) -> Iterator[tuple[int, int]]:
         """Where the batches of the first ``count`` windows (default: all) start and stop."""
@@ -49,17 +53,17 @@ class States:
         """Some windows, a copy."""
         import torch
 
-        return torch.from_numpy(self._map[which])
+        return torch.as_tensor(self._map[which])
 
     def rows(self, tokens: torch.Tensor) -> torch.Tensor:
         """Some tokens, counted through all windows: ``[len(tokens), width]``, a copy."""
         import torch
 
-        return torch.from_numpy(self._map.reshape(-1, self.shape[2])[tokens.numpy()])
+        return torch.as_tensor(self._map.reshape(-1, self.shape[2])[tokens.cpu().numpy()])
 
     def add_rows(self, tokens: torch.Tensor, values: torch.Tensor) -> None:
         """Add ``values`` to the states of ``tokens``, no token twice."""
-        self._map.reshape(-1, self.shape[2])[tokens.numpy()] += values.numpy()
+        self._map.reshape(-1, self.shape[2])[tokens.cpu().numpy()] += values.cpu().numpy()
 
     def keep(self, final: Path) -> None:
         """Move to ``final``; on the disk when this returns."""
@@ -90,7 +94,7 @@ def mapped(function: Callable[..., torch.Tensor], path: Path, *inputs: States) -
         if out is None:
             shape = (len(inputs[0]), part.shape[1], part.shape[2])
             out = States(path, shape, inputs[0].batch, create=True)
-        out.part(start, stop).copy_(part)
+        out.put(start, stop, part)
     assert out is not None
     return out
 

@@ -65,7 +65,8 @@ class _Parameter:
 
 
 class _Matrix:
-    """A quantised matrix whose scales are tuned.  Codes are mapped from a file, a byte each."""
+    """A quantised matrix whose scales are tuned.  Codes are mapped from a file, a byte each; a card gets those of
+    one block at a time."""
 
     def __init__(self, job: Job, name: str) -> None:
         import torch
@@ -73,13 +74,16 @@ class _Matrix:
         self.entry, codes, scales = written.codes_and_scales(job.writer, name)
         self.signs = written.signs_of(job.writer, self.entry)
         self.codes = _kept(job.writer.scratch / "codes" / f"{name}.i8", codes)
-        start = torch.from_numpy(scales.astype(np.float32))
+        start = torch.as_tensor(scales.astype(np.float32))
         self.scales = _Parameter(start, start.clone())
 
     def weights(self) -> torch.Tensor:
         """Float32 in the basis of the original."""
+        import torch
+
         # Made float first: a product of two types takes five times as long.
-        stored = self.codes.float().mul_(self.scales.value.repeat_interleave(self.entry.group, 1)[:, : self.entry.cols])
+        codes = torch.as_tensor(self.codes).float()
+        stored = codes.mul_(self.scales.value.repeat_interleave(self.entry.group, 1)[:, : self.entry.cols])
         if self.entry.transform and self.signs is not None:
             return rotation.unrotate(stored, self.signs, self.entry.transform.block)
         return stored
@@ -90,7 +94,7 @@ class _Matrix:
 
         if self.entry.transform and self.signs is not None:
             of_weights = rotation.rotate(of_weights, self.signs, self.entry.transform.block)
-        found = of_weights * self.codes
+        found = of_weights * torch.as_tensor(self.codes)
         short = self.scales.start.shape[1] * self.entry.group - self.entry.cols
         return torch.nn.functional.pad(found, (0, short)).unflatten(1, (-1, self.entry.group)).sum(-1)
 
@@ -109,7 +113,7 @@ class Tuner:
         names = [n for layer in self.spec.layers for stage in layer.stages() for n in stage_names(stage)]
         self.matrices = {n: _Matrix(job, n) for n in names if job.writer.entry(n).format.packing != "half"}
         self.fixed = {n: written.matrix(job.writer, n) for n in self._unquantised(names)}
-        vectors = (torch.from_numpy(job.writer.read_tensor(name)) for name in self.spec.vectors())
+        vectors = (torch.as_tensor(job.writer.read_tensor(name)) for name in self.spec.vectors())
         self.vectors = dict(zip(self.spec.vectors(), map(self._vector, vectors), strict=True))
         self.ends = quality.Ends.of(job)
         self.count = self._resume()
@@ -231,7 +235,7 @@ class Tuner:
         tensors: dict[str, Any] = {}
         for name, parameter in self._parameters().items():
             for part in ("moved", "first", "second"):
-                tensors[f"{name}:{part}"] = getattr(parameter, part).numpy()
+                tensors[f"{name}:{part}"] = getattr(parameter, part).cpu().numpy()
         safetensors.write_file(self.job.writer.scratch / _STATE, tensors, {"steps": str(self.count)})
 
     def _resume(self) -> int:
@@ -246,7 +250,7 @@ class Tuner:
         for name, parameter in self._parameters().items():
             for part in ("moved", "first", "second"):
                 found = np.array(safetensors.view(mapped, header.tensors[f"{name}:{part}"]))
-                setattr(parameter, part, torch.from_numpy(found))
+                setattr(parameter, part, torch.as_tensor(found))
         return int(header.metadata["steps"])
 
     # --- result ------------------------------------------------------------------------------
@@ -271,19 +275,17 @@ class Tuner:
         """What to store in place of the untuned, by stored name."""
         tuned: dict[str, Any] = {}
         for name, matrix in self.matrices.items():
-            tuned[f"{name}.scales"] = trits.pack_scales(matrix.scales.value.half().numpy())
+            tuned[f"{name}.scales"] = trits.pack_scales(matrix.scales.value.half().cpu().numpy())
         for name, vector in self.vectors.items():
-            tuned[name] = vector.value.numpy()
+            tuned[name] = vector.value.cpu().numpy()
         return tuned
 
 
-def _kept(path: Path, codes: Codes) -> torch.Tensor:
+def _kept(path: Path, codes: Codes) -> Codes:
     """``codes`` in a file of their own, mapped, so that they need not fit in memory."""
-    import torch
-
     if not path.exists() or path.stat().st_size != codes.nbytes:
         atomic.write(path, [codes.tobytes()])
-    return torch.from_numpy(np.asarray(np.memmap(path, np.int8, "r+", shape=codes.shape)))
+    return np.asarray(np.memmap(path, np.int8, "r+", shape=codes.shape))
 
 
 def tune(job: Job, start: States, target: States, before: dict[str, float]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def signs_of(writer: FolderWriter, entry: MatrixEntry) -> torch.Tensor | None:
     """The signs of a matrix's transform, int8."""
     import torch
 
-    return torch.from_numpy(writer.read_tensor(entry.transform.signs)) if entry.transform else None
+    return torch.as_tensor(writer.read_tensor(entry.transform.signs)) if entry.transform else None
 
 
 def matrix(writer: FolderWriter, name: str) -> torch.Tensor:
@@ -35,7 +35,7 @@ def matrix(writer: FolderWriter, name: str) -> torch.Tensor:
     entry = writer.entry(name)
     if entry.format.packing == "half":
         _, packed, _ = writer.read_matrix(name)
-        return torch.from_numpy(trits.unpack_half(packed, entry.rows, entry.cols)).clone()
+        return torch.tensor(trits.unpack_half(packed, entry.rows, entry.cols))
     entry, codes, scales = codes_and_scales(writer, name)
     stored = solver.dequantised(codes, scales, entry.group)
     signs = signs_of(writer, entry)

@@ -15,7 +15,7 @@ def test_a_function_over_all_windows(tmp_path: Path) -> None:
     assert list(x.batches()) == [(0, 4), (4, 7)]
     assert list(x.batches(5)) == [(0, 4), (4, 5)]
     for start, stop in x.batches():
-        x.part(start, stop).copy_(values[start:stop])
+        x.put(start, stop, values[start:stop])
     out = mapped(lambda a, b: torch.cat([a, 2 * b], -1), tmp_path / "y", x, x)
     assert out.shape == (7, 3, 10)
     assert torch.equal(out.windows([6, 0]), torch.cat([values, 2 * values], -1)[[6, 0]])
@@ -31,7 +31,7 @@ def test_rows_are_added(tmp_path: Path) -> None:
 
 def test_kept_states_are_found_whole_or_not_at_all(tmp_path: Path) -> None:
     x = States(tmp_path / "x", (2, 3, 4), 2, create=True)
-    x.part(0, 2).fill_(7)
+    x.put(0, 2, torch.full((2, 3, 4), 7.0))
     x.keep(tmp_path / "kept")
     assert not (tmp_path / "x").exists()
     again = existing(tmp_path / "kept", (2, 3, 4), 2)
