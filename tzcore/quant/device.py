@@ -30,6 +30,12 @@ class Device:
         return f"{self.name} ({self.model})" if self.model else "the CPU"
 
 
+    def give_back(self) -> None:
+        """Memory of a card that torch keeps for its next tensors goes to whoever comes, the engine for one."""
+        if self.name.startswith("cuda"):
+            installed().cuda.empty_cache()
+
+
 CPU = Device("cpu")
 
 

@@ -142,6 +142,7 @@ def _measured(
     steps = _Steps(report, tokens + sum(map(len, windows)), layers)
     with torch_session(threads, device):
         original = OriginalStates(source, windows, lambda count, detail: steps.advance(count, detail, 1))
+        device.give_back()
         return [_one(model, source, original, backend, steps, threads) for model in models]
 
 

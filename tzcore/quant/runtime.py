@@ -56,6 +56,7 @@ def torch_session(threads: int | None = None, device: Device = CPU) -> Iterator[
         raise
     finally:
         torch.set_num_threads(before)
+        device.give_back()
 
 
 def _on(device: Device) -> ExitStack:
