@@ -44,9 +44,11 @@ def human_count(count: float) -> str:
 
 
 def human_time(seconds: float) -> str:
-    """``4:05`` or ``1:02:03``."""
+    """``4:05``, ``1:02:03`` or ``5 days 12 h``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days {hours % 24} h"
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 

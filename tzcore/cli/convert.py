@@ -44,8 +44,16 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console, 
 
     budget = budget_arguments.chosen(args)
     order = Order(
-        args.encoding, args.packing, args.calibration, args.out, args.name, budget, args.tune, args.batch,
-        args.device, discard
+        args.encoding,
+        args.packing,
+        args.calibration,
+        args.out,
+        args.name,
+        budget,
+        args.tune,
+        args.batch,
+        args.device,
+        discard,
     )
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))

@@ -79,14 +79,14 @@ def _memory(plan: dict[str, Any]) -> list[str]:
         "workspace": plan["workspace_bytes"],
         "kept free": plan["reserve_bytes"],
     }
-    about = "" if plan["exact"] else "about "
+    about, longest = "" if plan["exact"] else "about ", plan["longest_context"]
     items = [f"{_SHADES[name]} {name} {human_bytes(count)}" for name, count in parts.items()]
     items[1] = f"{_SHADES['context']} {plan['context']:,} tokens of context {human_bytes(plan['kv_bytes'])}"
     return [
         f"memory     {about}{human_bytes(plan['memory_bytes'])} of {human_bytes(plan['free_memory'])} that are free",
         f"           |{bar(parts, plan['free_memory'])}|",
         f"           {', '.join(items)}",
-        f"context    {about}{plan['longest_context']:,} tokens would fit",
+        f"context    {f'{about}{longest:,} tokens would fit' if longest else 'none would fit beside the weights'}",
     ]
 
 

@@ -25,6 +25,7 @@ def test_counts_and_times() -> None:
     assert human_count(70.6e9) == "70.6 G"
     assert human_time(245) == "4:05"
     assert human_time(3723) == "1:02:03"
+    assert human_time(132 * 3600 + 59) == "5 days 12 h"
 
 
 class Clock:
