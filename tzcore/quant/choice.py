@@ -28,6 +28,10 @@ def choose(job: Job) -> Allocation:
     noted = job.noted("allocation")
     if noted:
         return Allocation.from_json(noted)
+    overhead = budget.Overhead.of(job.spec, job.settings.rotates, job.source.files)
+    if request.kind != "quality":  # a budget that bytes alone forbid is refused before anything is measured
+        assumed = budget.items_of(job.spec, budget.assumed_losses(job.spec), job.settings.group_for)
+        budget.resolve(request, assumed, overhead, job.source.bytes())
     found = sensitivity.measure(job)
     errors, losses = {}, {}
     ends = (job.spec.embedding.name, job.spec.head.name)
@@ -37,7 +41,6 @@ def choose(job: Job) -> Allocation:
         errors[name] = {fmt: matrix.shrinkage * distortion(fmt, group) for fmt in menu}
         losses[name] = {fmt: matrix.sensitivity * error for fmt, error in errors[name].items()}
     items = budget.items_of(job.spec, losses, job.settings.group_for)
-    overhead = budget.Overhead.of(job.spec, job.settings.rotates, job.source.files)
     chosen = budget.resolve(request, items, overhead, job.source.bytes())
     swaps = [s for s in budget.alternatives(chosen, items, SWAPS) if not s.formats.keys() & set(ends)]
     chosen = _best(job, chosen, swaps, items, overhead, errors)

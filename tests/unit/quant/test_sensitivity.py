@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.tiny_models import tiny_source
+from tzcore.quant.allocation import BudgetError
 from tzcore.quant.budget import Request
 from tzcore.quant.choice import distortion
 from tzcore.quant.convert import Settings, convert
@@ -49,3 +50,13 @@ def test_more_bits_are_nearer_to_the_original(tmp_path: Path) -> None:
     predicted = [one["allocation"]["predicted_kl"] for one in found]
     assert measured == sorted(measured, reverse=True)
     assert predicted == sorted(predicted, reverse=True)
+
+
+@pytest.mark.parametrize("request_", [Request("bits", 1.0, "1bpw"), Request("size", 1000.0, "1kB")])
+def test_an_impossible_budget_is_refused_before_anything_is_measured(request_: Request, tmp_path: Path) -> None:
+    seen: list[str] = []
+    with pytest.raises(BudgetError, match="not enough: the smallest"):
+        convert(
+            tiny_source("llama"), tmp_path / "m", Settings(**QUICK, request=request_), lambda p: seen.append(p.phase)
+        )
+    assert "measure" not in seen
