@@ -74,6 +74,8 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console, 
 
 def about(receipt: dict[str, Any]) -> list[str]:
     """What a receipt says of the formats and of the divergence from the original, for a person."""
+    from tzcore.quant.budget import QUALITIES
+
     allocation, quality = receipt.get("allocation") or {}, receipt.get("quality") or {}
     lines = []
     if formats := receipt.get("formats"):
@@ -85,4 +87,6 @@ def about(receipt: dict[str, Any]) -> list[str]:
         lines.append(f"divergence {', '.join(said)} (mean KL from the original)")
     if note := allocation.get("note"):
         lines.append(f"note       {note}")
+    if quality.get("kl_mean", 0.0) > (bound := QUALITIES["balanced"]):
+        lines.append(f"note       above {bound:g} nats answers suffer; --quality balanced, or high, stays nearer")
     return lines

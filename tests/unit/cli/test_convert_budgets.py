@@ -143,7 +143,9 @@ def test_what_is_said_of_a_receipt() -> None:
         "divergence 0.910 nats a token predicted, 0.954 nats a token measured on held-out text "
         "(mean KL from the original)",
         "note       a remark",
+        "note       above 0.2 nats answers suffer; --quality balanced, or high, stays nearer",
     ]
+    assert len(convert.about(receipt | {"quality": {"kl_mean": 0.1}})) == 4
     assert convert.about({}) == []
 
 
