@@ -58,8 +58,12 @@ def draw(path: Path, series: Sequence[Series], size: str, loss: str) -> None:
         points = sorted(one.points, key=lambda point: point.size)
         losses = [max(point.loss, LEAST) for point in points]
         axes.plot([point.size for point in points], losses, marker="o", markersize=5, linewidth=1, label=one.name)
-        for point, y in zip(points, losses, strict=True):
-            axes.annotate(point.label, (point.size, y), xytext=(5, 5), textcoords="offset points", fontsize=8)
+        for at, (point, y) in enumerate(zip(points, losses, strict=True)):
+            side, where = (-5, ("right", "top")) if at % 2 else (5, ("left", "bottom"))  # neighbours' do not meet
+            axes.annotate(
+                point.label, (point.size, y), xytext=(side, side), textcoords="offset points",
+                ha=where[0], va=where[1], fontsize=8,
+            )  # fmt: skip
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
