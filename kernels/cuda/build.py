@@ -69,9 +69,14 @@ def compile_source(text: str, name: str = "kernel.cu", headers: dict[str, str] |
         library.nvrtcGetPTXSize(program, ctypes.byref(size))
         ptx = ctypes.create_string_buffer(size.value)
         library.nvrtcGetPTX(program, ptx)
-        return ptx.value.decode()
+        return _without_targets(ptx.value.decode())
     finally:
         library.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def _without_targets(ptx: str) -> str:
+    """``ptx`` without the table of ``nv::target`` constants, which nothing here reads."""
+    return "".join(line for line in ptx.splitlines(keepends=True) if not ("nv6target" in line and line[0] == "."))
 
 
 def build(source: Path) -> str:
