@@ -9,13 +9,8 @@
 // resident warps, where the fastest memory (4.8 TB/s on 132 processors, 0.7 µs) needs 25 KB.  The input
 // comes through the first-level cache, which the blocks of a processor share.
 #pragma once
+#include "factors.cuh"
 #include "fragments.cuh"
-
-// What the preparation of an input leaves of a group.
-struct Factors {
-    float scale;
-    int sum;  // of its codes
-};
 
 // Where a lane reads: everything that belongs to one kblock, moved along with it.  Lanes of tokens that do
 // not exist read the last one's input; what they make of it is not written.
@@ -233,10 +228,12 @@ struct Matrix {
     const float* gains;  // one a tile
 };
 
-// out [split][tokens][stride], of which this matrix writes columns ``column`` … ``column + rows − 1``.
+// out [split][split_size / stride][stride], of which this matrix writes columns ``column`` … ``column + rows − 1``
+// of the first ``tokens`` rows.
 template <Kind KIND, int GROUP, bool ONE>
 __device__ __forceinline__ void product_few(const Matrix& matrix, const s8* codes, const Factors* factors, float* out, int tile, int rows, int steps,
-                                            int tail, int zero, int tokens, int stride, int column) {
+                                            int tail, int zero, int tokens, long long split_size,
+                                            int stride, int column) {
     constexpr Kind TAIL = tail_kind(KIND);
     constexpr int MAIN_SIZE = Ring<KIND, ONE>::SIZE, TAIL_SIZE = Ring<TAIL, ONE>::SIZE;
     __shared__ uint4 rings[4][MAIN_SIZE > TAIL_SIZE ? MAIN_SIZE : TAIL_SIZE];
@@ -264,7 +261,7 @@ __device__ __forceinline__ void product_few(const Matrix& matrix, const s8* code
         if (ONE && j % 2) continue;
         int t = 2 * c + j % 2, r = row + 8 * (j / 2);
         if (t < tokens && r < rows)
-            out[((long long)split * tokens + t) * stride + column + r] = __fmul_rn(total.total[j], gain);
+            out[split * split_size + (long long)t * stride + column + r] = __fmul_rn(total.total[j], gain);
     }
 }
 
@@ -280,7 +277,7 @@ constexpr int resident(Kind kind) { return kind == BASE9 ? 2 : 3; }
         int tile = blockIdx.x * 4 + threadIdx.x / 32;                                                               \
         if (tile * 16 >= rows) return;                                                                              \
         product_few<KIND, GROUP, M == 1>({codes, scales, gains}, in_codes, in_factors, out, tile, rows, steps,      \
-                                         tail, zero, tokens, stride, column);                                       \
+                                         tail, zero, tokens, (long long)tokens * stride, stride, column);           \
     }
 
 #define FEW_ALL(NAME, KIND) \
@@ -288,3 +285,21 @@ constexpr int resident(Kind kind) { return kind == BASE9 ? 2 : 3; }
     FEW(NAME, KIND, 64, 8)  \
     FEW(NAME, KIND, 128, 1) \
     FEW(NAME, KIND, 128, 8)
+
+// The kernel product_routed_NAME_gGROUP, for layers of experts: grid (tiles / 4, splits, slots), a slot being one of
+// the ``active`` experts of a token.  ``experts`` holds the Matrix of each; one without codes is another kernel's.
+// The input of slot z is row z where ``own``, else row z / active.
+#define ROUTED(NAME, KIND, GROUP)                                                                                   \
+    extern "C" __global__ void __launch_bounds__(128, resident(KIND)) product_routed_##NAME##_g##GROUP(             \
+        const Matrix* __restrict__ experts, const int* __restrict__ chosen, const s8* __restrict__ in_codes,        \
+        const Factors* __restrict__ in_factors, float* __restrict__ out, int rows, int steps, int tail, int zero,   \
+        int active, int own, int stride, int column) {                                                              \
+        int tile = blockIdx.x * 4 + threadIdx.x / 32, slot = blockIdx.z;                                            \
+        Matrix matrix = experts[chosen[slot]];                                                                      \
+        if (tile * 16 >= rows || !matrix.codes) return;                                                             \
+        long long row = own ? slot : slot / active, blocks = steps * kblocks(KIND) + tail;                          \
+        product_few<KIND, GROUP, true>(matrix, in_codes + row * blocks * KBLOCK,                                    \
+                                       in_factors + row * blocks * (KBLOCK / GROUP),                                \
+                                       out + (long long)slot * stride, tile, rows, steps, tail, zero, 1,            \
+                                       (long long)gridDim.z * stride, stride, column);                              \
+    }

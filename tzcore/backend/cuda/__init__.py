@@ -1,0 +1,1 @@
+"""Models on NVIDIA cards: the driver alone, through cuda-python, and the PTX in ``ptx/``."""
