@@ -39,6 +39,7 @@ __device__ __forceinline__ u32 word(const Disk& disk, int first, int part, int l
         int at = start + part % 4 / 2 * 64 + part % 2 * 8 + part / 4 * 4 + j / 2 * 2;
         return disk.half(row, at) | disk.half(row, at + 1) << 16;
     } else if constexpr (TO == BASE3 || TO == BASE9) {
+#pragma unroll 1
         for (int b = 0; b < 4; b++) {
             u32 number = 0;
             for (int i = 0; i < 5; i++) {
@@ -49,6 +50,7 @@ __device__ __forceinline__ u32 word(const Disk& disk, int first, int part, int l
         }
     } else {
         constexpr int bits = TO == SLOTS2 ? 2 : TO == SLOTS4 ? 4 : 8, step = TO == SLOTS2 ? 1 : 2;
+#pragma unroll 1
         for (int slot = 0; slot < 8 / bits; slot++)
             for (int b = 0; b < 4; b++)
                 value |= disk.code<FROM>(row, column(part + slot * step) + b) << (8 * b + bits * slot);
@@ -68,10 +70,12 @@ __device__ __forceinline__ void arrange(const u8* tiles, const u32* places, uint
     u32 value[4];
     if (at < main_size) {
         int step = at / 32 / parts(KIND), part = at / 32 % parts(KIND);
+#pragma unroll
         for (int j = 0; j < 4; j++) value[j] = word<KIND, KIND>(disk, step * kblocks(KIND) * KBLOCK, part, lane, j);
     } else {
         int left = (at - main_size) / 32, step = left / parts(TAIL), part = left % parts(TAIL);
         int first = (steps * kblocks(KIND) + step) * KBLOCK;
+#pragma unroll
         for (int j = 0; j < 4; j++) value[j] = word<KIND, TAIL>(disk, first, part, lane, j);
     }
     out[number] = make_uint4(value[0], value[1], value[2], value[3]);
@@ -79,7 +83,7 @@ __device__ __forceinline__ void arrange(const u8* tiles, const u32* places, uint
 
 // grid (uint4s / 256 rounded up), 256 threads; ``count`` tiles.
 #define ARRANGE(NAME, KIND)                                                                                     \
-    extern "C" __global__ void __launch_bounds__(256, 4)                                                        \
+    extern "C" __global__ void __launch_bounds__(256)                                                           \
         arrange_##NAME(const u8* __restrict__ tiles, const u32* __restrict__ places, uint4* __restrict__ out,   \
                        int tile_bytes, int cols, int count, int steps, int tail) {                              \
         arrange<KIND>(tiles, places, out, tile_bytes, cols, count, steps, tail);                                \

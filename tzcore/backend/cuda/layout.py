@@ -159,7 +159,7 @@ def _base3(digits: Bytes, nine: bool) -> Bytes:
     powers = 3 ** np.arange(4, -1, -1)
     values = [np.tensordot(powers, plane, (0, 2)) for plane in planes]
     stored = np.stack([(value * 256 + 242) // 243 for value in values], axis=2).astype(np.uint8)
-    return stored.reshape(*stored.shape[:2], -1)
+    return stored.reshape(*stored.shape[:2], int(np.prod(stored.shape[2:])))
 
 
 def arrange(codes: Codes, shape: Shape) -> Bytes:
