@@ -140,18 +140,23 @@ def _rows() -> npt.NDArray[np.intp]:
     return lane // 4 + 8 * (word % 2)
 
 
+def _flat(steps: npt.NDArray[np.uint8]) -> Bytes:
+    """``[tiles, steps, …]`` as ``[tiles, bytes]``; there may be no steps at all."""
+    return np.ascontiguousarray(steps).reshape(len(steps), int(np.prod(steps.shape[1:])))
+
+
 def _slots(digits: Bytes, kind: str) -> Bytes:
-    """``digits`` ``[tiles, 16, blocks, 128]`` as steps ``[tiles, blocks, bytes]``."""
+    """``digits`` ``[tiles, 16, blocks, 128]`` as steps ``[tiles, bytes]``."""
     columns = _columns(kind)
     rows = np.broadcast_to(_rows()[None, :, :, None, None], columns.shape)
     chosen = digits[:, rows, :, columns]  # [part, lane, word, byte, slot, tiles, blocks]
     shifts = (8 // columns.shape[-1] * np.arange(columns.shape[-1])).astype(np.uint8)
     joined = np.bitwise_or.reduce(chosen << shifts[:, None, None], axis=4)
-    return np.ascontiguousarray(joined.transpose(4, 5, 0, 1, 2, 3)).reshape(*joined.shape[4:], -1)
+    return _flat(joined.transpose(4, 5, 0, 1, 2, 3))
 
 
 def _base3(digits: Bytes, nine: bool) -> Bytes:
-    """``digits`` ``[tiles, 16, steps, 5, 128]`` as steps ``[tiles, steps, bytes]``."""
+    """``digits`` ``[tiles, 16, steps, 5, 128]`` as steps ``[tiles, bytes]``."""
     columns = _columns("base3")[..., 0]
     rows = np.broadcast_to(_rows()[None, :, :, None], columns.shape)
     chosen = digits.transpose(0, 2, 3, 1, 4)[..., rows, columns].astype(np.int64)  # [tiles, steps, 5, part, …]
@@ -159,7 +164,7 @@ def _base3(digits: Bytes, nine: bool) -> Bytes:
     powers = 3 ** np.arange(4, -1, -1)
     values = [np.tensordot(powers, plane, (0, 2)) for plane in planes]
     stored = np.stack([(value * 256 + 242) // 243 for value in values], axis=2).astype(np.uint8)
-    return stored.reshape(*stored.shape[:2], int(np.prod(stored.shape[2:])))
+    return _flat(stored)
 
 
 def arrange(codes: Codes, shape: Shape) -> Bytes:
@@ -173,10 +178,9 @@ def arrange(codes: Codes, shape: Shape) -> Bytes:
     tiled = digits.reshape(shape.tiles, 16, shape.blocks, KBLOCK)
     kind, whole = shape.kind, shape.steps * shape.kind.kblocks
     if kind.kblocks == 1:
-        return _slots(tiled, kind.name).reshape(shape.tiles, -1)
+        return _slots(tiled, kind.name)
     steps = tiled[:, :, :whole].reshape(shape.tiles, 16, shape.steps, kind.kblocks, KBLOCK)
-    pieces = [_base3(steps, kind.name == "base9"), _slots(tiled[:, :, whole:], kind.tail)]
-    return np.concatenate([piece.reshape(shape.tiles, -1) for piece in pieces], axis=1)
+    return np.concatenate([_base3(steps, kind.name == "base9"), _slots(tiled[:, :, whole:], kind.tail)], axis=1)
 
 
 def arrange_half(weights: Halves, shape: Shape) -> Bytes:
