@@ -1,4 +1,4 @@
-// Rows of the embedding, out of host memory that is pinned and read over the bus: the stored layout of tzcore/trits.py,
+// Rows of the embedding, out of host memory that is pinned and read over the bus: the stored layout of tzcore/trits,
 // decoded, with its Hadamard transform undone (tzcore/hadamard.py: unrotate), times `factor`.
 //
 // Grid (ceil(K/4096), T), 256 threads.  kind: 0, 1, 2 slots of 2, 4, 8 bits, 3 ten trits and 4 five nine-level digits in
