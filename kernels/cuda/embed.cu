@@ -16,6 +16,16 @@ constexpr int MOST_WORDS = 1024; // vectors in which they lie: as many quads; ba
 
 enum Kind { SLOTS2 = 0, SLOTS4 = 1, SLOTS8 = 2, TRITS = 3, NINES = 4, HALF = 5 };
 
+// what(i, n) for every n below `count`, at most MOST, that is this thread's.
+template <int MOST, class What>
+__device__ __forceinline__ void each(int count, What what) {
+#pragma unroll
+    for (int i = 0; i < MOST / THREADS; ++i) {
+        int n = i * THREADS + threadIdx.x;
+        if (n < count) what(i, n);
+    }
+}
+
 __device__ __forceinline__ int digit_at(unsigned word, int place, int kind) {
     int digit = place & 15;
     if (kind <= SLOTS8) {
@@ -33,6 +43,7 @@ embed(const unsigned char* codes, const unsigned short* scales, const unsigned* 
       int hadamard_block, int kind, int zero, int K, int tile_bytes, int groups, int group, float factor, const int* tokens,
       float* x) {
     __shared__ float row[SEGMENT];
+    __shared__ float steps[SEGMENT / 64]; // the groups' scales
     __shared__ unsigned words[MOST_WORDS], low_scratch[WARP], high_scratch[WARP];
 
     int start = blockIdx.x * SEGMENT, width = min(SEGMENT, K - start);
@@ -45,14 +56,17 @@ embed(const unsigned char* codes, const unsigned short* scales, const unsigned* 
     size_t tile = token / 16;
     int lane = token % 16;
     codes += tile * tile_bytes;
-    scales += tile * groups * 16 + lane;
+    scales += (tile * groups + start / max(group, 1)) * 16 + lane;
 
     if (kind == HALF) {
         const unsigned short* halves = reinterpret_cast<const unsigned short*>(codes) + lane;
-#pragma unroll 16 // all on their way at once
-        for (int column = threadIdx.x; column < width; column += THREADS)
-            row[place(column)] = from_half(halves[static_cast<size_t>(start + column) * 16]);
+        unsigned short held[SEGMENT / THREADS]; // all on their way at once
+        each<SEGMENT>(width, [&](int i, int column) { held[i] = halves[static_cast<size_t>(start + column) * 16]; });
+        each<SEGMENT>(width, [&](int i, int column) { row[place(column)] = from_half(held[i]); });
     } else {
+        unsigned short scale = 0;
+        bool has_scale = static_cast<int>(threadIdx.x) * group < width;
+        if (has_scale) scale = scales[threadIdx.x * 16];
         unsigned low = 0, high = 0; // the first vector, as its complement, and the last one
         for (int column = threadIdx.x; column < width; column += THREADS) {
             unsigned vector = places[start + column] >> 8;
@@ -61,14 +75,15 @@ embed(const unsigned char* codes, const unsigned short* scales, const unsigned* 
         }
         low = ~block_max(low, low_scratch);
         high = block_max(high, high_scratch);
-#pragma unroll 4
-        for (unsigned vector = low + threadIdx.x; vector <= high; vector += THREADS)
-            words[vector - low] = *reinterpret_cast<const unsigned*>(codes + static_cast<size_t>(vector) * 64 + lane * 4);
+        unsigned held[MOST_WORDS / THREADS];
+        const unsigned* lanes = reinterpret_cast<const unsigned*>(codes + static_cast<size_t>(low) * 64) + lane;
+        each<MOST_WORDS>(high - low + 1, [&](int i, int vector) { held[i] = lanes[vector * 16]; });
+        each<MOST_WORDS>(high - low + 1, [&](int i, int vector) { words[vector] = held[i]; });
+        if (has_scale) steps[threadIdx.x] = from_half(scale);
         __syncthreads();
         for (int column = threadIdx.x; column < width; column += THREADS) {
             unsigned at = places[start + column];
-            float scale = from_half(scales[(start + column) / group * 16]);
-            row[place(column)] = (digit_at(words[(at >> 8) - low], at & 255, kind) - zero) * scale;
+            row[place(column)] = (digit_at(words[(at >> 8) - low], at & 255, kind) - zero) * steps[column / group];
         }
     }
     __syncthreads();
