@@ -49,9 +49,10 @@ def test_cards_by_uuid(api: PretendedDriver) -> None:
 
 
 def test_without_the_extra(api: PretendedDriver) -> None:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(MissingExtraError, match=r"ternary-zero\[cuda\]"):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "cuda.bindings.driver", None)
-        driver()
+        with pytest.raises(MissingExtraError, match=r"ternary-zero\[cuda\]"):
+            driver()
 
 
 def test_without_a_driver(monkeypatch: pytest.MonkeyPatch, api: PretendedDriver) -> None:
