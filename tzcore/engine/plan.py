@@ -12,17 +12,13 @@ from dataclasses import dataclass
 
 from tzcore import hardware
 from tzcore.architecture.spec import LayerSpec, ModelSpec
-from tzcore.errors import BackendError, RequestError
+from tzcore.errors import DoesNotFitError, RequestError
 from tzcore.hardware import in_words
 
 DEFAULT_CONTEXT = 8192  # tokens; enough for a long chat, and its keys and values stay small
 LEAST_CONTEXT = 256  # below this no conversation is possible, so the model counts as not fitting
 LARGEST_CHUNK = 512  # tokens in one prefill call, at most
 _PROCESS = 64 << 20  # interpreter, tokenizer, buffers of the server
-
-
-class DoesNotFitError(BackendError):
-    """The plan needs more memory than is free; the message is the plan."""
 
 
 @dataclass(frozen=True)
