@@ -48,6 +48,10 @@ class BackendError(TernaryZeroError):
     """No backend can run the model, or the chosen one failed."""
 
 
+class DoesNotFitError(BackendError):
+    """The plan needs more memory than is free; the message is the plan."""
+
+
 class ContextFullError(TernaryZeroError):
     """Prompt and answer do not fit into the context; nothing is truncated in silence."""
 

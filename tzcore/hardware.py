@@ -53,6 +53,14 @@ def processor() -> Processor:
     return Processor(_processor_name(), min(physical, logical), max(1, usable))
 
 
+def in_words(count: int) -> str:
+    """``1.5 GB``: bytes of memory for a person."""
+    for unit, width in (("GB", 10**9), ("MB", 10**6)):
+        if count >= width:
+            return f"{count / width:.1f} {unit}"
+    return f"{count / 1000:.0f} kB"
+
+
 def _control_group(root: Path = _CGROUP) -> tuple[int, int] | None:
     """``(limit, used)`` bytes of the control group (version 2), or None without a limit.
 

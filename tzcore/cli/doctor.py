@@ -122,9 +122,22 @@ def _window() -> Iterator[Finding]:
 
 
 def _graphics() -> Iterator[Finding]:
-    driver = nvidia_driver()
-    there = f"NVIDIA driver {driver}" if driver else "no NVIDIA driver"
-    yield Finding("graphics", "note", f"{there}; this version computes on the CPU alone, CUDA comes in a later one")
+    from tzcore.backend.cuda import facts
+    from tzcore.errors import BackendError, MissingExtraError
+
+    try:
+        found = facts.cards()
+    except MissingExtraError as error:
+        driver = nvidia_driver()
+        yield Finding("graphics", "note", f"NVIDIA driver {driver}, but {error}" if driver else "no NVIDIA driver")
+        return
+    except BackendError as error:
+        yield Finding("graphics", "note", str(error))
+        return
+    for card in found:
+        subject = "graphics" if len(found) == 1 else f"graphics {card.index}"
+        trouble = card.trouble()
+        yield Finding(subject, "note" if trouble else "ok", trouble or card.sentence())
 
 
 def nvidia_driver() -> str:

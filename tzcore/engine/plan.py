@@ -12,16 +12,13 @@ from dataclasses import dataclass
 
 from tzcore import hardware
 from tzcore.architecture.spec import LayerSpec, ModelSpec
-from tzcore.errors import BackendError, RequestError
+from tzcore.errors import DoesNotFitError, RequestError
+from tzcore.hardware import in_words
 
 DEFAULT_CONTEXT = 8192  # tokens; enough for a long chat, and its keys and values stay small
 LEAST_CONTEXT = 256  # below this no conversation is possible, so the model counts as not fitting
 LARGEST_CHUNK = 512  # tokens in one prefill call, at most
 _PROCESS = 64 << 20  # interpreter, tokenizer, buffers of the server
-
-
-class DoesNotFitError(BackendError):
-    """The plan needs more memory than is free; the message is the plan."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class MemoryPlan:
     def sentence(self) -> str:
         """The sum, for a person."""
         return (
-            f"weights {_size(self.weights)} + context of {self.context:,} tokens {_size(self.kv)} + "
-            f"workspace {_size(self.workspace)} = {_size(self.total)}; "
-            f"free {_size(self.available)}, of which {_size(self.reserve)} are kept for the system"
+            f"weights {in_words(self.weights)} + context of {self.context:,} tokens {in_words(self.kv)} + "
+            f"workspace {in_words(self.workspace)} = {in_words(self.total)}; "
+            f"free {in_words(self.available)}, of which {in_words(self.reserve)} are kept for the system"
         )
 
     def require(self) -> None:
@@ -110,9 +107,3 @@ def _routed(layer: LayerSpec) -> int:
     each = 3 * expert.gate.rows + expert.gate.cols + expert.down.rows
     return expert.gate.cols + len(layer.experts) + layer.router.active * each
 
-
-def _size(count: int) -> str:
-    for unit, width in (("GB", 10**9), ("MB", 10**6)):
-        if count >= width:
-            return f"{count / width:.1f} {unit}"
-    return f"{count / 1000:.0f} kB"

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from tzcore import paths
 from tzcore.engine.generation import Engine
-from tzcore.engine.plan import DoesNotFitError
+from tzcore.errors import DoesNotFitError
 from tzcore.hub import library
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Report, ignore

@@ -8,8 +8,8 @@ import pytest
 from tests.unit.engine.scripted_model import spec
 from tzcore import hardware
 from tzcore.architecture.spec import Expert, MatrixRef, Router
-from tzcore.engine.plan import DEFAULT_CONTEXT, DoesNotFitError, plan
-from tzcore.errors import RequestError
+from tzcore.engine.plan import DEFAULT_CONTEXT, plan
+from tzcore.errors import DoesNotFitError, RequestError
 
 GB = 10**9
 SHAPES = (("gate_proj", 96, 64), ("up_proj", 96, 64), ("down_proj", 64, 96))

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.serve.running_server import Running, install, running
-from tzcore.engine.plan import DoesNotFitError
-from tzcore.errors import BackendError, CheckpointError
+from tzcore.errors import BackendError, CheckpointError, DoesNotFitError
 
 HELLO = [{"role": "user", "content": "Hello there"}]
 

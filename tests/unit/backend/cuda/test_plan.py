@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.tiny_models import tiny_folder
+from tests.unit.backend.cuda.shapes import shape, stored
+from tests.unit.engine.scripted_model import spec
+from tzcore.architecture.registry import spec_of
+from tzcore.backend.cuda.layout import device_bytes
+from tzcore.backend.cuda.plan import RESERVE, embedding_bytes, longest_contexts, plan, table_items, weight_items
+from tzcore.checkpoint.reader import ModelFolder
+from tzcore.errors import BackendError, DoesNotFitError
+from tzcore.trits import FORMATS
+
+GIB = 1 << 30
+
+
+def test_a_large_model_in_24_gib() -> None:
+    """The arithmetic of the project's goal, within the kernels' own padding."""
+    large = shape("llama-3-70b", max_context=1 << 20)
+    slots, dense = (plan(large, stored(large, fmt, "i4"), 8192, 24 * GIB) for fmt in ("t1", "t1b3"))
+    weights = 68_451_041_280
+    assert slots.memory.size("weights") == pytest.approx(weights * 2.125 / 8, rel=0.002)
+    assert dense.memory.size("weights") == pytest.approx(weights * 1.725 / 8, rel=0.015)
+    assert slots.memory.size("head") == pytest.approx(1_050_673_152 * 4.125 / 8, rel=0.002)
+    assert slots.host == pytest.approx(1_050_673_152 * 4.125 / 8, rel=0.002)
+    assert slots.memory.size("keys and values") == 8192 * 320 << 10
+    assert slots.fits
+    assert dense.fits
+    contexts = dict(longest_contexts(large, slots.memory))
+    assert contexts[16.0] == slots.longest_context
+    assert 16_000 < contexts[16.0] < 21_000
+    assert contexts[4.125] > 65_536  # 64k at 2-bit packing
+    assert dict(longest_contexts(large, dense.memory))[3.25] > 131_072  # 128k at base 3
+
+
+def test_the_longest_context_fits_exactly() -> None:
+    large = shape("llama-3-70b", max_context=1 << 20)
+    matrices = stored(large)
+    longest = plan(large, matrices, 1, 24 * GIB).longest_context
+    assert plan(large, matrices, longest, 24 * GIB).fits
+    assert not plan(large, matrices, longest + 1, 24 * GIB).fits
+    capped = plan(replace(large, max_context=8192), matrices, 8192, 24 * GIB)
+    assert capped.longest_context == 8192
+
+
+def test_what_would_help_is_said() -> None:
+    large = shape("llama-3-70b", max_context=1 << 20)
+    with pytest.raises(DoesNotFitError, match=r"keys and values 21\.5 GB .*--context 1\d{4}\)"):
+        plan(large, stored(large), 65_536, 24 * GIB, "a card").require()
+    with pytest.raises(DoesNotFitError, match=r"a card has 8\.6 GB free.*smaller model or encoding"):
+        plan(large, stored(large), 512, 8 * GIB, "a card").require()
+
+
+def test_parts_of_a_matrix_are_counted_once(tmp_path: Path) -> None:
+    """Phi-3 stores q, k and v in one matrix, and gate and up."""
+    with_parts = ModelFolder.open(tiny_folder(tmp_path / "m", "phi3", format="t2"))
+    shape = spec_of(with_parts)
+    matrices = with_parts.quantization.matrices
+    total = sum(size for _, size in weight_items(shape, matrices))
+    expected = sum(
+        device_bytes(entry.format, entry.rows, entry.cols, entry.group)
+        for name, entry in matrices.items()
+        if name not in (shape.embedding.name, shape.head.name)
+    )
+    assert total == expected
+
+
+def test_the_embedding_is_counted_as_it_is_stored(tmp_path: Path) -> None:
+    for ends in ("i8", "f16"):
+        folder = ModelFolder.open(tiny_folder(tmp_path / ends, "llama", format="q2", head_format=ends))
+        found = folder.matrix(spec_of(folder).embedding.name)
+        size = found.codes.nbytes + (0 if found.scales is None else found.scales.nbytes)
+        assert embedding_bytes(spec_of(folder), folder.quantization.matrices) == size
+
+
+def test_tables() -> None:
+    small = spec()
+    turned, straight = (dict(table_items(small, stored(small, rotated=rotated))) for rotated in (True, False))
+    assert straight["model.norm.weight"] == 4 * 64
+    assert straight["rope 0"] == 4 * 8
+    signs = {name: size for name, size in turned.items() if name not in straight}
+    assert len(signs) == 7
+    assert set(signs.values()) == {64, 128}
+
+
+def test_halves_and_reserve() -> None:
+    small = spec()
+    made = plan(small, stored(small, "f16", "f16"), 300, GIB)
+    assert made.memory.reserve == RESERVE
+    assert made.pages == 2
+    assert made.memory.size("head") >= device_bytes(FORMATS["f16"], 400, 64, 0)
+
+
+def test_heads_that_no_kernel_has() -> None:
+    small = replace(spec(), head_dim=512)
+    with pytest.raises(BackendError, match="too wide for the CUDA kernels"):
+        plan(small, stored(small), 256, GIB)

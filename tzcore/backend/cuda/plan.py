@@ -1,0 +1,143 @@
+"""What a model will take of a card, to the byte, from its shape and formats alone.
+
+The items are the regions of the arena that loading allocates: what the plan says is what is taken.  The
+embedding stays in pinned main memory, from where kernels fetch a token's row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tzcore import trits
+from tzcore.architecture.spec import ModelSpec
+from tzcore.backend.cuda import arena
+from tzcore.backend.cuda.arena import aligned
+from tzcore.backend.cuda.layout import device_bytes
+from tzcore.backend.cuda.pages import PAGE, page_bytes, pages_for
+from tzcore.backend.cuda.workspace import CHUNK, Items, Matrices, workspace_items
+from tzcore.hardware import in_words
+
+RESERVE = 512 << 20
+"""Bytes that the driver takes of a card for its context, the kernels and their graphs.  An estimate."""
+PRECISIONS = (16.0, 8.5, 5.5, 4.125, 3.25)
+"""Bits of a key's or value's number, scales included, that contexts are planned for."""
+RUNS = (16.0,)
+"""Those of :data:`PRECISIONS` that this version stores."""
+
+WEIGHTS, HEAD, TABLES, CONTEXT, WORKSPACE = "weights", "head", "norms and tables", "keys and values", "workspace"
+
+
+@dataclass(frozen=True)
+class DevicePlan:
+    """``memory`` of the card for ``context`` tokens; ``longest_context`` is what would fit, capped by the model.
+
+    ``host`` is the pinned main memory that the embedding takes.
+    """
+
+    memory: arena.Plan
+    context: int
+    longest_context: int
+    host: int
+
+    @property
+    def pages(self) -> int:
+        """Pages of keys and values that are allocated."""
+        return pages_for(self.context)
+
+    @property
+    def fits(self) -> bool:
+        return self.memory.fits
+
+    def sentence(self) -> str:
+        """The sum, for a person."""
+        return f"{self.memory.sentence()}; the embedding takes {in_words(self.host)} of main memory"
+
+    def require(self) -> None:
+        """Raise DoesNotFitError, with the sum and what would help, where the plan does not fit."""
+        self.memory.require()
+
+
+def weight_items(spec: ModelSpec, matrices: Matrices) -> Items:
+    """Every matrix that is on the device, by what it is there, with its bytes: those of the layers, in order."""
+    items: Items = []
+    for number, layer in enumerate(spec.layers):
+        refs = [ref for stage in layer.stages() for ref in stage]
+        refs += [layer.router.matrix] if layer.router else []
+        for ref in refs:
+            entry = matrices[ref.name]
+            size = device_bytes(entry.format, ref.rows, ref.cols, entry.group)
+            items.append((f"layer {number}: {ref.name}[{ref.start}:{ref.start + ref.rows}]", size))
+    return items
+
+
+def head_bytes(spec: ModelSpec, matrices: Matrices) -> int:
+    """Bytes of the last matrix on the device, where it is even if it is the embedding as well."""
+    entry = matrices[spec.head.name]
+    return device_bytes(entry.format, spec.head.rows, spec.head.cols, entry.group)
+
+
+def table_items(spec: ModelSpec, matrices: Matrices) -> Items:
+    """Norms and biases in float32, signs of transforms, frequencies of rotary embeddings."""
+    signs = {
+        entry.transform.signs: entry.cols
+        for entry in (matrices[name] for name in spec.matrices())
+        if entry.transform is not None
+    }
+    items = [(name, 4 * length) for name, length in spec.vectors().items()]
+    items += signs.items()
+    return items + [(f"rope {number}", 4 * len(rope.inverse_frequencies)) for number, rope in enumerate(spec.ropes)]
+
+
+def embedding_bytes(spec: ModelSpec, matrices: Matrices) -> int:
+    """Bytes of the embedding in main memory, as the model folder holds it."""
+    entry = matrices[spec.embedding.name]
+    tile = trits.tile_bytes(entry.format, entry.cols)
+    if entry.format.packing != "half":
+        tile += 2 * trits.LANES * trits.groups(entry.cols, entry.group)
+    return trits.tiles(entry.rows) * tile
+
+
+def plan(
+    spec: ModelSpec,
+    matrices: Matrices,
+    context: int,
+    budget: int,
+    place: str = "the card",
+    chunk: int = CHUNK,
+    least: int = PAGE,
+) -> DevicePlan:
+    """The plan for ``context`` tokens in ``budget`` bytes, prompts being read ``chunk`` tokens at a time.
+
+    ``matrices`` is how each matrix is stored.  BackendError for a model that the kernels cannot run.
+    The advice, should it not fit, names a shorter context from ``least`` tokens on.
+    """
+    items = (
+        (WEIGHTS, _sum(weight_items(spec, matrices))),
+        (HEAD, aligned(head_bytes(spec, matrices))),
+        (TABLES, _sum(table_items(spec, matrices))),
+        (CONTEXT, pages_for(context) * page_bytes(spec)),
+        (WORKSPACE, _sum(workspace_items(spec, chunk, matrices))),
+    )
+    memory = arena.Plan(items, budget, RESERVE, place)
+    longest = min(spec.max_context, next(longest_contexts(spec, memory))[1])
+    if longest >= least:
+        advice = f"a context of {longest:,} tokens would fit (--context {longest})"
+        memory = replace(memory, advice=advice)
+    return DevicePlan(memory, context, longest, embedding_bytes(spec, matrices))
+
+
+def longest_contexts(spec: ModelSpec, memory: arena.Plan) -> Iterator[tuple[float, int]]:
+    """For each of :data:`PRECISIONS`, the tokens that fit beside everything else, whatever the model was made for."""
+    left = max(0, memory.budget - memory.reserve - memory.total + memory.size(CONTEXT))
+    for bits in PRECISIONS:
+        page = page_bytes(spec) if bits == PRECISIONS[0] else round(_page_numbers(spec) * bits / 8)
+        yield bits, left // page * PAGE
+
+
+def _page_numbers(spec: ModelSpec) -> int:
+    return 2 * len(spec.layers) * PAGE * spec.kv_heads * spec.head_dim
+
+
+def _sum(items: Items) -> int:
+    return sum(aligned(size) for _, size in items)

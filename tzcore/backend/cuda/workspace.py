@@ -1,0 +1,148 @@
+"""What a forward pass needs besides weights, keys and values.
+
+One list, :func:`workspace_items`, is what plans count and what :class:`Workspace` takes.  The stages of a
+layer run one after the other, so that each buffer is as large as its largest use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from tzcore import trits
+from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
+from tzcore.backend.cuda.arena import Region
+from tzcore.backend.cuda.layout import KBLOCK
+from tzcore.backend.cuda.pages import padded_head, pages_for
+from tzcore.checkpoint.schema import MatrixEntry
+
+Matrices = Mapping[str, MatrixEntry]
+Items = list[tuple[str, int]]
+
+FEW = 8
+"""Tokens of a decoding step, at most: such calls split the columns of a matrix, and the keys, among blocks."""
+CHUNK = 512
+"""Tokens of a prefill call, at most."""
+SPLITS = 8
+"""Parts that the columns of a matrix are split into for few tokens, at most."""
+KEY_SPLITS = 32
+"""Parts that the keys are split into for few tokens, at most."""
+LEAST_GROUP = 64
+
+
+def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None) -> Items:
+    """Name and bytes of every buffer, for calls of up to ``chunk`` tokens.
+
+    ``matrices`` says how each is stored: f16 matrices need their inputs in another form.  Without it
+    any matrix may be f16.
+
+    x ``[T][hidden]`` float; parts ``[splits][T][rows]`` float, the sums of a product; codes int8,
+    scales float, sums int32, hi and lo half, plain float: the input of a product, ``[T][columns]``;
+    q ``[T][heads][Dp]`` half; acc ``[splits][T][heads][Dp]`` and stats ``[splits][T][heads][2]`` float;
+    angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares, order and mixed:
+    experts of each token; tokens, positions, uniform, picked: a number a token; page_table int32.
+    """
+    few = min(FEW, chunk)
+    spread = max(KEY_SPLITS * few, chunk) * spec.heads
+    wide = max(columns for columns, _ in _inputs(spec))
+    half = max((columns for columns, ref in _inputs(spec) if _is_half(ref, matrices)), default=0)
+    head_half = _padded(spec.hidden) if _is_half(spec.head, matrices) else 0
+    turned = sum(len(rope.inverse_frequencies) for rope in spec.ropes)
+    items = [
+        ("x", 4 * chunk * spec.hidden),
+        ("parts", 4 * max(SPLITS * few * _rows(spec, head=True), chunk * _rows(spec, head=False))),
+        ("codes", chunk * wide),
+        ("scales", 4 * chunk * wide // LEAST_GROUP),
+        ("sums", 4 * chunk * wide // LEAST_GROUP),
+        ("hi", 2 * max(chunk * half, few * head_half)),
+        ("lo", 2 * max(chunk * half, few * head_half)),
+        ("plain", 4 * chunk * max((_plain(layer, spec, matrices) for layer in spec.layers), default=0)),
+        ("q", 2 * chunk * spec.heads * padded_head(spec.head_dim)),
+        ("acc", 4 * spread * padded_head(spec.head_dim)),
+        ("stats", 8 * spread),
+        ("angles", 8 * chunk * turned),
+        ("logits", 4 * few * spec.vocabulary),
+        ("tokens", 4 * chunk),
+        ("positions", 4 * chunk),
+        ("page_table", 4 * pages_for(spec.max_context)),
+        ("uniform", 4 * few),
+        ("picked", 4 * few),
+    ]
+    active, experts = _routed(spec)
+    if active:
+        items += [
+            ("chosen", 4 * chunk * active),
+            ("shares", 4 * chunk * active),
+            ("order", 4 * (chunk * active + experts + 1)),
+            ("mixed", 4 * chunk * spec.hidden),
+        ]
+    return [(name, size) for name, size in items if size]
+
+
+class Workspace:
+    """The buffers of :func:`workspace_items`, taken from ``region``: ``workspace["x"]`` is an address."""
+
+    def __init__(
+        self, region: Region, spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None
+    ) -> None:
+        self.chunk = chunk
+        self._places = {name: region.take(size, name) for name, size in workspace_items(spec, chunk, matrices)}
+
+    def __getitem__(self, name: str) -> int:
+        return self._places[name]
+
+    def get(self, name: str) -> int:
+        """The address of a buffer, 0 where this model needs none: kernels take that for "not there"."""
+        return self._places.get(name, 0)
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // KBLOCK) * KBLOCK
+
+
+def _inputs(spec: ModelSpec) -> Iterator[tuple[int, MatrixRef]]:
+    """Every projection with its padded columns, times the rows that a token has there: one an active expert."""
+    for layer in spec.layers:
+        active = layer.router.active if layer.router else 1
+        for ref in (layer.q, layer.k, layer.v, layer.o, *([layer.router.matrix] if layer.router else [])):
+            yield _padded(ref.cols), ref
+        for expert in layer.experts:
+            yield _padded(expert.gate.cols), expert.gate
+            yield _padded(expert.up.cols), expert.up
+            yield _padded(expert.down.cols) * active, expert.down
+
+
+def _rows(spec: ModelSpec, head: bool) -> int:
+    """Results a token of the largest product, in whole tiles."""
+    most = trits.tiles(spec.head.rows) if head else 0
+    for layer in spec.layers:
+        active = layer.router.active if layer.router else 1
+        expert = layer.experts[0]
+        stages = [(1, (layer.q, layer.k, layer.v)), (1, (layer.o,)), *((active, stage) for stage in expert.stages())]
+        if layer.router:
+            stages.append((1, (layer.router.matrix,)))
+        most = max(most, *(times * sum(trits.tiles(ref.rows) for ref in stage) for times, stage in stages))
+    return most * trits.LANES
+
+
+def _plain(layer: LayerSpec, spec: ModelSpec, matrices: Matrices | None) -> int:
+    """Numbers a token of the inputs that are looked at as a whole before they are rounded: those with a norm
+    in front, with one scale a token, or of f16 matrices."""
+    whole = spec.activations == "token"
+    active = layer.router.active if layer.router else 1
+    down = layer.experts[0].down
+    sizes = [0]
+    if whole or layer.attention_sub_norm or _is_half(layer.o, matrices):
+        sizes.append(layer.o.cols)
+    if whole or layer.mlp_sub_norm or any(_is_half(expert.down, matrices) for expert in layer.experts):
+        sizes.append(active * down.cols)
+    return max(sizes)
+
+
+def _is_half(ref: MatrixRef, matrices: Matrices | None) -> bool:
+    return matrices is None or matrices[ref.name].format.packing == "half"
+
+
+def _routed(spec: ModelSpec) -> tuple[int, int]:
+    """Experts that a token goes through, and that a layer has, at most; zeros without any router."""
+    pairs = [(layer.router.active, len(layer.experts)) for layer in spec.layers if layer.router]
+    return max((active for active, _ in pairs), default=0), max((count for _, count in pairs), default=0)
