@@ -11,10 +11,10 @@ import numpy as np
 from tests.ptx.access import addresses
 from tests.ptx.operands import Context, Run, read
 from tests.ptx.registry import exact, instruction
-from tests.ptx.spaces import SPACES, rows
+from tests.ptx.scalars import SCALARS, Array
+from tests.ptx.spaces import FULL, SPACES, rows
 from tests.ptx.state import State
 from tests.ptx.syntax import Immediate, Instruction
-from tests.ptx.types import TYPES, Array
 
 
 @instruction("cp")
@@ -41,7 +41,7 @@ def _copy(context: Context, ins: Instruction) -> Run:
     if not isinstance(size, Immediate) or size.value not in (4, 8, 16) or (ins.has("cg") and size.value != 16):
         raise ins.error("4, 8 or 16 bytes (.cg: 16) can be copied")
     bytes_, unit = int(size.value), min(8, int(size.value))
-    given = read(context, ins, ins.operands[3], TYPES["u32"]) if len(ins.operands) > 3 else None
+    given = read(context, ins, ins.operands[3], SCALARS["u32"]) if len(ins.operands) > 3 else None
 
     def run(s: State) -> None:
         to, from_ = target(s), source(s)
@@ -103,8 +103,10 @@ def _land(s: State, left: int) -> None:
         whole = done.all()
         chosen = slice(None) if whole else np.flatnonzero(done)
         unit, count = data.dtype.itemsize, 1 if data.ndim == 1 else data.shape[1]
-        for array, value in ((s.shared, data[chosen]), (s.shared_written, 0x0101010101010101 & (1 << 8 * unit) - 1), (s.shared_pending, 0)):
-            rows(array, unit, count)[index[chosen]] = value
+        place = index[chosen]
+        rows(s.shared, unit, count)[place] = data[chosen]
+        rows(s.shared_written, unit, count)[place] = FULL[unit]
+        rows(s.shared_pending, unit, count)[place] = 0
         if not whole:
             rest = np.flatnonzero(~done)
             kept.append((lanes[rest], index[rest], data[rest], group[rest]))

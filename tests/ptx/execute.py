@@ -6,7 +6,7 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,9 @@ from tests.ptx.memory import Arena
 from tests.ptx.operands import Context, Read, Run
 from tests.ptx.registry import decode
 from tests.ptx.report import Checks, KernelFault, Report
+from tests.ptx.scalars import Array, PtxError
 from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Immediate, Instruction, KernelText, Register
-from tests.ptx.types import Array, PtxError
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
@@ -151,8 +151,9 @@ class _Execution:
         s = self.s
         number = block.start
         try:
-            for number, run in enumerate(block.runs, block.start):
+            for run in block.runs:
                 run(s)
+                number += 1
         except (KernelFault, PtxError):
             raise
         except Exception as error:
@@ -172,7 +173,7 @@ class _Execution:
         if held.any():
             self.parked[block.start] = lanes[held]
             s.idx = lanes[~held]
-        return bool(s.idx.size)
+        return not held.all()
 
     def _push(self, place: int, lanes: Array | None) -> None:
         other = self.groups.get(place)
@@ -244,7 +245,7 @@ class _Execution:
             by_barrier.setdefault(_barrier_numbers(ins), []).append((ins, place, lanes))
         self.waiting = []
         for (_, count), entries in by_barrier.items():
-            here = sum(np.bincount(s.block[lanes], minlength=s.blocks) for _, _, lanes in entries)
+            here = np.bincount(s.block[np.concatenate([lanes for _, _, lanes in entries])], minlength=s.blocks)
             ready = (here == (count or alive)) & (here > 0)
             for ins, place, lanes in entries:
                 free = ready[s.block[lanes]]
@@ -263,14 +264,14 @@ class _Execution:
             if other is not ins:
                 both = lanes[ready[s.block[lanes]]]
                 if both.size:
-                    s.fault(ins, f"threads of one block wait at different barriers, also in line {other.line}", int(both[0]))
+                    reason = f"threads of one block wait at different barriers, also in line {other.line}"
+                    s.fault(ins, reason, int(both[0]))
 
     def _stuck(self) -> None:
         ins, _, lanes = self.waiting[0]
         s = self.s
-        raise KernelFault(
-            f"{s.kernel}, line {ins.line}: {ins.text}: not all threads of the block reach this barrier, {s.where(int(lanes[0]))}"
-        )
+        reason = "not all threads of the block reach this barrier"
+        raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: {reason}, {s.where(int(lanes[0]))}")
 
 
 def _barrier_numbers(ins: Instruction) -> tuple[int, int]:
@@ -313,5 +314,3 @@ def _finish(state: State, program: Program) -> None:
                 state.report.instructions[ins.opcode] += block.count
             block.count = 0
 
-
-Hook = Callable[[State], None]

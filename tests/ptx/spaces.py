@@ -6,13 +6,13 @@ import numpy as np
 
 from tests.ptx.memory import Arena
 from tests.ptx.report import KernelFault
+from tests.ptx.scalars import Array
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import Array
 
 # Generic addresses of shared and local memory: far above the arena.
 WINDOWS = {"shared": 1 << 50, "local": 1 << 51}
-_FULL = {1: 0x01, 2: 0x0101, 4: 0x01010101, 8: 0x0101010101010101}
+FULL = {1: 0x01, 2: 0x0101, 4: 0x01010101, 8: 0x0101010101010101}
 
 
 def _misaligned(s: State, ins: Instruction, addresses: Array, size: int) -> None:
@@ -69,12 +69,13 @@ class Global:
         bad = (place < 0) | (addresses + size > ends[place])
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
-            _stop(s, ins, f"{size} bytes at {int(addresses[at]):#x} are out of bounds{_nearest(arena, int(addresses[at]))}", at)
+            address = int(addresses[at])
+            _stop(s, ins, f"{size} bytes at {address:#x} are out of bounds{_nearest(arena, address)}", at)
 
     def _written(self, s: State, ins: Instruction, arena: Arena, index: Array, addresses: Array, size: int) -> None:
         unit = min(size, 8)
         marks = rows(arena.written, unit, size // unit)[index]
-        good = marks == marks.dtype.type(_FULL[unit])
+        good = marks == marks.dtype.type(FULL[unit])
         if not good.all():
             bad = ~good if size <= 8 else ~good.all(-1)
             at = int(np.flatnonzero(bad)[0])
@@ -82,7 +83,7 @@ class Global:
 
     def _mark(self, arena: Arena, index: Array, size: int) -> None:
         unit = min(size, 8)
-        rows(arena.written, unit, size // unit)[index] = _FULL[unit]
+        rows(arena.written, unit, size // unit)[index] = FULL[unit]
 
 
 def _nearest(arena: Arena, address: int) -> str:
@@ -90,7 +91,7 @@ def _nearest(arena: Arena, address: int) -> str:
     if not below:
         return ""
     found = arena.allocations[below[-1]]
-    return f" ({address - found.end} bytes after the end of the allocation of {found.end - found.start} bytes before it)"
+    return f" ({address - found.end} bytes beyond an allocation of {found.end - found.start} bytes)"
 
 
 class Local:
@@ -126,7 +127,7 @@ class Shared:
                 self._written(s, ins, index, addresses, size)
             if writes:
                 unit = min(size, 8)
-                rows(s.shared_written, unit, size // unit)[index] = _FULL[unit]
+                rows(s.shared_written, unit, size // unit)[index] = FULL[unit]
         return index
 
     def memory(self, s: State) -> Array:
@@ -135,11 +136,12 @@ class Shared:
     def _written(self, s: State, ins: Instruction, index: Array, addresses: Array, size: int) -> None:
         unit = min(size, 8)
         marks = rows(s.shared_written, unit, size // unit)[index]
-        good = marks == marks.dtype.type(_FULL[unit])
+        good = marks == marks.dtype.type(FULL[unit])
         if not good.all():
             bad = ~good if size <= 8 else ~good.all(-1)
             at = int(np.flatnonzero(bad)[0])
-            s.fault(ins, f"reads {size} bytes of shared memory at {int(addresses[at])} that nothing wrote", int(s.active()[at]))
+            reason = f"reads {size} bytes of shared memory at {int(addresses[at])} that nothing wrote"
+            s.fault(ins, reason, int(s.active()[at]))
 
 
 Space = Global | Local | Shared

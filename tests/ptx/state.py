@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from tests.ptx.memory import Arena
 from tests.ptx.report import Checks, KernelFault, Report
+from tests.ptx.scalars import VIEWS, Array
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import VIEWS, Array
 
 WARP = 32
 
@@ -69,7 +70,7 @@ class State:
 
     def _specials(self, first: int, grid: tuple[int, int, int], block: tuple[int, int, int]) -> None:
         number = first + self.block
-        values = {
+        values: dict[str, Any] = {
             "laneid": self.lane % WARP,
             "warpid": self.thread // WARP,
             "nwarpid": np.int64(self.width // WARP),
