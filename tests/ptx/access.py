@@ -125,16 +125,27 @@ def _st(context: Context, ins: Instruction) -> Run:
             index = space.place(s, ins, places, size, reads=False, writes=True)
             memory = rows(space.memory(s), scalar.size, count)
             if count == 1:
-                memory[index] = np.asarray(values[0](s)).view(unit)
+                data = s.full(np.asarray(values[0](s)).view(unit))
+                memory[index] = data
             else:
                 data = np.empty((index.size, count), unit)
                 for k, value in enumerate(values):
                     data[:, k] = np.asarray(value(s)).view(unit)
                 memory[index] = data
+            if s.checks.races:
+                _agree(s, ins, memory[index], data)
 
         visit(s, act)
 
     return exact(run)
+
+
+def _agree(s: State, ins: Instruction, stored: Array, given: Array) -> None:
+    """Two threads that write one place with one instruction must write the same value."""
+    if not np.array_equal(stored, given):
+        differ = stored != given
+        lane = s.active()[np.flatnonzero(differ if differ.ndim == 1 else differ.any(1))[0]]
+        s.fault(ins, "races: another thread writes another value to the same place with this instruction", int(lane))
 
 
 @instruction("membar", "fence", "prefetch", "prefetchu", "applypriority", "discard", "nanosleep", "pragma")

@@ -13,7 +13,7 @@ from tests.ptx.operands import Context, Run, read
 from tests.ptx.registry import exact, instruction
 from tests.ptx.scalars import SCALARS, Array
 from tests.ptx.spaces import FULL, SPACES, rows
-from tests.ptx.state import State
+from tests.ptx.state import Copy, State
 from tests.ptx.syntax import Immediate, Instruction
 
 
@@ -45,7 +45,7 @@ def _copy(context: Context, ins: Instruction) -> Run:
 
     def run(s: State) -> None:
         to, from_ = target(s), source(s)
-        index = SPACES["shared"].place(s, ins, to, bytes_, reads=False, writes=False)
+        index = SPACES["shared"].place(s, ins, to, bytes_, reads=False, writes=True)
         if given is None:
             place = SPACES["global"].place(s, ins, from_, bytes_, reads=True, writes=False)
             data = rows(s.arena.bytes, unit, bytes_ // unit).take(place, 0)
@@ -54,7 +54,8 @@ def _copy(context: Context, ins: Instruction) -> Run:
             data = data.reshape(-1) if bytes_ == unit else data
         lanes = s.active()
         rows(s.shared_pending, unit, bytes_ // unit)[index] = 0xFF
-        s.copies.append((lanes, index, data, s.commits[lanes]))
+        rows(s.shared_written, unit, bytes_ // unit)[index] = 0
+        s.copies.append(Copy(ins, lanes, index, data, s.commits[lanes]))
 
     return exact(run)
 
@@ -93,21 +94,26 @@ def _land(s: State, left: int) -> None:
     running = np.zeros(s.size, bool)
     running[s.active()] = True
     kept = []
-    for lanes, index, data, group in s.copies:
-        done = running[lanes]
+    for copy in s.copies:
+        done = running[copy.lanes]
         if left >= 0:
-            done = done & (group < s.commits[lanes] - left)
-        if not done.any():
-            kept.append((lanes, index, data, group))
-            continue
-        whole = done.all()
-        chosen = slice(None) if whole else np.flatnonzero(done)
-        unit, count = data.dtype.itemsize, 1 if data.ndim == 1 else data.shape[1]
-        place = index[chosen]
-        rows(s.shared, unit, count)[place] = data[chosen]
-        rows(s.shared_written, unit, count)[place] = FULL[unit]
-        rows(s.shared_pending, unit, count)[place] = 0
-        if not whole:
-            rest = np.flatnonzero(~done)
-            kept.append((lanes[rest], index[rest], data[rest], group[rest]))
+            done = done & (copy.group < s.commits[copy.lanes] - left)
+        if done.all():
+            _arrive(s, copy)
+        elif done.any():
+            _arrive(s, copy.part(np.flatnonzero(done)))
+            kept.append(copy.part(np.flatnonzero(~done)))
+        else:
+            kept.append(copy)
     s.copies = kept
+
+
+def _arrive(s: State, copy: Copy) -> None:
+    data = copy.data
+    unit, count = data.dtype.itemsize, 1 if data.ndim == 1 else data.shape[1]
+    rows(s.shared, unit, count)[copy.index] = data
+    rows(s.shared_written, unit, count)[copy.index] = FULL[unit]
+    rows(s.shared_pending, unit, count)[copy.index] = 0
+    if s.races is not None:
+        size = unit * count
+        s.races.note(s, copy.ins, copy.lanes, copy.index * size, size, True)

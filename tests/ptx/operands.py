@@ -35,6 +35,7 @@ class Context:
     kernel: KernelText
     symbols: dict[str, tuple[str, int]]  # name → space, address
     parameters: dict[str, int] = field(default_factory=dict)  # name → offset in the buffer
+    watch: set[Register] = field(default_factory=set)  # registers that may be read unwritten
 
 
 def read(context: Context, ins: Instruction, operand: Operand, scalar: Scalar) -> Read:

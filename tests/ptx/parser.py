@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_left
 from dataclasses import replace
 
 from tests.ptx.scalars import SCALARS, PtxError, Scalar
@@ -66,9 +67,10 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = _COMMENT.sub(lambda match: "\n" * match.group().count("\n"), text)
         self.at = 0
+        self.ends = [match.start() for match in re.finditer("\n", self.text)]
 
     def line(self, at: int) -> int:
-        return self.text.count("\n", 0, at) + 1
+        return bisect_left(self.ends, at) + 1
 
     def skip(self) -> None:
         while True:

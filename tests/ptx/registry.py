@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.ptx.flow import watched
 from tests.ptx.operands import Context, Run, read, target, write
 from tests.ptx.scalars import Array, Scalar
 from tests.ptx.state import State
@@ -33,6 +34,8 @@ def decode(context: Context, ins: Instruction) -> Run:
     if decoder is None:
         raise ins.error("unknown instruction")
     run = decoder(context, ins)
+    if context.watch:
+        run = watched(run, ins, context.watch)
     return run if ins.guard is None else _guarded(run, ins.guard, ins.inverted)
 
 

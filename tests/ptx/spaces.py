@@ -9,6 +9,7 @@ from tests.ptx.report import KernelFault
 from tests.ptx.scalars import Array
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction
+from tests.ptx.traffic import count_global, count_shared
 
 # Generic addresses of shared and local memory: far above the arena.
 WINDOWS = {"shared": 1 << 50, "local": 1 << 51}
@@ -45,6 +46,8 @@ class Global:
         low, high = int(addresses.min()), int(addresses.max())
         found = arena.find(low, 1)
         index = addresses >> (size.bit_length() - 1)
+        if s.checks.counters:
+            count_global(s, ins, addresses, size)
         if found is None or high + size > found.end:
             self._search(s, ins, arena, addresses, size)
             whole = False
@@ -121,7 +124,15 @@ class Shared:
             at = int(np.flatnonzero((addresses < 0) | (addresses + size > s.shared_bytes))[0])
             reason = f"{size} bytes at {int(addresses[at]):#x} are out of the {s.shared_bytes} bytes of shared memory"
             _stop(s, ins, reason, at)
-        index = (s.shared_base[s.active()] + addresses) >> (size.bit_length() - 1)
+        lanes = s.active()
+        start = s.shared_base[lanes] + addresses
+        index = start >> (size.bit_length() - 1)
+        if s.checks.counters:
+            count_shared(s, ins, addresses, size)
+        if s.races is not None:
+            if s.copies:
+                self._landed(s, ins, index, addresses, size)
+            s.races.note(s, ins, lanes, start, size, writes)
         if s.checks.uninitialised:
             if reads:
                 self._written(s, ins, index, addresses, size)
@@ -132,6 +143,14 @@ class Shared:
 
     def memory(self, s: State) -> Array:
         return s.shared
+
+    def _landed(self, s: State, ins: Instruction, index: Array, addresses: Array, size: int) -> None:
+        unit = min(size, 8)
+        pending = rows(s.shared_pending, unit, size // unit)[index] != 0
+        if pending.any() and ins.opcode != "cp":
+            at = int(np.flatnonzero(pending if size <= 8 else pending.any(-1))[0])
+            reason = f"byte {int(addresses[at])} of shared memory is still being copied to: no wait for cp.async"
+            s.fault(ins, reason, int(s.active()[at]))
 
     def _written(self, s: State, ins: Instruction, index: Array, addresses: Array, size: int) -> None:
         unit = min(size, 8)

@@ -103,6 +103,14 @@ class Instruction:
             raise self.error("names no type")
         return self.scalars[-1]
 
+    @cached_property
+    def label(self) -> str:
+        """Opcode with the space of its memory or else the type it ends with: ``ld.shared``, ``fma.f32``, ``bra``."""
+        space = self.pick("global", "shared", "const", "param", "local")
+        if not space and self.scalars:
+            space = self.scalars[-1].name
+        return f"{self.opcode}.{space}" if space else self.opcode
+
     def pick(self, *parts: str) -> str:
         """The one of ``parts`` that the instruction has, or an empty string."""
         return next((part for part in parts if part in self.parts), "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def _vote(context: Context, ins: Instruction) -> Run:
             takes_part = takes_part & ((by_warp(s, mask(s)).max(1)[:, None] & _BITS) != 0)
         yes = by_warp(s, s.full(np.asarray(source(s)))).astype(bool)
         every, some = (yes | ~takes_part).all(1), (yes & takes_part).any(1)
-        out: dict[str, Array] = {"all": every, "any": some, "uni": every | ~some, "ballot": ballot(yes & takes_part)}
+        out: dict[str, Any] = {"all": every, "any": some, "uni": every | ~some, "ballot": ballot(yes & takes_part)}
         store(s, mine(s, spread(out[mode])))
 
     return exact(run)
