@@ -6,19 +6,34 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tests.ptx import access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp
+from tests.ptx import (
+    access,
+    arithmetic,
+    atomics,
+    bits,
+    compare,
+    conversions,
+    copies,
+    floats,
+    flow,
+    integers,
+    matrix,
+    warp,
+)  # fmt: skip
 from tests.ptx.memory import Arena
 from tests.ptx.operands import Context, Read, Run
+from tests.ptx.races import RaceLog
 from tests.ptx.registry import decode
 from tests.ptx.report import Checks, KernelFault, Report
+from tests.ptx.scalars import Array, PtxError
+from tests.ptx.spaces import SPACES
 from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Immediate, Instruction, KernelText, Register
-from tests.ptx.types import Array, PtxError
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
@@ -35,6 +50,7 @@ class Block:
     next: int
     meets: Read | None = None
     count: int = 0
+    issued: int = 0
 
 
 class Program:
@@ -48,6 +64,7 @@ class Program:
         context = Context(text, {n: ("shared" if s == "dynamic" else s, a) for n, (s, a) in spaces.items()})
         context.parameters = {p.name: p.offset for p in text.parameters}
         self.context = context
+        self.unit = _least_access(text.instructions)
         self.blocks = self._blocks(context)
         self.states: dict[tuple[int, int, int], State] = {}
 
@@ -63,8 +80,10 @@ class Program:
                 starts.add(place)
                 meets[place] = mask
         order = sorted(start for start in starts if start < len(code))
+        spans = dict(zip(order, [*order[1:], len(code)], strict=True))
+        context.watch = flow.doubtful(code, spans)
         blocks = {}
-        for start, end in zip(order, [*order[1:], len(code)], strict=True):
+        for start, end in spans.items():
             last = code[end - 1] if _ends(code[end - 1]) else None
             body = code[start : end - 1] if last else code[start:end]
             runs = [_barrier_of_warp(ins) if ins.opcode == "bar" else decode(context, ins) for ins in body]
@@ -97,6 +116,17 @@ def _ends(ins: Instruction) -> bool:
     if ins.opcode in ("bra", "ret", "exit", "trap", "brkpt"):
         return True
     return ins.opcode in ("bar", "barrier") and not ins.has("warp")
+
+
+def _least_access(code: Sequence[Instruction]) -> int:
+    """Bytes of the smallest access to shared memory: the unit in which races are looked for."""
+    sizes = [16]
+    for ins in code:
+        if ins.opcode in ("ld", "st", "atom", "red") and (ins.has("shared") or not ins.pick(*SPACES, "param")):
+            sizes.append(ins.scalar.size * int((ins.pick("v2", "v4") or "v1")[1:]))
+        if ins.opcode == "cp" and isinstance(size := (*ins.operands, None, None, None)[2], Immediate):
+            sizes.append(int(size.value))
+    return min(sizes)
 
 
 def _barrier_of_warp(ins: Instruction) -> Run:
@@ -141,6 +171,8 @@ class _Execution:
             if block.meets is not None and lanes is not None and not self._meet(block, lanes):
                 continue
             block.count += s.alive_count if s.idx is None else s.idx.size
+            if s.checks.counters:
+                block.issued += np.unique(s.active() // WARP).size
             self._straight(block)
             self._end(block)
             steps += 1
@@ -151,8 +183,9 @@ class _Execution:
         s = self.s
         number = block.start
         try:
-            for number, run in enumerate(block.runs, block.start):
+            for run in block.runs:
                 run(s)
+                number += 1
         except (KernelFault, PtxError):
             raise
         except Exception as error:
@@ -172,7 +205,7 @@ class _Execution:
         if held.any():
             self.parked[block.start] = lanes[held]
             s.idx = lanes[~held]
-        return bool(s.idx.size)
+        return not held.all()
 
     def _push(self, place: int, lanes: Array | None) -> None:
         other = self.groups.get(place)
@@ -188,6 +221,8 @@ class _Execution:
         if ins.guard is None:
             self._act(ins, block, s.idx)
             return
+        if ins.guard in s.defined:
+            flow.check(s, ins, ins.guard)
         row = s.rows["p"][ins.guard.index]
         lanes = s.active()
         met = row if lanes is s.lane else row.take(lanes)
@@ -244,7 +279,7 @@ class _Execution:
             by_barrier.setdefault(_barrier_numbers(ins), []).append((ins, place, lanes))
         self.waiting = []
         for (_, count), entries in by_barrier.items():
-            here = sum(np.bincount(s.block[lanes], minlength=s.blocks) for _, _, lanes in entries)
+            here = np.bincount(s.block[np.concatenate([lanes for _, _, lanes in entries])], minlength=s.blocks)
             ready = (here == (count or alive)) & (here > 0)
             for ins, place, lanes in entries:
                 free = ready[s.block[lanes]]
@@ -263,14 +298,14 @@ class _Execution:
             if other is not ins:
                 both = lanes[ready[s.block[lanes]]]
                 if both.size:
-                    s.fault(ins, f"threads of one block wait at different barriers, also in line {other.line}", int(both[0]))
+                    reason = f"threads of one block wait at different barriers, also in line {other.line}"
+                    s.fault(ins, reason, int(both[0]))
 
     def _stuck(self) -> None:
         ins, _, lanes = self.waiting[0]
         s = self.s
-        raise KernelFault(
-            f"{s.kernel}, line {ins.line}: {ins.text}: not all threads of the block reach this barrier, {s.where(int(lanes[0]))}"
-        )
+        reason = "not all threads of the block reach this barrier"
+        raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: {reason}, {s.where(int(lanes[0]))}")
 
 
 def _barrier_numbers(ins: Instruction) -> tuple[int, int]:
@@ -301,7 +336,12 @@ def launch(
             state.parameters, state.arena, state.checks, state.report = parameters, arena, checks, report
             state.kernel = program.text.name
             state.start(first, (gx, gy, gz), (block, 1, 1))
+            state.defined = {register: np.zeros(state.size, bool) for register in program.context.watch}
+            if checks.races and state.shared_bytes:
+                state.races = RaceLog(program.unit)
             _Execution(program, state).run()
+            if state.races is not None:
+                state.races.judge(state)
             _finish(state, program)
 
 
@@ -310,8 +350,7 @@ def _finish(state: State, program: Program) -> None:
     for block in program.blocks.values():
         if block.count:
             for ins in program.text.instructions[block.start : block.next]:
-                state.report.instructions[ins.opcode] += block.count
-            block.count = 0
+                state.report.instructions[ins.label] += block.count
+                state.report.issued[ins.label] += block.issued
+            block.count = block.issued = 0
 
-
-Hook = Callable[[State], None]
