@@ -67,9 +67,9 @@ __device__ __forceinline__ unsigned halves(float low, float high) {
 struct Left {
     uint4 first, second;
 
-    __device__ __forceinline__ Left() {}
-    __device__ __forceinline__ Left(const uint4& upper, const uint4& lower)
-        : first({upper.x, lower.x, upper.y, lower.y}), second({upper.z, lower.z, upper.w, lower.w}) {}
+    static __device__ __forceinline__ Left of(const uint4& upper, const uint4& lower) {
+        return {{upper.x, lower.x, upper.y, lower.y}, {upper.z, lower.z, upper.w, lower.w}};
+    }
 };
 
 __device__ __forceinline__ void multiply(float (&sum)[4], const uint4& a, unsigned low, unsigned high) {
@@ -159,7 +159,7 @@ __device__ __forceinline__ uint4 query(const Arguments& a, int kv_head, int inde
     return *reinterpret_cast<const uint4*>(a.q + static_cast<size_t>(row_of(a, kv_head, index)) * DP + column);
 }
 
-/** `value` of the lane where it is least. */
+/** The least of a warp's values. */
 __device__ __forceinline__ int least(int value) {
 #pragma unroll
     for (int step = 1; step < 32; step *= 2) value = min(value, __shfl_xor_sync(0xffffffff, value, step));
@@ -182,7 +182,7 @@ struct Score {
     bool capped;
 
     __device__ __forceinline__ Score(float scale, float softcap)
-        : inner(softcap > 0 ? scale / softcap * (2 * LOG2E) : scale * LOG2E), outer(softcap * LOG2E),
+        : inner(softcap > 0 ? scale * reciprocal(softcap) * (2 * LOG2E) : scale * LOG2E), outer(softcap * LOG2E),
           capped(softcap > 0) {}
 
     __device__ __forceinline__ void operator()(float (&s)[4][4]) const {

@@ -37,8 +37,8 @@ __device__ __forceinline__ void few(const Arguments& a, int split_keys) {
     if (extent.last < 0 || start > stop) return;
 
     for (int j = warp; j < STEPS; j += WARPS) {
-        const Left left(query<DP>(a, kv_head, set * QUERIES + g, 32 * j + 8 * c),
-                        query<DP>(a, kv_head, set * QUERIES + g + 8, 32 * j + 8 * c));
+        const Left left = Left::of(query<DP>(a, kv_head, set * QUERIES + g, 32 * j + 8 * c),
+                                   query<DP>(a, kv_head, set * QUERIES + g + 8, 32 * j + 8 * c));
         queries[j][0][lane] = left.first;
         queries[j][1][lane] = left.second;
     }
@@ -78,9 +78,7 @@ __device__ __forceinline__ void few(const Arguments& a, int split_keys) {
                     copy(next, later - PIECES);
                 }
                 commit();
-                Left left;
-                left.first = queries[piece % STEPS][0][lane];
-                left.second = queries[piece % STEPS][1][lane];
+                const Left left = {queries[piece % STEPS][0][lane], queries[piece % STEPS][1][lane]};
 #pragma unroll
                 for (int n = 0; n < LOADS; ++n) {
                     uint4 got = ring[warp][piece % RING][n][lane];

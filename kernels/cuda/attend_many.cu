@@ -1,57 +1,67 @@
 // Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see.
 //
-// The four warps of a block share a ring of stages in shared memory: the keys of a tile, its values, the keys of the
-// next.  While one stage is used the RING - 1 after it are on their way, and one barrier a stage says both that it
-// has come and that the one before it may be overwritten.
+// The four warps of a block share a ring of stages in shared memory, each a few pieces of a tile.  While one stage is
+// used the RING - 1 after it are on their way, and one barrier a stage says both that it has come and that the one
+// before it may be overwritten.
 #include "attend.cuh"
 
 namespace attend {
 
+/** Whether a query sees less than the whole tile at `key`; one that is not there has no say. */
+__device__ __forceinline__ bool partly(Range range, int key) {
+    return range.count > 0 && (key < range.low || key + TILE > range.low + range.count);
+}
+
 template <int DP, int RING>
 __device__ __forceinline__ void many(const Arguments& a) {
-    constexpr int STEPS = DP / 32;
-    constexpr int AHEAD = RING - 1;
-    __shared__ uint4 ring[RING][STEPS][LOADS][32];
+    constexpr int STEPS = DP / 32, PIECES = 2 * STEPS;
+    constexpr int PART = STEPS > 4 ? 4 : STEPS;  // pieces of a stage
+    constexpr int STAGES = PIECES / PART, AHEAD = RING - 1;
+    constexpr bool WIDE = DP > 128;  // beside this many sums the queries find no room in registers
+    __shared__ uint4 ring[RING][PART][LOADS][32];
+    __shared__ uint4 queries[WIDE ? STEPS : 1][2][WARPS][32];
 
     // The last queries see most keys: they start first.
     const int block = gridDim.x - 1 - blockIdx.x, kv_head = blockIdx.y;
     const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32, 0), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
     const int set = (block * WARPS + warp) * QUERIES;
 
-    const Range sees = seen(position_of(a, set + lane % QUERIES), a.window);
-    const Range range[2] = {{__shfl_sync(0xffffffff, sees.low, g), __shfl_sync(0xffffffff, sees.count, g)},
-                            {__shfl_sync(0xffffffff, sees.low, g + 8), __shfl_sync(0xffffffff, sees.count, g + 8)}};
-    // Keys that all of the warp's queries see need no mask.
-    const int seen_from = greatest(sees.low);
-    const int seen_to = least(sees.count > 0 ? sees.low + sees.count - 1 : 0x7fffffff);
+    const int position = position_of(a, set + lane % QUERIES);
+    const int upper = __shfl_sync(0xffffffff, position, g), lower = __shfl_sync(0xffffffff, position, g + 8);
     const Extent early(seen(position_of(a, block * WARPS * QUERIES + lane), a.window));
     const Extent late(seen(position_of(a, block * WARPS * QUERIES + 32 + lane), a.window));
     const int last = max(early.last, late.last);
     if (last < 0) return;
     const int start = min(early.first, late.first) / TILE, stop = last / TILE;
 
-    Left queries[STEPS];
+    Left kept[STEPS];
 #pragma unroll
-    for (int j = 0; j < STEPS; ++j)
-        queries[j] = Left(query<DP>(a, kv_head, set + g, 32 * j + 8 * c),
-                          query<DP>(a, kv_head, set + g + 8, 32 * j + 8 * c));
+    for (int j = 0; j < STEPS; ++j) {
+        kept[j] = Left::of(query<DP>(a, kv_head, set + g, 32 * j + 8 * c),
+                           query<DP>(a, kv_head, set + g + 8, 32 * j + 8 * c));
+        if (WIDE) {
+            queries[j][0][warp][lane] = kept[j].first;
+            queries[j][1][warp][lane] = kept[j].second;
+        }
+    }
 
-    // Stage 2·i is the keys of tile start + i, stage 2·i + 1 its values; warp w copies load w of each piece.
-    auto copy = [&](int tile, bool values, int at) {
+    // Warp w copies load w of each piece.
+    auto copy = [&](int tile, int stage, int at) {
         if (tile <= stop) {
             const Place<DP> place(a, a.page_table[tile * TILE / PAGE], kv_head, tile, g, c);
 #pragma unroll
-            for (int j = 0; j < STEPS; ++j) place.load(values ? STEPS + j : j, warp, &ring[at][j][warp][lane]);
+            for (int i = 0; i < PART; ++i) place.load(stage * PART + i, warp, &ring[at][i][warp][lane]);
         }
         commit();
     };
 #pragma unroll
-    for (int stage = 0; stage < AHEAD; ++stage) copy(start + stage / 2, stage % 2, stage);
-    int at = 0;
+    for (int stage = 0; stage < AHEAD; ++stage) copy(start + stage / STAGES, stage % STAGES, stage);
+    int at = RING - 1;
     auto advance = [&](int tile, int stage) {
         arrive<AHEAD - 1>();
         __syncthreads();
-        copy(tile + (stage + AHEAD) / 2, (stage + AHEAD) % 2, at == 0 ? RING - 1 : at - 1);
+        copy(tile + (stage + AHEAD) / STAGES, (stage + AHEAD) % STAGES, at);
+        at = at == RING - 1 ? 0 : at + 1;
     };
 
     const Score score(a.scale, a.softcap);
@@ -59,32 +69,31 @@ __device__ __forceinline__ void many(const Arguments& a) {
     float mixed[DP / 8][4] = {};
     for (int tile = start; tile <= stop; ++tile) {
         const int first = tile * TILE;
-        advance(tile, 0);
         float s[4][4] = {};
 #pragma unroll
         for (int j = 0; j < STEPS; ++j) {
+            if (j % PART == 0) advance(tile, j / PART);
+            const Left left = WIDE ? Left{queries[j][0][warp][lane], queries[j][1][warp][lane]} : kept[j];
 #pragma unroll
-            for (int n = 0; n < LOADS; ++n) multiply(s[n], queries[j], ring[at][j][n][lane]);
+            for (int n = 0; n < LOADS; ++n) multiply(s[n], left, ring[at][j % PART][n][lane]);
         }
         score(s);
-        if (first < seen_from || first + TILE - 1 > seen_to) mask(s, range, first, c);
+        const Range range[2] = {seen(upper, a.window), seen(lower, a.window)};
+        if (__any_sync(0xffffffff, partly(range[0], first) || partly(range[1], first))) mask(s, range, first, c);
         float factor[2];
         Left weights;
         softmax.add(s, factor, weights);
         if (__any_sync(0xffffffff, factor[0] != 1.0f || factor[1] != 1.0f)) scale(mixed, factor);
-        at = at == RING - 1 ? 0 : at + 1;
-
-        advance(tile, 1);
 #pragma unroll
         for (int j = 0; j < STEPS; ++j) {
+            if (j % PART == 0) advance(tile, (STEPS + j) / PART);
 #pragma unroll
             for (int n = 0; n < LOADS; ++n) {
-                uint4 got = ring[at][j][n][lane];
+                uint4 got = ring[at][j % PART][n][lane];
                 if (first + TILE - 1 > last) clear(got, first + 8 * c, last);
                 multiply(mixed[j * LOADS + n], weights, got);
             }
         }
-        at = at == RING - 1 ? 0 : at + 1;
     }
 
     softmax.finish();
@@ -113,4 +122,4 @@ __device__ __forceinline__ void many(const Arguments& a) {
 ATTEND_MANY(64, 4, 4)
 ATTEND_MANY(96, 4, 3)
 ATTEND_MANY(128, 4, 3)
-ATTEND_MANY(256, 3, 2)
+ATTEND_MANY(256, 2, 2)
