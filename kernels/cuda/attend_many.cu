@@ -99,7 +99,7 @@ __device__ __forceinline__ void many(const Arguments& a) {
     softmax.finish();
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-        if (softmax.sum[row] == 0.0f) continue;  // no such query; NaN is written
+        if ((row ? lower : upper) < 0) continue;
         const size_t out = row_of(a, kv_head, set + g + 8 * row);
         if (c == 0) *reinterpret_cast<float2*>(a.stats + out * 2) = {softmax.maximum[row] * LN2, softmax.sum[row]};
 #pragma unroll
