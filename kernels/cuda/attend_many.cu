@@ -1,0 +1,125 @@
+// Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see.
+//
+// The four warps of a block share a ring of stages in shared memory, each a few pieces of a tile.  While one stage is
+// used the RING - 1 after it are on their way, and one barrier a stage says both that it has come and that the one
+// before it may be overwritten.
+#include "attend.cuh"
+
+namespace attend {
+
+/** Whether a query sees less than the whole tile at `key`; one that is not there has no say. */
+__device__ __forceinline__ bool partly(Range range, int key) {
+    return range.count > 0 && (key < range.low || key + TILE > range.low + range.count);
+}
+
+template <int DP, int RING>
+__device__ __forceinline__ void many(const Arguments& a) {
+    constexpr int STEPS = DP / 32, PIECES = 2 * STEPS;
+    constexpr int PART = STEPS > 4 ? 4 : STEPS;  // pieces of a stage
+    constexpr int STAGES = PIECES / PART, AHEAD = RING - 1;
+    constexpr bool WIDE = DP > 128;  // beside this many sums the queries find no room in registers
+    __shared__ uint4 ring[RING][PART][LOADS][32];
+    __shared__ uint4 queries[WIDE ? STEPS : 1][2][WARPS][32];
+
+    // The last queries see most keys: they start first.
+    const int block = gridDim.x - 1 - blockIdx.x, kv_head = blockIdx.y;
+    const int warp = __shfl_sync(0xffffffff, threadIdx.x / 32, 0), lane = threadIdx.x % 32, g = lane / 4, c = lane % 4;
+    const int set = (block * WARPS + warp) * QUERIES;
+
+    const int position = position_of(a, set + lane % QUERIES);
+    const int upper = __shfl_sync(0xffffffff, position, g), lower = __shfl_sync(0xffffffff, position, g + 8);
+    const Extent early(seen(position_of(a, block * WARPS * QUERIES + lane), a.window));
+    const Extent late(seen(position_of(a, block * WARPS * QUERIES + 32 + lane), a.window));
+    const int last = max(early.last, late.last);
+    if (last < 0) return;
+    const int start = min(early.first, late.first) / TILE, stop = last / TILE;
+
+    Left kept[STEPS];
+#pragma unroll
+    for (int j = 0; j < STEPS; ++j) {
+        kept[j] = Left::of(query<DP>(a, kv_head, set + g, 32 * j + 8 * c),
+                           query<DP>(a, kv_head, set + g + 8, 32 * j + 8 * c));
+        if (WIDE) {
+            queries[j][0][warp][lane] = kept[j].first;
+            queries[j][1][warp][lane] = kept[j].second;
+        }
+    }
+
+    // Warp w copies load w of each piece.
+    auto copy = [&](int tile, int stage, int at) {
+        if (tile <= stop) {
+            const Place<DP> place(a, a.page_table[tile * TILE / PAGE], kv_head, tile, g, c);
+#pragma unroll
+            for (int i = 0; i < PART; ++i) place.load(stage * PART + i, warp, &ring[at][i][warp][lane]);
+        }
+        commit();
+    };
+#pragma unroll
+    for (int stage = 0; stage < AHEAD; ++stage) copy(start + stage / STAGES, stage % STAGES, stage);
+    int at = RING - 1;
+    auto advance = [&](int tile, int stage) {
+        arrive<AHEAD - 1>();
+        __syncthreads();
+        copy(tile + (stage + AHEAD) / STAGES, (stage + AHEAD) % STAGES, at);
+        at = at == RING - 1 ? 0 : at + 1;
+    };
+
+    const Score score(a.scale, a.softcap);
+    Softmax softmax;
+    float mixed[DP / 8][4] = {};
+    for (int tile = start; tile <= stop; ++tile) {
+        const int first = tile * TILE;
+        float s[4][4] = {};
+#pragma unroll
+        for (int j = 0; j < STEPS; ++j) {
+            if (j % PART == 0) advance(tile, j / PART);
+            const Left left = WIDE ? Left{queries[j][0][warp][lane], queries[j][1][warp][lane]} : kept[j];
+#pragma unroll
+            for (int n = 0; n < LOADS; ++n) multiply(s[n], left, ring[at][j % PART][n][lane]);
+        }
+        score(s);
+        const Range range[2] = {seen(upper, a.window), seen(lower, a.window)};
+        if (__any_sync(0xffffffff, partly(range[0], first) || partly(range[1], first))) mask(s, range, first, c);
+        float factor[2];
+        Left weights;
+        softmax.add(s, factor, weights);
+        if (__any_sync(0xffffffff, factor[0] != 1.0f || factor[1] != 1.0f)) scale(mixed, factor);
+#pragma unroll
+        for (int j = 0; j < STEPS; ++j) {
+            if (j % PART == 0) advance(tile, (STEPS + j) / PART);
+#pragma unroll
+            for (int n = 0; n < LOADS; ++n) {
+                uint4 got = ring[at][j % PART][n][lane];
+                if (first + TILE - 1 > last) clear(got, first + 8 * c, last);
+                multiply(mixed[j * LOADS + n], weights, got);
+            }
+        }
+    }
+
+    softmax.finish();
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+        if ((row ? lower : upper) < 0) continue;
+        const size_t out = row_of(a, kv_head, set + g + 8 * row);
+        if (c == 0) *reinterpret_cast<float2*>(a.stats + out * 2) = {softmax.maximum[row] * LN2, softmax.sum[row]};
+#pragma unroll
+        for (int i = 0; i < DP / 8; ++i)
+            *reinterpret_cast<float2*>(a.acc + out * DP + 8 * i + 2 * c) = {mixed[i][2 * row], mixed[i][2 * row + 1]};
+    }
+}
+
+}  // namespace attend
+
+// Grid (ceil(T·heads / kv_heads / 64), kv_heads), block 128; writes split 0 and has no use for split_keys.
+#define ATTEND_MANY(DP, RING, BLOCKS)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(attend::THREADS, BLOCKS) attend_many_d##DP(                          \
+        const attend::half* q, const attend::half* k_pool, const attend::half* v_pool, const int* page_table,         \
+        const int* positions, int T, int heads, int kv_heads, float scale, float softcap, int window,                 \
+        int split_keys, float* acc, float* stats) {                                                                   \
+        attend::many<DP, RING>({q, k_pool, v_pool, page_table, positions, T, heads, kv_heads, scale, softcap, window, \
+                                acc, stats});                                                                         \
+    }
+ATTEND_MANY(64, 4, 4)
+ATTEND_MANY(96, 4, 3)
+ATTEND_MANY(128, 4, 3)
+ATTEND_MANY(256, 2, 2)
