@@ -49,7 +49,14 @@ class BackendError(TernaryZeroError):
 
 
 class DoesNotFitError(BackendError):
-    """The plan needs more memory than is free; the message is the plan."""
+    """The plan needs more memory than is free; the message is the plan.
+
+    ``card`` names the card that is too full, ``""`` is main memory.
+    """
+
+    def __init__(self, message: str, card: str = "") -> None:
+        super().__init__(message)
+        self.card = card
 
 
 class ContextFullError(TernaryZeroError):

@@ -56,14 +56,14 @@ def measure(
     from tzcore import hardware
     from tzcore.architecture.registry import spec_of
     from tzcore.backend.cpu import CpuBackend
-    from tzcore.backend.select import select
     from tzcore.checkpoint.reader import ModelFolder
+    from tzcore.engine.placement import place
 
     with closing(ModelFolder.open(folder)) as opened:
         spec = spec_of(opened)
         if prompt + tokens > spec.max_context:
             raise RequestError(f"the model's context holds {spec.max_context} tokens, not {prompt} + {tokens}")
-        backend, _ = select(backend_name)
+        backend = place(opened, spec, backend_name, prompt + tokens).backend
         model = backend.load(opened, spec, threads)
         try:
             ids = np.random.default_rng(0).integers(0, spec.vocabulary, prompt + tokens, dtype=np.int32)

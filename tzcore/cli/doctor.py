@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import sys
@@ -128,7 +127,7 @@ def _graphics() -> Iterator[Finding]:
     try:
         found = facts.cards()
     except MissingExtraError as error:
-        driver = nvidia_driver()
+        driver = facts.loaded_driver()
         yield Finding("graphics", "note", f"NVIDIA driver {driver}, but {error}" if driver else "no NVIDIA driver")
         return
     except BackendError as error:
@@ -138,18 +137,3 @@ def _graphics() -> Iterator[Finding]:
         subject = "graphics" if len(found) == 1 else f"graphics {card.index}"
         trouble = card.trouble()
         yield Finding(subject, "note" if trouble else "ok", trouble or card.sentence())
-
-
-def nvidia_driver() -> str:
-    """The version of the loaded NVIDIA driver, or ``""``; asks the driver's own library."""
-    import ctypes
-
-    name = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
-    try:
-        library = ctypes.CDLL(name)
-    except OSError:
-        return ""
-    version = ctypes.c_int()
-    if library.cuDriverGetVersion(ctypes.byref(version)) != 0:
-        return ""
-    return f"for CUDA {version.value // 1000}.{version.value % 1000 // 10}"

@@ -16,10 +16,10 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.models.utils import normalize_gen_kwargs
 
 from tzcore.architecture.registry import spec_of
-from tzcore.backend.select import select
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.generation import Engine, EngineInfo, Finished, Request, Sampling, TextDelta
-from tzcore.engine.plan import LARGEST_CHUNK, plan
+from tzcore.engine.placement import place
+from tzcore.engine.plan import LARGEST_CHUNK
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.errors import UnsupportedModelError
 
@@ -37,11 +37,10 @@ class HarnessModel(TemplateLM):  # type: ignore[misc] # the harness comes withou
         super().__init__()
         self._step = step
         self._opened = ModelFolder.open(folder)
-        memory = plan(self._opened.bytes(), spec_of(self._opened), None)
-        memory.require()
+        placed = place(self._opened, spec_of(self._opened), backend)
+        chosen, reason, memory = placed.backend, placed.reason, placed.memory
         self.max_length = memory.context
         spec = spec_of(self._opened, memory.context)
-        chosen, reason = select(backend)
         prompts = PromptBuilder.open(folder)
         self._tokenizer = prompts.tokenizer
         model = chosen.load(self._opened, spec, threads)

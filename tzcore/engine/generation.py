@@ -18,8 +18,10 @@ import numpy as np
 from tzcore.architecture import registry
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import LoadedModel, Sequence
+from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan, plan
+from tzcore.engine.placement import Neighbours, place
+from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.request import (
     Event,
@@ -80,6 +82,7 @@ class Engine:
         self._lock = threading.Lock()
         self._ends = prompts.end_tokens()
         self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
+        self.lost = False  # whether the card with the model failed, so that it must be opened again
         self._held: list[int] = []  # the tokens that the sequence holds
         self._chunk = _LEAST_CHUNK
         self._sequence: Sequence | None = model.new_sequence(info.context)
@@ -92,27 +95,24 @@ class Engine:
         context: int | None = None,
         threads: int | None = None,
         report: Report = ignore,
-        occupied: int = 0,
+        neighbours: Neighbours | None = None,
     ) -> Engine:
         """Open the model folder ``path``.
 
-        ``context`` None: see :func:`tzcore.engine.plan.plan`, as for ``occupied``.  What is wrong
-        with the folder is a CheckpointError; no memory or no backend a BackendError, raised
-        before the weights are touched.
+        ``context`` None: see :func:`tzcore.engine.plan.plan`; ``neighbours`` are the models that are open
+        beside.  What is wrong with the folder is a CheckpointError; no memory or no backend a
+        BackendError, raised before the weights are touched.
         """
-        from tzcore.backend.select import select
-
         path = Path(path)
         folder = ModelFolder.open(path)
         prompts: PromptBuilder | None = None
         model: LoadedModel | None = None
         try:
             spec = registry.spec_of(folder)
-            memory = plan(folder.bytes(), spec, context, occupied=occupied)
-            memory.require()
+            placed = place(folder, spec, backend, context, neighbours)
+            chosen, reason, memory = placed.backend, placed.reason, placed.memory
             spec = registry.spec_of(folder, memory.context)  # some rotary scalings depend on the context
             prompts = PromptBuilder.open(path)
-            chosen, reason = select(backend)
             total = folder.bytes()
             report(Progress("load", 0, total, "bytes", f"{chosen.describe()} ({reason})"))
             model = chosen.load(folder, spec, threads)
@@ -149,6 +149,9 @@ class Engine:
                 return
         try:
             yield from self._answer(request, prompt, cancel, began)
+        except LostDeviceError:
+            self.lost = True
+            raise
         finally:
             self._lock.release()
 

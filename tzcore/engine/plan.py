@@ -1,17 +1,22 @@
-"""What a model will need of this machine's memory, and the context that leaves room for.
+"""What a model will need of this machine's memory or of a card's, and the context that leaves room for.
 
 A plan counts the stored weights (a backend maps or copies them once), the keys and values of
 the whole context at fp16, and the workspace of one prefill chunk.  It is made before anything
 is loaded, so that a model that cannot fit is refused with the sum written out instead of
-driving the machine into swap.
+driving the machine into swap.  On a card every byte is the backend's to know
+(:mod:`tzcore.backend.cuda.plan`); which context is planned for is decided here for both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tzcore import hardware
 from tzcore.architecture.spec import LayerSpec, ModelSpec
+from tzcore.backend.cuda import plan as cuda
+from tzcore.backend.cuda.plan import DevicePlan
+from tzcore.checkpoint.schema import MatrixEntry
 from tzcore.errors import DoesNotFitError, RequestError
 from tzcore.hardware import in_words
 
@@ -23,7 +28,10 @@ _PROCESS = 64 << 20  # interpreter, tokenizer, buffers of the server
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Bytes that a model at ``context`` tokens needs; ``largest_context`` is what would fit, capped by the model."""
+    """Bytes that a model at ``context`` tokens needs; ``largest_context`` is what would fit, capped by the model.
+
+    ``card`` is the name of the card that they are on, ``""`` for main memory.
+    """
 
     weights: int
     kv: int
@@ -32,6 +40,16 @@ class MemoryPlan:
     largest_context: int
     available: int
     reserve: int
+    card: str = ""
+
+    @classmethod
+    def of_card(cls, made: DevicePlan) -> MemoryPlan:
+        """The same of a card's plan, its items gathered."""
+        memory = made.memory
+        kv, workspace = memory.size(cuda.CONTEXT), memory.size(cuda.WORKSPACE)
+        weights = memory.total - kv - workspace
+        longest, budget = made.longest_context, memory.budget
+        return cls(weights, kv, workspace, made.context, longest, budget, memory.reserve, memory.place)
 
     @property
     def total(self) -> int:
@@ -74,10 +92,7 @@ def plan(
     ``occupied`` bytes are counted as taken although the system calls them free, as it does
     with mapped files of models that are already loaded.
     """
-    if context is not None and context < 1:
-        raise RequestError(f"A context of {context} tokens is impossible")
-    if context is not None and context > spec.max_context:
-        raise RequestError(f"The model was made for at most {spec.max_context:,} tokens of context, not {context:,}")
+    _check(context, spec)
     memory = memory or hardware.memory()
     reserve = min(1 << 30, memory.total // 20)
     available = max(0, memory.available - occupied)
@@ -86,10 +101,36 @@ def plan(
     per_token = max(1, spec.kv_bytes_per_token())
     largest = max(0, min(spec.max_context, left // per_token))
     if context is None:
-        context = min(DEFAULT_CONTEXT, spec.max_context)
-        if LEAST_CONTEXT <= largest < context:
-            context = largest
+        context = _usual(spec, largest)
     return MemoryPlan(weights, per_token * context, workspace, context, largest, available, reserve)
+
+
+def plan_on_card(
+    spec: ModelSpec, matrices: Mapping[str, MatrixEntry], context: int | None, budget: int, card: str
+) -> DevicePlan:
+    """Plan for a model whose matrices are stored so, in ``budget`` bytes of ``card``.
+
+    ``context`` is as for :func:`plan`.  BackendError for a model that the CUDA kernels cannot run.
+    """
+    _check(context, spec)
+    first = cuda.plan(spec, matrices, context or 1, budget, card, LARGEST_CHUNK, LEAST_CONTEXT)
+    if context is not None:
+        return first
+    usual = _usual(spec, first.longest_context)
+    return cuda.plan(spec, matrices, usual, budget, card, LARGEST_CHUNK, LEAST_CONTEXT)
+
+
+def _check(context: int | None, spec: ModelSpec) -> None:
+    if context is not None and context < 1:
+        raise RequestError(f"A context of {context} tokens is impossible")
+    if context is not None and context > spec.max_context:
+        raise RequestError(f"The model was made for at most {spec.max_context:,} tokens of context, not {context:,}")
+
+
+def _usual(spec: ModelSpec, largest: int) -> int:
+    """The context of somebody who asks for none."""
+    wanted = min(DEFAULT_CONTEXT, spec.max_context)
+    return largest if LEAST_CONTEXT <= largest < wanted else wanted
 
 
 def _workspace(spec: ModelSpec) -> int:

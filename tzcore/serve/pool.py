@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from tzcore import paths
 from tzcore.engine.generation import Engine
+from tzcore.engine.placement import Neighbours
 from tzcore.errors import DoesNotFitError
 from tzcore.hub import library
 from tzcore.hub.library import InstalledModel
@@ -29,9 +30,9 @@ MAX_WAITING = 64  # requests to one model; more would time out anyway
 
 
 class Opener(Protocol):
-    """How a model folder becomes an engine; ``occupied`` are bytes that other models have mapped."""
+    """How a model folder becomes an engine beside the ``neighbours`` that are open."""
 
-    def __call__(self, path: Path, *, context: int | None, report: Report, occupied: int) -> Engine: ...
+    def __call__(self, path: Path, *, context: int | None, report: Report, neighbours: Neighbours) -> Engine: ...
 
 
 @dataclass(eq=False)
@@ -57,12 +58,12 @@ class HostedModel:
         self.used = 0  # number of the last use, for the choice of what to release
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{installed.id}")
 
-    async def open(self, opener: Opener, context: int | None, report: Report, occupied: int) -> None:
+    async def open(self, opener: Opener, context: int | None, report: Report, neighbours: Neighbours) -> None:
         loop = asyncio.get_running_loop()
         try:
             self.engine = await loop.run_in_executor(
                 self._thread,
-                lambda: opener(self.installed.path, context=context, report=report, occupied=occupied),
+                lambda: opener(self.installed.path, context=context, report=report, neighbours=neighbours),
             )
         except BaseException:
             self._thread.shutdown(wait=False)
@@ -157,16 +158,19 @@ class Pool:
             if self._closed:
                 raise RefusedError(503, "shutting_down", self._closed)
             hosted = self._hosted.get(installed.id)
+            if hosted is not None and hosted.engine.lost:
+                await self._release(hosted, "", force=True)
+                hosted = None
             if hosted is not None and context not in (None, hosted.engine.context):
                 await self._release(hosted, f"{hosted.id} is in use, so its context cannot be changed now")
                 hosted = None
             while hosted is None:
                 opening = HostedModel(installed)
                 try:
-                    await opening.open(self._opener, context, report, self._occupied())
+                    await opening.open(self._opener, context, report, self._neighbours())
                     hosted = self._hosted[installed.id] = opening
-                except DoesNotFitError:
-                    idle = min((h for h in self.hosted if not h.jobs), key=lambda h: h.used, default=None)
+                except DoesNotFitError as error:
+                    idle = min(self._unused(error.card), key=lambda h: h.used, default=None)
                     if idle is None:
                         raise
                     logger.warning("%s is released to make room for %s", idle.id, installed.id)
@@ -208,10 +212,22 @@ class Pool:
         del self._hosted[hosted.id]
         await hosted.close()
 
-    def _occupied(self) -> int:
-        """Weights of open models: mapped files, which the system counts as free memory."""
-        plans = (hosted.engine.info.memory for hosted in self.hosted)
-        return sum(plan.weights for plan in plans if plan is not None)
+    def _unused(self, card: str) -> list[HostedModel]:
+        """The models that nobody uses and that are in the memory that is short: a card's, or main memory."""
+        unused = [hosted for hosted in self.hosted if not hosted.jobs]
+        return [h for h in unused if h.engine.info.memory is None or h.engine.info.memory.card == card]
+
+    def _neighbours(self) -> Neighbours:
+        """What the open models hold: mapped files, which the system counts as free memory, and of a card
+        what comes free when those that nobody uses are released."""
+        occupied = reclaimable = 0
+        for hosted in self.hosted:
+            plan = hosted.engine.info.memory
+            if plan is not None and not plan.card:
+                occupied += plan.weights
+            elif plan is not None and not hosted.jobs:
+                reclaimable += plan.total
+        return Neighbours(occupied, reclaimable)
 
     def describe(self) -> list[dict[str, Any]]:
         """The open models, for ``/health``."""

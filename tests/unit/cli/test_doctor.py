@@ -72,13 +72,13 @@ def test_why_there_is_no_card(capsys: pytest.CaptureFixture[str], monkeypatch: p
     assert state == "note"
     assert "too old (version 470.1)" in detail
     monkeypatch.setattr(facts, "_installed", lambda module: False)
-    monkeypatch.setattr(doctor, "nvidia_driver", lambda: "for CUDA 12.4")
+    monkeypatch.setattr(facts, "loaded_driver", lambda: "for CUDA 12.4")
     ((_, detail),) = graphics(capsys)
     assert detail.startswith("NVIDIA driver for CUDA 12.4, but running on an NVIDIA card needs cuda-python and")
-    monkeypatch.setattr(doctor, "nvidia_driver", lambda: "")
+    monkeypatch.setattr(facts, "loaded_driver", lambda: "")
     assert graphics(capsys) == [("note", "no NVIDIA driver")]
 
 
 @pytest.mark.skipif(os.name == "nt" or os.path.exists("/proc/driver/nvidia"), reason="a machine with the driver")
 def test_no_driver_is_said_so() -> None:
-    assert doctor.nvidia_driver() == ""
+    assert facts.loaded_driver() == ""

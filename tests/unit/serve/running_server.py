@@ -17,6 +17,7 @@ from tests.unit.engine import small_tokenizers
 from tests.unit.engine.scripted_model import ScriptedModel, engine
 from tzcore import paths
 from tzcore.engine.generation import Engine
+from tzcore.engine.placement import Neighbours
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Progress, Report
 from tzcore.serve import application, server
@@ -40,16 +41,16 @@ class Opener:
 
     def __init__(self, make: Callable[[str], ScriptedModel]) -> None:
         self._make = make
-        self.opened: list[tuple[str, int | None, int]] = []
+        self.opened: list[tuple[str, int | None, Neighbours]] = []
         self.models: list[ScriptedModel] = []
         self.error: Exception | None = None
 
-    def __call__(self, path: Path, *, context: int | None, report: Report, occupied: int) -> Engine:
+    def __call__(self, path: Path, *, context: int | None, report: Report, neighbours: Neighbours) -> Engine:
         report(Progress("load", 0, 100, "bytes", path.name))
         if self.error is not None:
             error, self.error = self.error, None
             raise error
-        self.opened.append((path.name, context, occupied))
+        self.opened.append((path.name, context, neighbours))
         self.models.append(self._make(path.name))
         config = json.loads((path / "tokenizer_config.json").read_text())
         made = engine(path, self.models[-1], context or 2048, template=config.get("chat_template"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.serve.running_server import Running, install, running
+from tzcore.engine.placement import Neighbours
+from tzcore.engine.plan import MemoryPlan
 from tzcore.errors import BackendError, CheckpointError, DoesNotFitError
 
 HELLO = [{"role": "user", "content": "Hello there"}]
@@ -91,6 +94,36 @@ def test_an_idle_model_makes_room(server: Running) -> None:
     server.opener.error = DoesNotFitError("too large")
     response = server.http.post("/v1/load", json={"model": "two:t2"})
     assert (response.status_code, response.json()["error"]["message"]) == (503, "too large")
+
+
+def on(server: Running, name: str, card: str) -> None:
+    """The plan of an open model says that it is on ``card``."""
+    (hosted,) = (hosted for hosted in server.pool.hosted if hosted.id == name)
+    memory = MemoryPlan(1000, 200, 30, 2048, 4096, 10_000, 100, card)
+    hosted.engine.info = replace(hosted.engine.info, memory=memory)
+
+
+def test_a_card_and_main_memory_are_told_apart(server: Running) -> None:
+    install("three")
+    for name, card in (("one:t2", "a card"), ("two:t2", "")):
+        server.http.post("/v1/load", json={"model": name}).raise_for_status()
+        on(server, name, card)
+    server.opener.error = DoesNotFitError("too large", "a card")
+    loaded = server.http.post("/v1/load", json={"model": "three:t2"}).json()
+    assert loaded["released"] == ["one:t2"]  # the other is no help
+    assert server.opener.opened[-1][2] == Neighbours(occupied=1000)
+    on(server, "three:t2", "a card")
+    server.http.post("/v1/load", json={"model": "one:t2"}).raise_for_status()
+    assert server.opener.opened[-1][2] == Neighbours(occupied=1000, reclaimable=1230)
+
+
+def test_a_model_whose_card_failed_is_opened_again(server: Running) -> None:
+    server.http.post("/v1/load", json={"model": "one:t2"}).raise_for_status()
+    server.pool.hosted[0].engine.lost = True
+    body = {"model": "one:t2", "messages": HELLO, "max_tokens": 1}
+    assert server.http.post("/v1/chat/completions", json=body).status_code == 200
+    assert len(server.opener.opened) == 2
+    assert server.opener.models[0].closed
 
 
 def test_a_model_is_opened_once_for_many(server: Running) -> None:

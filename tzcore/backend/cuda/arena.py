@@ -64,7 +64,8 @@ class Plan:
     def require(self) -> None:
         """Raise DoesNotFitError, with the sum and what would help, where the plan does not fit."""
         if not self.fits:
-            raise DoesNotFitError(f"The model does not fit on {self.place}: {self.sentence()}; {self.advice}")
+            words = f"The model does not fit on {self.place}: {self.sentence()}; {self.advice}"
+            raise DoesNotFitError(words, self.place)
 
 
 class Ledger:
@@ -79,14 +80,15 @@ class Ledger:
         """Bytes that one more model may take where the card has ``free``."""
         return free if self.limit is None else max(0, min(free, self.limit - self.taken))
 
-    def take(self, size: int) -> None:
-        """Count ``size`` bytes as taken; DoesNotFitError beyond the limit."""
+    def take(self, size: int, place: str) -> None:
+        """Count ``size`` bytes of the card ``place`` as taken; DoesNotFitError beyond the limit."""
         with self._lock:
             if self.limit is not None and self.taken + size > self.limit:
-                raise DoesNotFitError(
-                    f"The models on the card may take {in_words(self.limit)} together, {in_words(self.taken)} are "
+                words = (
+                    f"The models on {place} may take {in_words(self.limit)} together, {in_words(self.taken)} are "
                     f"taken, and {in_words(size)} more are needed: unload a model"
                 )
+                raise DoesNotFitError(words, place)
             self.taken += size
 
     def give(self, size: int) -> None:
@@ -125,7 +127,7 @@ class Arena:
         self._ledger = ledger
         self._held = plan.total + plan.reserve
         if ledger is not None:
-            ledger.take(self._held)
+            ledger.take(self._held, plan.place)
         try:
             self.address = self._allocated()
         except BaseException:
@@ -142,18 +144,19 @@ class Arena:
         # Asked first: where a driver lends main memory instead of saying no (Windows), a model would crawl.
         free, _ = self._device.memory()
         if free < self.plan.total:
-            raise DoesNotFitError(self._taken(free))
+            raise self._taken(free)
         try:
             return self._device.allocate(self.plan.total)
         except OutOfMemoryError as error:
-            raise DoesNotFitError(self._taken(self._device.memory()[0])) from error
+            raise self._taken(self._device.memory()[0]) from error
 
-    def _taken(self, free: int) -> str:
-        return (
+    def _taken(self, free: int) -> DoesNotFitError:
+        words = (
             f"Another program took memory of {self.plan.place} while the model was being loaded: "
             f"{in_words(self.plan.total)} are needed and {in_words(free)} are free; close it (tz doctor names it) "
             "and load the model again"
         )
+        return DoesNotFitError(words, self.plan.place)
 
     def region(self, name: str) -> Region:
         """The region ``name``; BackendError for one that was not planned, or after :meth:`close`."""

@@ -89,6 +89,22 @@ def driver_version() -> str:
     return ""
 
 
+def loaded_driver() -> str:
+    """What the loaded NVIDIA driver speaks, ``for CUDA 12.4``, or ``""``; asks its own library, with no package."""
+    import ctypes
+    import os
+
+    name = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+    try:
+        library = ctypes.CDLL(name)
+    except OSError:
+        return ""
+    version = ctypes.c_int()
+    if library.cuDriverGetVersion(ctypes.byref(version)) != 0:
+        return ""
+    return f"for CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+
+
 _PACKAGES = {"cuda-python": "cuda.bindings", "nvidia-ml-py": "pynvml"}
 # What NVML says where it cannot start.
 _STARTS = {

@@ -41,6 +41,7 @@ def test_what_does_not_fit_is_itemised() -> None:
     plan = Plan(items, 12 * GIB, 512 << 20, "NVIDIA GeForce RTX 4070", "use a shorter context (--context 512)")
     with pytest.raises(DoesNotFitError) as caught:
         plan.require()
+    assert caught.value.card == "NVIDIA GeForce RTX 4070"
     assert str(caught.value) == (
         "The model does not fit on NVIDIA GeForce RTX 4070: weights 21.5 GB + workspace 268.4 MB = 21.7 GB; "
         "NVIDIA GeForce RTX 4070 has 12.9 GB free, of which 536.9 MB are kept for the driver and the kernels; "
