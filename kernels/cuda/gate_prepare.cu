@@ -28,8 +28,8 @@ __device__ __forceinline__ float activated(float x, int activation) {
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_prepare(const float* parts, int S, const float* gate_bias, const float* up_bias, int activation,
-             const signed char* signs, int hadamard_block, int mode, int group, int T, int K, signed char* codes, float* scales,
-             int* sums, float* plain) {
+             const signed char* signs, int hadamard_block, int mode, int group, int T, int K, signed char* codes, Factors* factors,
+             float* plain) {
     __shared__ float row[SEGMENT];
 
     int segment = max(hadamard_block, 512), start = blockIdx.x * segment, width = min(segment, K - start);
@@ -62,5 +62,5 @@ gate_prepare(const float* parts, int S, const float* gate_bias, const float* up_
         put(row, column, v);
     });
     __syncthreads();
-    write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, scales, sums}, plain);
+    write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, factors}, plain);
 }

@@ -18,7 +18,7 @@ constexpr int SEGMENT = 4096; // the longest
 extern "C" __global__ void __launch_bounds__(THREADS)
 merge_prepare(const float* acc, const float* stats, int splits, int single, const int* positions, int split_keys,
               int window, int heads, int head_dim, int Dp, const signed char* signs, int hadamard_block, int mode, int group,
-              int T, signed char* codes, float* scales, int* sums, float* plain) {
+              int T, signed char* codes, Factors* factors, float* plain) {
     __shared__ float row[SEGMENT];
 
     int K = heads * head_dim;
@@ -52,5 +52,5 @@ merge_prepare(const float* acc, const float* stats, int splits, int single, cons
         put(row, column, v);
     }
     __syncthreads();
-    write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, scales, sums}, plain);
+    write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, factors}, plain);
 }

@@ -40,7 +40,7 @@ __device__ __forceinline__ float inverse_root(float squares, float* scratch, int
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_prepare(float* x, const float* parts, int S, const float* bias, const float* post_weight, float multiplier,
              const float* weight, float eps, float offset, const signed char* signs, int hadamard_block, int mode, int group,
-             int T, int K, signed char* codes, float* scales, int* sums, unsigned short* hi, unsigned short* lo, float* plain) {
+             int T, int K, signed char* codes, Factors* factors, unsigned short* hi, unsigned short* lo, float* plain) {
     extern __shared__ float row[];
     __shared__ float post_scratch[WARP], scratch[WARP];
     __shared__ unsigned top_scratch[WARP];
@@ -127,9 +127,9 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
     }
     if (mode == HALVES) {
         float unit = write_halves(row, K, top, hi + token * padded, lo + token * padded);
-        if (threadIdx.x == 0) scales[token] = unit;
+        if (threadIdx.x == 0) reinterpret_cast<float*>(factors)[token] = unit;
         return;
     }
     float factor = mode == BY_TOKEN ? token_factor(top) : 0.0f;
-    write_codes(row, K, group, factor, {codes + token * padded, scales + token * groups, sums + token * groups});
+    write_codes(row, K, group, factor, {codes + token * padded, factors + token * groups});
 }

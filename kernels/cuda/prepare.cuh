@@ -7,6 +7,7 @@
 #pragma once
 
 #include "block.cuh"
+#include "factors.cuh"
 #include "float4.cuh"
 
 enum Mode { NOTHING = -1, BY_GROUP = 0, BY_TOKEN = 1, HALVES = 2, PLAIN = 3 };
@@ -14,8 +15,7 @@ enum Mode { NOTHING = -1, BY_GROUP = 0, BY_TOKEN = 1, HALVES = 2, PLAIN = 3 };
 // Where codes go.
 struct Prepared {
     signed char* codes;
-    float* scales;
-    int* sums;
+    Factors* factors;
 };
 
 // |x| as bits, which order as numbers do and put NaN last: a damaged input is not lost in a maximum.
@@ -146,10 +146,7 @@ __device__ __forceinline__ void write_codes(const float* row, int width, int gro
         for (int step = 8; step; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
         if (group == 128) sum += __shfl_xor_sync(~0u, sum, 16);
         reinterpret_cast<unsigned*>(out.codes)[column / 4] = packed;
-        if (column % group == 0) {
-            out.scales[column / group] = scale;
-            out.sums[column / group] = sum;
-        }
+        if (column % group == 0) out.factors[column / group] = {scale, sum};
     }
 }
 
@@ -207,5 +204,5 @@ __device__ __forceinline__ void write_segment(float* row, int start, int width, 
         return;
     }
     size_t at = token * ((K + 127) / 128 * 128) + start;
-    write_codes(row, width, group, 0.0f, {out.codes + at, out.scales + at / group, out.sums + at / group});
+    write_codes(row, width, group, 0.0f, {out.codes + at, out.factors + at / group});
 }

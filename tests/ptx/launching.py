@@ -26,6 +26,11 @@ def poisoned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return out
 
 
+def split(factors: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+    """The scales and the sums of prepared groups ``[…, groups, 2]``: views of them."""
+    return factors[..., 0], factors.view(np.int32)[..., 1]
+
+
 def ptx_of(name: str) -> str:
     return (PTX / f"{name}.ptx").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.ptx.device import KernelFault
-from tests.ptx.launching import poisoned, ptx_of, run
+from tests.ptx.launching import poisoned, ptx_of, run, split
 from tzcore.backend.reference import _ACTIVATIONS, quantise_activations
 from tzcore.hadamard import rotate
 
@@ -31,16 +31,16 @@ class Case:
     def call(self, mode: int, ptx: str | None = None) -> Written:
         T, K, padded = self.T, self.K, -(-self.K // 128) * 128
         codes = poisoned((T, padded), np.int8)
-        scales, sums = poisoned((T, padded // self.group), np.float32), poisoned((T, padded // self.group), np.int32)
+        factors = poisoned((T, padded // self.group, 2), np.float32)
         plain = poisoned((T, K), np.float32)
         gate, up = (None, None) if self.biases is None else self.biases
         grid = (-(-K // max(self.block, 512)), T, 1)
         run(
             "gate_prepare", grid, 512,
             self.parts, len(self.parts), gate, up, NAMES.index(self.activation), self.signs, self.block, mode,
-            self.group, T, K, codes, scales, sums, plain, ptx=ptx,
+            self.group, T, K, codes, factors, plain, ptx=ptx,
         )  # fmt: skip
-        return codes, scales, sums, plain
+        return codes, *split(factors), plain
 
     def reference(self) -> Floats:
         both = self.parts[0]

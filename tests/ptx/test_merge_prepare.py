@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.ptx.device import KernelFault
-from tests.ptx.launching import poisoned, ptx_of, run
+from tests.ptx.launching import poisoned, ptx_of, run, split
 from tzcore.backend.reference import quantise_activations
 from tzcore.hadamard import rotate
 
@@ -58,15 +58,14 @@ class Case:
     def call(self, mode: int, ptx: str | None = None) -> Written:
         padded = -(-self.K // 128) * 128
         codes, plain = poisoned((self.T, padded), np.int8), poisoned((self.T, self.K), np.float32)
-        scales = poisoned((self.T, padded // self.group), np.float32)
-        sums = poisoned((self.T, padded // self.group), np.int32)
+        factors = poisoned((self.T, padded // self.group, 2), np.float32)
         run(
             "merge_prepare", (-(-self.K // max(self.block, 512)), self.T, 1), 512,
             self.acc, self.stats, len(self.acc), int(self.single), self.positions, SPLIT, self.window, self.heads,
-            self.head_dim, self.Dp, self.signs, self.block, mode, self.group, self.T, codes, scales, sums, plain,
+            self.head_dim, self.Dp, self.signs, self.block, mode, self.group, self.T, codes, factors, plain,
             ptx=ptx,
         )  # fmt: skip
-        return codes, scales, sums, plain
+        return codes, *split(factors), plain
 
 
 CASES = {

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.ptx.device import KernelFault
-from tests.ptx.launching import poisoned, ptx_of, run
+from tests.ptx.launching import poisoned, ptx_of, run, split
 from tzcore.backend.reference import quantise_activations, quantise_tokens
 from tzcore.hadamard import rotate
 
@@ -56,11 +56,11 @@ class Out:
 
 def call(case: Case, mode: int, ptx: str | None = None) -> Out:
     (T, K), padded = case.x.shape, -(-case.x.shape[1] // 128) * 128
+    factors, units = poisoned((T, padded // case.group, 2), np.float32), poisoned((T,), np.float32)
     out = Out(
         case.x.copy(),
         poisoned((T, padded), np.int8),
-        poisoned((T,) if mode == 2 else (T, padded // case.group), np.float32),
-        poisoned((T, padded // case.group), np.int32),
+        *((units, units.view(np.int32)) if mode == 2 else split(factors)),
         poisoned((T, padded), np.float16),
         poisoned((T, padded), np.float16),
         poisoned((T, K), np.float32),
@@ -69,7 +69,8 @@ def call(case: Case, mode: int, ptx: str | None = None) -> Out:
     run(
         "norm_prepare", (T, 1, 1), 512,
         out.x, parts, splits, case.bias, case.post_weight, case.multiplier, case.weight, EPS, case.offset, case.signs,
-        case.block, mode, case.group, T, K, out.codes, out.scales, out.sums, out.hi, out.lo, out.plain,
+        case.block, mode, case.group, T, K, out.codes, units if mode == 2 else factors,
+        out.hi, out.lo, out.plain,
         shared=4 * K, ptx=ptx,
     )  # fmt: skip
     return out
