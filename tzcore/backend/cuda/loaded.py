@@ -10,7 +10,7 @@ import numpy as np
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec, Rope
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.device import Device
-from tzcore.backend.cuda.layout import kind_of
+from tzcore.backend.cuda.layout import KBLOCK, kind_of
 from tzcore.backend.cuda.products import GROUPS, HALVES, TOKENS, Form, Part, Stage, stage
 from tzcore.backend.cuda.weights import Embedding, Matrix, Uploader, put, runs
 from tzcore.backend.cuda.workspace import CHUNK
@@ -124,7 +124,7 @@ class Loaded:
             if mode == GROUPS and blocks and self._spec.activations == "token":
                 mode = TOKENS
             matrix = self._matrices[ref.name].part(ref.start, ref.rows)
-            parts.append((Form(*self.transform(entry), mode, entry.group), Part(matrix, column)))
+            parts.append((Form(*self.transform(entry), mode, entry.group or KBLOCK), Part(matrix, column)))
             column += ref.rows
         return stage(_joined(parts), column, self._device.multiprocessors)
 

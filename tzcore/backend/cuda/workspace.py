@@ -36,7 +36,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
     any matrix may be f16.
 
     x ``[T][hidden]`` float; parts ``[splits][T][rows]`` float, the sums of a product; codes int8,
-    scales float, sums int32, hi and lo half, plain float: the input of a product, ``[T][columns]``;
+    factors (a float and an int32 a group), hi and lo half, plain float: the input of a product, ``[T][columns]``;
     q ``[T][heads][Dp]`` half; acc ``[splits][T][heads][Dp]`` and stats ``[splits][T][heads][2]`` float;
     angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares, order and mixed:
     experts of each token; tokens, positions, uniform, picked: a number a token; page_table int32.
@@ -51,8 +51,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
         ("x", 4 * chunk * spec.hidden),
         ("parts", 4 * max(SPLITS * few * _rows(spec, head=True), chunk * _rows(spec, head=False))),
         ("codes", chunk * wide),
-        ("scales", 4 * chunk * wide // LEAST_GROUP),
-        ("sums", 4 * chunk * wide // LEAST_GROUP),
+        ("factors", 8 * chunk * wide // LEAST_GROUP),
         ("hi", 2 * max(chunk * half, few * head_half)),
         ("lo", 2 * max(chunk * half, few * head_half)),
         ("plain", 4 * chunk * max((_plain(layer, spec, matrices) for layer in spec.layers), default=0)),
