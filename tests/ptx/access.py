@@ -8,11 +8,12 @@ import numpy as np
 
 from tests.ptx.operands import Context, Read, Run, Write, address, read, write
 from tests.ptx.registry import exact, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.spaces import SPACES, WINDOWS, Space, rows
 from tests.ptx.state import State
 from tests.ptx.syntax import Immediate, Instruction, Memory, Operand, Register, Symbol, Vector
-from tests.ptx.types import TYPES, Array, Type
 
+Act = Callable[[Space, Array], None]
 _SPACES = ("global", "shared", "const", "local", "param")
 
 
@@ -25,7 +26,7 @@ def addresses(context: Context, ins: Instruction, operand: Operand) -> Read:
         value = int(base.value) if isinstance(base, Immediate) else address(context, ins, base)
         fixed = np.int64(value + offset)
         return lambda s: np.full(s.active().size, fixed)
-    register = read(context, ins, base, TYPES["s64" if base.bits == 64 else "u32"])
+    register = read(context, ins, base, SCALARS["s64" if base.bits == 64 else "u32"])
     if base.bits == 64:
         return register if not offset else lambda s: register(s) + np.int64(offset)
     return lambda s: register(s).astype(np.int64) + np.int64(offset)
@@ -49,7 +50,7 @@ def split(s: State, ins: Instruction, places: Array, act: Callable[[Space, Array
                 s.idx = before
 
 
-def everywhere(context: Context, ins: Instruction, operand: Operand) -> Callable[[State, Callable[[Space, Array], None]], None]:
+def everywhere(context: Context, ins: Instruction, operand: Operand) -> Callable[[State, Act], None]:
     """A function that calls ``act(space, addresses)`` with the running lanes set to those of that space."""
     where = addresses(context, ins, operand)
     name = ins.pick(*_SPACES)
@@ -63,7 +64,7 @@ def everywhere(context: Context, ins: Instruction, operand: Operand) -> Callable
 
 def _parts(operand: Operand, ins: Instruction) -> list[Operand]:
     count = 4 if ins.has("v4") else 2 if ins.has("v2") else 1
-    found = list(operand.parts) if isinstance(operand, Vector) else [operand]
+    found: list[Operand] = list(operand.parts) if isinstance(operand, Vector) else [operand]
     if len(found) != count:
         raise ins.error(f"{count} registers are needed")
     return found
@@ -71,29 +72,29 @@ def _parts(operand: Operand, ins: Instruction) -> list[Operand]:
 
 @instruction("ld", "ldu")
 def _ld(context: Context, ins: Instruction) -> Run:
-    type = ins.type
-    stores = [write(ins, part, type) for part in _parts(ins.operands[0], ins)]
+    scalar = ins.scalar
+    stores = [write(ins, part, scalar) for part in _parts(ins.operands[0], ins)]
     if ins.has("param"):
-        return _parameter(context, ins, type, stores)
+        return _parameter(context, ins, scalar, stores)
     visit = everywhere(context, ins, ins.operands[1])
-    count, size = len(stores), type.size * len(stores)
+    count, size = len(stores), scalar.size * len(stores)
 
     def run(s: State) -> None:
         def act(space: Space, places: Array) -> None:
             index = space.place(s, ins, places, size, reads=True, writes=False)
-            data = rows(space.memory(s), type.size, count).take(index, 0)
+            data = rows(space.memory(s), scalar.size, count).take(index, 0)
             if count == 1:
-                stores[0](s, data.view(type.dtype))
+                stores[0](s, data.view(scalar.dtype))
             else:
                 for k, store in enumerate(stores):
-                    store(s, data[:, k].view(type.dtype))
+                    store(s, data[:, k].view(scalar.dtype))
 
         visit(s, act)
 
     return exact(run)
 
 
-def _parameter(context: Context, ins: Instruction, type: Type, stores: list[Write]) -> Run:
+def _parameter(context: Context, ins: Instruction, scalar: Scalar, stores: list[Write]) -> Run:
     """ld.param: the same value in every thread."""
     operand = ins.operands[1]
     if not isinstance(operand, Memory) or not isinstance(operand.base, Symbol):
@@ -105,35 +106,46 @@ def _parameter(context: Context, ins: Instruction, type: Type, stores: list[Writ
 
     def run(s: State) -> None:
         for k, store in enumerate(stores):
-            at = start + k * type.size
-            store(s, s.parameters[at : at + type.size].view(type.dtype)[0])
+            at = start + k * scalar.size
+            store(s, s.parameters[at : at + scalar.size].view(scalar.dtype)[0])
 
     return run
 
 
 @instruction("st")
 def _st(context: Context, ins: Instruction) -> Run:
-    type = ins.type
-    values = [read(context, ins, part, type) for part in _parts(ins.operands[1], ins)]
+    scalar = ins.scalar
+    values = [read(context, ins, part, scalar) for part in _parts(ins.operands[1], ins)]
     visit = everywhere(context, ins, ins.operands[0])
-    count, size = len(values), type.size * len(values)
-    unit = np.dtype(f"u{type.size}")
+    count, size = len(values), scalar.size * len(values)
+    unit = np.dtype(f"u{scalar.size}")
 
     def run(s: State) -> None:
         def act(space: Space, places: Array) -> None:
             index = space.place(s, ins, places, size, reads=False, writes=True)
-            memory = rows(space.memory(s), type.size, count)
+            memory = rows(space.memory(s), scalar.size, count)
             if count == 1:
-                memory[index] = np.asarray(values[0](s)).view(unit)
+                data = s.full(np.asarray(values[0](s)).view(unit))
+                memory[index] = data
             else:
                 data = np.empty((index.size, count), unit)
                 for k, value in enumerate(values):
                     data[:, k] = np.asarray(value(s)).view(unit)
                 memory[index] = data
+            if s.checks.races:
+                _agree(s, ins, memory[index], data)
 
         visit(s, act)
 
     return exact(run)
+
+
+def _agree(s: State, ins: Instruction, stored: Array, given: Array) -> None:
+    """Two threads that write one place with one instruction must write the same value."""
+    if not np.array_equal(stored, given):
+        differ = stored != given
+        lane = s.active()[np.flatnonzero(differ if differ.ndim == 1 else differ.any(1))[0]]
+        s.fault(ins, "races: another thread writes another value to the same place with this instruction", int(lane))
 
 
 @instruction("membar", "fence", "prefetch", "prefetchu", "applypriority", "discard", "nanosleep", "pragma")
@@ -145,8 +157,8 @@ def _nothing(context: Context, ins: Instruction) -> Run:
 @instruction("isspacep")
 def _isspacep(context: Context, ins: Instruction) -> Run:
     """Whether a generic address lies in a space."""
-    source = read(context, ins, ins.operands[1], TYPES["s64"])
-    store = write(ins, ins.operands[0], TYPES["pred"])
+    source = read(context, ins, ins.operands[1], SCALARS["s64"])
+    store = write(ins, ins.operands[0], SCALARS["pred"])
     kind = ("global", "shared", "local").index(ins.pick("global", "shared", "local"))
     shared, local = WINDOWS["shared"], WINDOWS["local"]
 

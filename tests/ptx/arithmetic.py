@@ -10,7 +10,7 @@ from tests.ptx.syntax import Instruction
 
 @instruction("add", "sub", "mul", "mad", "div", "min", "max", "abs", "neg")
 def _shared(context: Context, ins: Instruction) -> Run:
-    is_float = ins.type.kind == "f" or ins.type.name in ("f16x2", "bf16", "bf16x2")
+    is_float = ins.scalar.kind == "f" or ins.scalar.name in ("f16x2", "bf16", "bf16x2")
     return floats.arithmetic(context, ins) if is_float else integers.arithmetic(context, ins)
 
 

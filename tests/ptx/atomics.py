@@ -9,10 +9,10 @@ import numpy as np
 from tests.ptx.access import everywhere
 from tests.ptx.operands import Context, Run, read, write
 from tests.ptx.registry import exact, instruction
+from tests.ptx.scalars import Array
 from tests.ptx.spaces import Space
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction, Sink
-from tests.ptx.types import Array
 
 Change = Callable[..., Array]
 
@@ -25,28 +25,32 @@ def _decrement(old: Array, limit: Array) -> Array:
     return np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
 
 
+def _exchange(old: Array, compare: Array, new: Array) -> Array:
+    return np.where(old == compare, new, old)
+
+
 _CHANGES: dict[str, Change] = {
     "add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or,
     "xor": np.bitwise_xor, "exch": lambda old, new: new, "inc": _increment, "dec": _decrement,
-    "cas": lambda old, compare, new: np.where(old == compare, new, old),
+    "cas": _exchange,
 }  # fmt: skip
 
 
 @instruction("atom", "red")
 def _atom(context: Context, ins: Instruction) -> Run:
-    type = ins.type
+    scalar = ins.scalar
     change = _CHANGES.get(ins.pick(*_CHANGES))
-    if change is None or ins.has("noftz") or type.name.endswith("x2"):
+    if change is None or ins.has("noftz") or scalar.name.endswith("x2"):
         raise ins.error("unknown atomic operation")
     operands = ins.operands if ins.opcode == "atom" else (Sink(), *ins.operands)
     visit = everywhere(context, ins, operands[1])
-    values = [read(context, ins, operand, type) for operand in operands[2:]]
-    store = write(ins, operands[0], type)
+    values = [read(context, ins, operand, scalar) for operand in operands[2:]]
+    store = write(ins, operands[0], scalar)
 
     def run(s: State) -> None:
         def act(space: Space, places: Array) -> None:
-            index = space.place(s, ins, places, type.size, reads=True, writes=True)
-            memory = space.memory(s).view(type.dtype)
+            index = space.place(s, ins, places, scalar.size, reads=True, writes=True)
+            memory = space.memory(s).view(scalar.dtype)
             given = [np.broadcast_to(value(s), index.shape) for value in values]
             store(s, _turns(memory, index, change, given))
 

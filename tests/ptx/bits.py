@@ -8,8 +8,8 @@ import numpy as np
 
 from tests.ptx.operands import Context, Run
 from tests.ptx.registry import elementwise, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.syntax import Immediate, Instruction
-from tests.ptx.types import TYPES, Array, Type
 
 Function = Callable[..., Array]
 
@@ -17,17 +17,17 @@ Function = Callable[..., Array]
 @instruction("and", "or", "xor")
 def _logic(context: Context, ins: Instruction) -> Run:
     function = {"and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}[ins.opcode]
-    return elementwise(context, ins, function, ins.type, [ins.type, ins.type])
+    return elementwise(context, ins, function, ins.scalar, [ins.scalar, ins.scalar])
 
 
 @instruction("not")
 def _not(context: Context, ins: Instruction) -> Run:
-    return elementwise(context, ins, np.bitwise_not, ins.type, [ins.type])
+    return elementwise(context, ins, np.bitwise_not, ins.scalar, [ins.scalar])
 
 
 @instruction("cnot")
 def _cnot(context: Context, ins: Instruction) -> Run:
-    return elementwise(context, ins, lambda a: (a == 0).astype(ins.type.dtype), ins.type, [ins.type])
+    return elementwise(context, ins, lambda a: (a == 0).astype(ins.scalar.dtype), ins.scalar, [ins.scalar])
 
 
 def truth_table(table: int) -> Function:
@@ -75,7 +75,7 @@ def _lop3(context: Context, ins: Instruction) -> Run:
     if len(ins.operands) != 5 or not isinstance(table, Immediate):
         raise ins.error("lop3 with a predicate is not supported")
     short = _without_last(ins)
-    return elementwise(context, short, truth_table(int(table.value)), ins.type, [ins.type] * 3)
+    return elementwise(context, short, truth_table(int(table.value)), ins.scalar, [ins.scalar] * 3)
 
 
 def _without_last(ins: Instruction) -> Instruction:
@@ -85,25 +85,25 @@ def _without_last(ins: Instruction) -> Instruction:
 @instruction("shl", "shr")
 def _shift(context: Context, ins: Instruction) -> Run:
     """By as many bits as the second operand says; the width and more give 0 or the sign."""
-    type = ins.type
+    scalar = ins.scalar
     function = np.left_shift if ins.opcode == "shl" else np.right_shift
-    limit = type.bits - 1
+    limit = scalar.bits - 1
 
     def shift(a: Array, b: Array) -> Array:
-        near = np.minimum(b, np.uint32(limit)).astype(type.dtype)
+        near = np.minimum(b, np.uint32(limit)).astype(scalar.dtype)
         out = function(a, near)
-        return out if type.signed and ins.opcode == "shr" else np.where(b > limit, type.dtype.type(0), out)
+        return out if scalar.signed and ins.opcode == "shr" else np.where(b > limit, scalar.dtype.type(0), out)
 
     amount = ins.operands[-1]
     if isinstance(amount, Immediate) and 0 <= amount.value <= limit:
-        return elementwise(context, ins, function, type, [type, type])
-    return elementwise(context, ins, shift, type, [type, TYPES["u32"]])
+        return elementwise(context, ins, function, scalar, [scalar, scalar])
+    return elementwise(context, ins, shift, scalar, [scalar, SCALARS["u32"]])
 
 
 @instruction("shf")
 def _funnel(context: Context, ins: Instruction) -> Run:
     """Shift of two words: ``.l`` gives the high half of {b, a} shifted left, ``.r`` the low half shifted right."""
-    left, wraps, word = ins.has("l"), ins.has("wrap"), TYPES["u32"]
+    left, wraps, word = ins.has("l"), ins.has("wrap"), SCALARS["u32"]
 
     def funnel(a: Array, b: Array, c: Array) -> Array:
         both = np.asarray(a).astype(np.uint64) | np.asarray(b).astype(np.uint64) << np.uint64(32)
@@ -117,44 +117,44 @@ def _funnel(context: Context, ins: Instruction) -> Run:
 @instruction("bfe")
 def _bfe(context: Context, ins: Instruction) -> Run:
     """``c`` bits from bit ``b`` on; what lies above the word is the sign (signed) or 0."""
-    type, byte = ins.type, TYPES["u32"]
-    top = type.bits - 1
+    scalar, byte = ins.scalar, SCALARS["u32"]
+    top = scalar.bits - 1
 
     def field(a: Array, b: Array, c: Array) -> Array:
         start, length = (np.asarray(x & np.uint32(255)).astype(np.int64) for x in (b, c))
         a = np.asarray(a)
-        down = (a >> np.minimum(start, top).astype(type.dtype)).astype(type.dtype)
-        if not type.signed:
-            keep = np.where(length > top, ~type.dtype.type(0), _ones(type, length))
-            return np.where(start > top, type.dtype.type(0), down & keep)
-        gap = (type.bits - np.minimum(length, type.bits)).astype(type.dtype)
-        out = np.where(length == 0, type.dtype.type(0), (down << np.minimum(gap, top)) >> np.minimum(gap, top))
-        sign = np.where((a < 0) & (length > 0), type.dtype.type(-1), type.dtype.type(0))
+        down = (a >> np.minimum(start, top).astype(scalar.dtype)).astype(scalar.dtype)
+        if not scalar.signed:
+            keep = np.where(length > top, ~scalar.dtype.type(0), _ones(scalar, length))
+            return np.where(start > top, scalar.dtype.type(0), down & keep)
+        gap = (scalar.bits - np.minimum(length, scalar.bits)).astype(scalar.dtype)
+        out = np.where(length == 0, scalar.dtype.type(0), (down << np.minimum(gap, top)) >> np.minimum(gap, top))
+        sign = np.where((a < 0) & (length > 0), scalar.dtype.type(-1), scalar.dtype.type(0))
         return np.where((start > top), sign, out)
 
-    return elementwise(context, ins, field, type, [type, byte, byte])
+    return elementwise(context, ins, field, scalar, [scalar, byte, byte])
 
 
-def _ones(type: Type, length: Array) -> Array:
+def _ones(scalar: Scalar, length: Array) -> Array:
     """``length`` low bits set, for ``length`` below the width."""
-    unsigned = np.dtype(f"u{type.size}")
-    low = np.minimum(length, type.bits - 1).astype(unsigned)
-    return ((unsigned.type(1) << low) - unsigned.type(1)).astype(type.dtype)
+    unsigned = np.dtype(f"u{scalar.size}")
+    low = np.minimum(length, scalar.bits - 1).astype(unsigned)
+    return ((unsigned.type(1) << low) - unsigned.type(1)).astype(scalar.dtype)
 
 
 @instruction("bfi")
 def _bfi(context: Context, ins: Instruction) -> Run:
     """``d`` of length bits of ``a`` in ``b`` from bit ``c`` on."""
-    type = TYPES[f"u{ins.type.bits}"]
+    scalar = SCALARS[f"u{ins.scalar.bits}"]
 
     def insert(a: Array, b: Array, c: Array, d: Array) -> Array:
         start, length = (np.asarray(x & np.uint32(255)).astype(np.int64) for x in (c, d))
-        ones = np.where(length >= type.bits, ~type.dtype.type(0), _ones(type, length))
-        shift = np.minimum(start, type.bits - 1).astype(type.dtype)
-        mask = np.where(start >= type.bits, type.dtype.type(0), ones << shift)
+        ones = np.where(length >= scalar.bits, ~scalar.dtype.type(0), _ones(scalar, length))
+        shift = np.minimum(start, scalar.bits - 1).astype(scalar.dtype)
+        mask = np.where(start >= scalar.bits, scalar.dtype.type(0), ones << shift)
         return (b & ~mask) | ((a << shift) & mask)
 
-    return elementwise(context, ins, insert, type, [type, type, TYPES["u32"], TYPES["u32"]])
+    return elementwise(context, ins, insert, scalar, [scalar, scalar, SCALARS["u32"], SCALARS["u32"]])
 
 
 def leading_zeros(value: Array, bits: int) -> Array:
@@ -191,26 +191,26 @@ def reverse_bits(value: Array) -> Array:
 
 @instruction("clz", "popc", "brev")
 def _counts(context: Context, ins: Instruction) -> Run:
-    type = TYPES[f"u{ins.type.bits}"]
+    scalar = SCALARS[f"u{ins.scalar.bits}"]
     if ins.opcode == "brev":
-        return elementwise(context, ins, reverse_bits, type, [type])
-    function = count_ones if ins.opcode == "popc" else lambda a: leading_zeros(a, type.bits)
-    return elementwise(context, ins, function, TYPES["u32"], [type])
+        return elementwise(context, ins, reverse_bits, scalar, [scalar])
+    function = count_ones if ins.opcode == "popc" else lambda a: leading_zeros(a, scalar.bits)
+    return elementwise(context, ins, function, SCALARS["u32"], [scalar])
 
 
 @instruction("bfind")
 def _bfind(context: Context, ins: Instruction) -> Run:
     """Place of the highest bit that differs from the sign, all ones if there is none; .shiftamt counts from above."""
-    type, unsigned = ins.type, TYPES[f"u{ins.type.bits}"]
+    scalar, unsigned = ins.scalar, SCALARS[f"u{ins.scalar.bits}"]
 
     def find(a: Array) -> Array:
         a = np.asarray(a)
-        plain = np.where(a < 0, ~a, a).view(unsigned.dtype) if type.signed else a
-        zeros = leading_zeros(plain, type.bits)
-        place = zeros if ins.has("shiftamt") else np.uint32(type.bits - 1) - zeros
+        plain = np.where(a < 0, ~a, a).view(unsigned.dtype) if scalar.signed else a
+        zeros = leading_zeros(plain, scalar.bits)
+        place = zeros if ins.has("shiftamt") else np.uint32(scalar.bits - 1) - zeros
         return np.where(plain == 0, np.uint32(0xFFFFFFFF), place)
 
-    return elementwise(context, ins, find, TYPES["u32"], [type])
+    return elementwise(context, ins, find, SCALARS["u32"], [scalar])
 
 
 _MODES = ("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
@@ -219,7 +219,7 @@ _MODES = ("f4e", "b4e", "rc8", "ecl", "ecr", "rc16")
 @instruction("prmt")
 def _prmt(context: Context, ins: Instruction) -> Run:
     """Four bytes chosen out of the eight of {b, a}; bit 3 of a selector spreads the byte's sign."""
-    word, mode, selector = TYPES["u32"], ins.pick(*_MODES), ins.operands[3]
+    word, mode, selector = SCALARS["u32"], ins.pick(*_MODES), ins.operands[3]
     if not mode and isinstance(selector, Immediate):
         short = _without_last(ins)
         return elementwise(context, short, _fixed_bytes(int(selector.value)), word, [word, word])
@@ -241,7 +241,7 @@ def _fixed_bytes(selector: int) -> Function:
 
     def run(a: Array, b: Array) -> Array:
         words = (a, b)
-        out = np.uint32(0)
+        out: Array = np.zeros_like(a)
         for (word, up), mask in moves.items():
             moved = words[word]
             if up:
@@ -250,7 +250,7 @@ def _fixed_bytes(selector: int) -> Function:
         for chosen, place in signs:
             bit = (words[chosen >> 2] >> np.uint32(8 * (chosen & 3) + 7)) & np.uint32(1)
             out = out | (bit * np.uint32(0xFF) << np.uint32(8 * place))
-        return out | np.zeros_like(a)
+        return out
 
     return run
 
@@ -268,7 +268,7 @@ def _chosen_bytes(a: Array, b: Array, c: Array) -> Array:
 
 
 def _selectors(mode: str, control: Array) -> Array:
-    """The selectors that a mode (forward, backward, replicate, edge clamps) makes of the low two bits of ``control``."""
+    """The selectors that a mode (forward, backward, replicate, edge clamp) makes of two bits of ``control``."""
     tables = {
         "f4e": [0x3210, 0x4321, 0x5432, 0x6543],
         "b4e": [0x5670, 0x6701, 0x7012, 0x0123],

@@ -9,9 +9,9 @@ import numpy as np
 from tests.ptx.floats import flushed
 from tests.ptx.operands import Context, Read, Run, pair, read, write
 from tests.ptx.registry import elementwise, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import TYPES, Array, Type
 
 Function = Callable[[Array, Array], Array]
 _PLAIN: dict[str, Function] = {
@@ -19,19 +19,19 @@ _PLAIN: dict[str, Function] = {
 }  # fmt: skip
 _UNSIGNED = {"lo": "lt", "ls": "le", "hi": "gt", "hs": "ge"}
 _BOOLEAN: dict[str, Function] = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
-_PREDICATE = TYPES["pred"]
+_PREDICATE = SCALARS["pred"]
 
 
-def _comparison(ins: Instruction, type: Type) -> Function:
+def _comparison(ins: Instruction, scalar: Scalar) -> Function:
     """The comparison that is the first part of ``ins``; with ``u`` at its end it is true where a NaN takes part."""
     name = ins.parts[0]
     if name in _UNSIGNED:
         return _PLAIN[_UNSIGNED[name]]
-    if type.kind != "f":
+    if scalar.kind != "f":
         if name not in _PLAIN:
-            raise ins.error(f"no comparison {name} of {type.name}")
+            raise ins.error(f"no comparison {name} of {scalar.name}")
         return _PLAIN[name]
-    return _flushing(ins, type, _of_floats(ins, name))
+    return _flushing(ins, scalar, _of_floats(ins, name))
 
 
 def _of_floats(ins: Instruction, name: str) -> Function:
@@ -51,16 +51,16 @@ def _of_floats(ins: Instruction, name: str) -> Function:
     raise ins.error(f"unknown comparison {name}")
 
 
-def _flushing(ins: Instruction, type: Type, compare: Function) -> Function:
-    if not ins.has("ftz") or type.bits != 32:
+def _flushing(ins: Instruction, scalar: Scalar, compare: Function) -> Function:
+    if not ins.has("ftz") or scalar.bits != 32:
         return compare
     return lambda a, b: compare(flushed(a), flushed(b))
 
 
-def _combined(context: Context, ins: Instruction, type: Type) -> tuple[Callable[[State], Array], Read | None]:
+def _combined(context: Context, ins: Instruction, scalar: Scalar) -> tuple[Callable[[State], Array], Read | None]:
     """The comparison of operands 1 and 2, and the predicate that joins it."""
-    a, b = (read(context, ins, operand, type) for operand in ins.operands[1:3])
-    compare = _comparison(ins, type)
+    a, b = (read(context, ins, operand, scalar) for operand in ins.operands[1:3])
+    compare = _comparison(ins, scalar)
     joins = len(ins.operands) == 4
     c = read(context, ins, ins.operands[3], _PREDICATE) if joins else None
     return lambda s: np.asarray(compare(a(s), b(s))), c
@@ -69,7 +69,7 @@ def _combined(context: Context, ins: Instruction, type: Type) -> tuple[Callable[
 @instruction("setp")
 def _setp(context: Context, ins: Instruction) -> Run:
     """Both results: the comparison and its opposite, each joined with the third operand."""
-    compare, c = _combined(context, ins, ins.type)
+    compare, c = _combined(context, ins, ins.scalar)
     first, second = pair(ins.operands[0])
     p, q = write(ins, first, _PREDICATE), write(ins, second, _PREDICATE)
     if c is None and second is not first and first is ins.operands[0]:
@@ -92,8 +92,8 @@ def _setp(context: Context, ins: Instruction) -> Run:
 @instruction("set")
 def _set(context: Context, ins: Instruction) -> Run:
     """All ones, or 1.0 in a float result, where the comparison holds."""
-    result, type = ins.types
-    compare, c = _combined(context, ins, type)
+    result, scalar = ins.scalars
+    compare, c = _combined(context, ins, scalar)
     store = write(ins, ins.operands[0], result)
     join = _BOOLEAN[ins.pick(*_BOOLEAN)] if c is not None else None
     yes = result.dtype.type(1) if result.kind == "f" else np.asarray(-1, np.int64).astype(result.dtype)
@@ -110,12 +110,12 @@ def _set(context: Context, ins: Instruction) -> Run:
 @instruction("selp")
 def _selp(context: Context, ins: Instruction) -> Run:
     return elementwise(
-        context, ins, lambda a, b, p: np.where(p, a, b), ins.type, [ins.type, ins.type, _PREDICATE]
+        context, ins, lambda a, b, p: np.where(p, a, b), ins.scalar, [ins.scalar, ins.scalar, _PREDICATE]
     )
 
 
 @instruction("slct")
 def _slct(context: Context, ins: Instruction) -> Run:
     """The first where the third operand is not negative."""
-    result, type = ins.types
-    return elementwise(context, ins, lambda a, b, c: np.where(c >= 0, a, b), result, [result, result, type])
+    result, scalar = ins.scalars
+    return elementwise(context, ins, lambda a, b, c: np.where(c >= 0, a, b), result, [result, result, scalar])

@@ -11,10 +11,10 @@ import numpy as np
 from tests.ptx.access import addresses
 from tests.ptx.operands import Context, Run, read
 from tests.ptx.registry import exact, instruction
-from tests.ptx.spaces import SPACES, rows
-from tests.ptx.state import State
+from tests.ptx.scalars import SCALARS, Array
+from tests.ptx.spaces import FULL, SPACES, rows
+from tests.ptx.state import Copy, State
 from tests.ptx.syntax import Immediate, Instruction
-from tests.ptx.types import TYPES, Array
 
 
 @instruction("cp")
@@ -41,11 +41,11 @@ def _copy(context: Context, ins: Instruction) -> Run:
     if not isinstance(size, Immediate) or size.value not in (4, 8, 16) or (ins.has("cg") and size.value != 16):
         raise ins.error("4, 8 or 16 bytes (.cg: 16) can be copied")
     bytes_, unit = int(size.value), min(8, int(size.value))
-    given = read(context, ins, ins.operands[3], TYPES["u32"]) if len(ins.operands) > 3 else None
+    given = read(context, ins, ins.operands[3], SCALARS["u32"]) if len(ins.operands) > 3 else None
 
     def run(s: State) -> None:
         to, from_ = target(s), source(s)
-        index = SPACES["shared"].place(s, ins, to, bytes_, reads=False, writes=False)
+        index = SPACES["shared"].place(s, ins, to, bytes_, reads=False, writes=True)
         if given is None:
             place = SPACES["global"].place(s, ins, from_, bytes_, reads=True, writes=False)
             data = rows(s.arena.bytes, unit, bytes_ // unit).take(place, 0)
@@ -54,7 +54,8 @@ def _copy(context: Context, ins: Instruction) -> Run:
             data = data.reshape(-1) if bytes_ == unit else data
         lanes = s.active()
         rows(s.shared_pending, unit, bytes_ // unit)[index] = 0xFF
-        s.copies.append((lanes, index, data, s.commits[lanes]))
+        rows(s.shared_written, unit, bytes_ // unit)[index] = 0
+        s.copies.append(Copy(ins, lanes, index, data, s.commits[lanes]))
 
     return exact(run)
 
@@ -93,19 +94,26 @@ def _land(s: State, left: int) -> None:
     running = np.zeros(s.size, bool)
     running[s.active()] = True
     kept = []
-    for lanes, index, data, group in s.copies:
-        done = running[lanes]
+    for copy in s.copies:
+        done = running[copy.lanes]
         if left >= 0:
-            done = done & (group < s.commits[lanes] - left)
-        if not done.any():
-            kept.append((lanes, index, data, group))
-            continue
-        whole = done.all()
-        chosen = slice(None) if whole else np.flatnonzero(done)
-        unit, count = data.dtype.itemsize, 1 if data.ndim == 1 else data.shape[1]
-        for array, value in ((s.shared, data[chosen]), (s.shared_written, 0x0101010101010101 & (1 << 8 * unit) - 1), (s.shared_pending, 0)):
-            rows(array, unit, count)[index[chosen]] = value
-        if not whole:
-            rest = np.flatnonzero(~done)
-            kept.append((lanes[rest], index[rest], data[rest], group[rest]))
+            done = done & (copy.group < s.commits[copy.lanes] - left)
+        if done.all():
+            _arrive(s, copy)
+        elif done.any():
+            _arrive(s, copy.part(np.flatnonzero(done)))
+            kept.append(copy.part(np.flatnonzero(~done)))
+        else:
+            kept.append(copy)
     s.copies = kept
+
+
+def _arrive(s: State, copy: Copy) -> None:
+    data = copy.data
+    unit, count = data.dtype.itemsize, 1 if data.ndim == 1 else data.shape[1]
+    rows(s.shared, unit, count)[copy.index] = data
+    rows(s.shared_written, unit, count)[copy.index] = FULL[unit]
+    rows(s.shared_pending, unit, count)[copy.index] = 0
+    if s.races is not None:
+        size = unit * count
+        s.races.note(s, copy.ins, copy.lanes, copy.index * size, size, True)

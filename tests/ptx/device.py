@@ -23,10 +23,12 @@ from tests.ptx.execute import Program, launch
 from tests.ptx.memory import Arena
 from tests.ptx.parser import parse
 from tests.ptx.report import Checks, KernelFault, Report
+from tests.ptx.scalars import Array, PtxError
 from tests.ptx.syntax import KernelText, ModuleText, Parameter
-from tests.ptx.types import Array, PtxError
 
-__all__ = ["Checks", "Graph", "HostBuffer", "InterpretedDevice", "Kernel", "KernelFault", "Module", "PtxError", "Report"]
+__all__ = [
+    "Checks", "Graph", "HostBuffer", "InterpretedDevice", "Kernel", "KernelFault", "Module", "PtxError", "Report",
+]  # fmt: skip
 
 
 @dataclass
@@ -69,8 +71,8 @@ class Module:
             if name not in self.text.kernels:
                 raise PtxError(f"no kernel {name}; there are {', '.join(self.text.kernels) or 'none'}")
             text = self.text.kernels[name]
-            types = tuple(p.type.name if p.type else f"b8[{p.size}]" for p in text.parameters)
-            self.kernels[name] = Kernel(name, types, text, Program(text, self.symbols))
+            scalars = tuple(p.scalar.name if p.scalar else f"b8[{p.size}]" for p in text.parameters)
+            self.kernels[name] = Kernel(name, scalars, text, Program(text, self.symbols))
         return self.kernels[name]
 
 
@@ -215,7 +217,8 @@ def pack(kernel: Kernel, arguments: Sequence[Any]) -> Array:
     data = np.zeros(max([1, *(p.offset + p.size for p in parameters)]), np.uint8)
     for number, (parameter, argument) in enumerate(zip(parameters, arguments, strict=True)):
         try:
-            data[parameter.offset : parameter.offset + parameter.size] = np.frombuffer(_encode(parameter, argument), np.uint8)
+            value = np.frombuffer(_encode(parameter, argument), np.uint8)
+            data[parameter.offset : parameter.offset + parameter.size] = value
         except (TypeError, ValueError, OverflowError) as error:
             kind = kernel.parameters[number]
             raise PtxError(f"{kernel.name}: argument {number} is {argument!r}, not {kind} ({error})") from None
@@ -223,19 +226,19 @@ def pack(kernel: Kernel, arguments: Sequence[Any]) -> Array:
 
 
 def _encode(parameter: Parameter, argument: Any) -> bytes:
-    type = parameter.type
-    if type is None:
+    scalar = parameter.scalar
+    if scalar is None:
         if len(argument) != parameter.size:
             raise ValueError(f"{len(argument)} bytes")
         return bytes(argument)
-    if type.kind == "f":
+    if scalar.kind == "f":
         if not isinstance(argument, float | int | np.floating):
             raise TypeError("no float")
-        return np.asarray(argument, type.dtype).tobytes()
+        return np.asarray(argument, scalar.dtype).tobytes()
     if isinstance(argument, float | np.floating):
         raise TypeError("a float")
     value = int(argument)
-    low, high = -(1 << type.bits - 1), (1 << type.bits) - 1
+    low, high = -(1 << scalar.bits - 1), (1 << scalar.bits) - 1
     if not low <= value <= high:
         raise OverflowError("out of range")
-    return (value & (1 << type.bits) - 1).to_bytes(type.size, "little")
+    return (value & (1 << scalar.bits) - 1).to_bytes(scalar.size, "little")

@@ -6,19 +6,35 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tests.ptx import access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp
+from tests.ptx import (
+    access,
+    arithmetic,
+    atomics,
+    bits,
+    compare,
+    conversions,
+    copies,
+    floats,
+    flow,
+    integers,
+    matrix,
+    warp,
+)  # fmt: skip
+from tests.ptx.barriers import Barrier, Barriers, barrier
 from tests.ptx.memory import Arena
 from tests.ptx.operands import Context, Read, Run
+from tests.ptx.races import RaceLog
 from tests.ptx.registry import decode
 from tests.ptx.report import Checks, KernelFault, Report
+from tests.ptx.scalars import Array, PtxError
+from tests.ptx.spaces import SPACES
 from tests.ptx.state import WARP, State
-from tests.ptx.syntax import Immediate, Instruction, KernelText, Register
-from tests.ptx.types import Array, PtxError
+from tests.ptx.syntax import Immediate, Instruction, KernelText
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
@@ -34,7 +50,9 @@ class Block:
     last: Instruction | None
     next: int
     meets: Read | None = None
+    barrier: Barrier | None = None
     count: int = 0
+    issued: int = 0
 
 
 class Program:
@@ -48,6 +66,7 @@ class Program:
         context = Context(text, {n: ("shared" if s == "dynamic" else s, a) for n, (s, a) in spaces.items()})
         context.parameters = {p.name: p.offset for p in text.parameters}
         self.context = context
+        self.unit = _least_access(text.instructions)
         self.blocks = self._blocks(context)
         self.states: dict[tuple[int, int, int], State] = {}
 
@@ -63,12 +82,15 @@ class Program:
                 starts.add(place)
                 meets[place] = mask
         order = sorted(start for start in starts if start < len(code))
+        spans = dict(zip(order, [*order[1:], len(code)], strict=True))
+        context.watch = flow.doubtful(code, spans)
         blocks = {}
-        for start, end in zip(order, [*order[1:], len(code)], strict=True):
+        for start, end in spans.items():
             last = code[end - 1] if _ends(code[end - 1]) else None
             body = code[start : end - 1] if last else code[start:end]
             runs = [_barrier_of_warp(ins) if ins.opcode == "bar" else decode(context, ins) for ins in body]
-            blocks[start] = Block(start, runs, last, end, meets.get(start))
+            met = barrier(context, last) if last and last.opcode in ("bar", "barrier") else None
+            blocks[start] = Block(start, runs, last, end, meets.get(start), met)
         return blocks
 
     def state(self, blocks: int, threads: int, shared: int) -> State:
@@ -99,6 +121,17 @@ def _ends(ins: Instruction) -> bool:
     return ins.opcode in ("bar", "barrier") and not ins.has("warp")
 
 
+def _least_access(code: Sequence[Instruction]) -> int:
+    """Bytes of the smallest access to shared memory: the unit in which races are looked for."""
+    sizes = [16]
+    for ins in code:
+        if ins.opcode in ("ld", "st", "atom", "red") and (ins.has("shared") or not ins.pick(*SPACES, "param")):
+            sizes.append(ins.scalar.size * int((ins.pick("v2", "v4") or "v1")[1:]))
+        if ins.opcode == "cp" and isinstance(size := (*ins.operands, None, None, None)[2], Immediate):
+            sizes.append(int(size.value))
+    return min(sizes)
+
+
 def _barrier_of_warp(ins: Instruction) -> Run:
     def run(s: State) -> None:
         s.order[s.active()] += 1
@@ -113,15 +146,15 @@ class _Execution:
         self.program, self.s = program, state
         self.groups: dict[int, Array | None] = {0: None}
         self.parked: dict[int, Array] = {}  # threads that wait for others of their warp
-        self.waiting: list[tuple[Instruction, int, Array]] = []  # threads before a barrier
+        self.barriers = Barriers(state, self._push)
 
     def run(self) -> None:
         s, blocks = self.s, self.program.blocks
         steps = 0
         while True:
             if not self.groups:
-                if self.waiting:
-                    self._stuck()
+                if self.barriers.waiting:
+                    raise self.barriers.stuck()
                 if self.parked:
                     place = min(self.parked)
                     ins = self.program.text.instructions[place]
@@ -141,6 +174,8 @@ class _Execution:
             if block.meets is not None and lanes is not None and not self._meet(block, lanes):
                 continue
             block.count += s.alive_count if s.idx is None else s.idx.size
+            if s.checks.counters:
+                block.issued += np.unique(s.active() // WARP).size
             self._straight(block)
             self._end(block)
             steps += 1
@@ -151,8 +186,9 @@ class _Execution:
         s = self.s
         number = block.start
         try:
-            for number, run in enumerate(block.runs, block.start):
+            for run in block.runs:
                 run(s)
+                number += 1
         except (KernelFault, PtxError):
             raise
         except Exception as error:
@@ -172,7 +208,7 @@ class _Execution:
         if held.any():
             self.parked[block.start] = lanes[held]
             s.idx = lanes[~held]
-        return bool(s.idx.size)
+        return not held.all()
 
     def _push(self, place: int, lanes: Array | None) -> None:
         other = self.groups.get(place)
@@ -188,6 +224,8 @@ class _Execution:
         if ins.guard is None:
             self._act(ins, block, s.idx)
             return
+        if ins.guard in s.defined:
+            flow.check(s, ins, ins.guard)
         row = s.rows["p"][ins.guard.index]
         lanes = s.active()
         met = row if lanes is s.lane else row.take(lanes)
@@ -208,8 +246,8 @@ class _Execution:
             self._push(ins.target, lanes)
         elif ins.opcode in ("ret", "exit"):
             self._leave(lanes)
-        elif ins.opcode in ("bar", "barrier"):
-            self._barrier(ins, block, lanes)
+        elif block.barrier is not None:
+            self.barriers.arrive(block.barrier, block.next, lanes)
         else:
             s = self.s
             raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: reached, {s.where(int(s.active()[0]))}")
@@ -220,67 +258,8 @@ class _Execution:
         s.alive[gone] = False
         s.alive_count -= gone.size
         s.live = np.flatnonzero(s.alive)
-        if self.waiting:
-            self._release()
-
-    def _barrier(self, ins: Instruction, block: Block, lanes: Array | None) -> None:
-        s = self.s
-        if not ins.has("sync") or ins.has("red"):
-            raise ins.error("only bar.sync is supported")
-        if lanes is None and len(ins.operands) == 1:
-            s.epoch += 1
-            s.order += 1
-            self._push(block.next, None)
-            return
-        self.waiting.append((ins, block.next, s.active() if lanes is None else lanes))
-        self._release()
-
-    def _release(self) -> None:
-        """Lets go the blocks all of whose living threads wait, or as many as the barrier asks for."""
-        s = self.s
-        alive = np.bincount(s.block[s.alive], minlength=s.blocks)
-        by_barrier: dict[tuple[int, int], list[tuple[Instruction, int, Array]]] = {}
-        for ins, place, lanes in self.waiting:
-            by_barrier.setdefault(_barrier_numbers(ins), []).append((ins, place, lanes))
-        self.waiting = []
-        for (_, count), entries in by_barrier.items():
-            here = sum(np.bincount(s.block[lanes], minlength=s.blocks) for _, _, lanes in entries)
-            ready = (here == (count or alive)) & (here > 0)
-            for ins, place, lanes in entries:
-                free = ready[s.block[lanes]]
-                if free.any():
-                    self._divergent(ins, entries, ready)
-                    going = lanes[free]
-                    s.epoch[going] += 1
-                    s.order[going] += 1
-                    self._push(place, going)
-                if not free.all():
-                    self.waiting.append((ins, place, lanes[~free]))
-
-    def _divergent(self, ins: Instruction, entries: list[tuple[Instruction, int, Array]], ready: Array) -> None:
-        s = self.s
-        for other, _, lanes in entries:
-            if other is not ins:
-                both = lanes[ready[s.block[lanes]]]
-                if both.size:
-                    s.fault(ins, f"threads of one block wait at different barriers, also in line {other.line}", int(both[0]))
-
-    def _stuck(self) -> None:
-        ins, _, lanes = self.waiting[0]
-        s = self.s
-        raise KernelFault(
-            f"{s.kernel}, line {ins.line}: {ins.text}: not all threads of the block reach this barrier, {s.where(int(lanes[0]))}"
-        )
-
-
-def _barrier_numbers(ins: Instruction) -> tuple[int, int]:
-    """Number of the barrier, and how many threads it is for (0: all)."""
-    values = []
-    for operand in ins.operands:
-        if isinstance(operand, Register) or not isinstance(operand, Immediate):
-            raise ins.error("a barrier's number is no constant")
-        values.append(int(operand.value))
-    return (values or [0])[0], values[1] if len(values) > 1 else 0
+        if self.barriers.waiting:
+            self.barriers.release()
 
 
 def launch(
@@ -301,7 +280,12 @@ def launch(
             state.parameters, state.arena, state.checks, state.report = parameters, arena, checks, report
             state.kernel = program.text.name
             state.start(first, (gx, gy, gz), (block, 1, 1))
+            state.defined = {register: np.zeros(state.size, bool) for register in program.context.watch}
+            if checks.races and state.shared_bytes:
+                state.races = RaceLog(program.unit)
             _Execution(program, state).run()
+            if state.races is not None:
+                state.races.judge(state)
             _finish(state, program)
 
 
@@ -310,8 +294,7 @@ def _finish(state: State, program: Program) -> None:
     for block in program.blocks.values():
         if block.count:
             for ins in program.text.instructions[block.start : block.next]:
-                state.report.instructions[ins.opcode] += block.count
-            block.count = 0
+                state.report.instructions[ins.label] += block.count
+                state.report.issued[ins.label] += block.issued
+            block.count = block.issued = 0
 
-
-Hook = Callable[[State], None]

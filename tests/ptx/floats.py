@@ -1,9 +1,9 @@
 """Float arithmetic.
 
-Round-to-nearest operations in float32 and float64 are IEEE's, to the bit. NaN results keep NumPy's payload, where a card
-gives 0x7FFFFFFF. Functions with ``.approx`` are NumPy's correctly or almost correctly rounded ones; a card may differ by
-(PTX manual, section 9.7.3) 2 ulp for div.approx/full, 1 ulp rcp, 2^-22.9 relative rsqrt, 2^-23 relative sqrt, 2^-22.5
-relative ex2 (2 ulp), 2^-22.6 absolute lg2, 2^-20.9 absolute sin and cos in [-π, π], 2^-11 relative tanh.
+Round-to-nearest operations in float32 and float64 are IEEE's, to the bit. NaN results keep NumPy's payload, where a
+card gives 0x7FFFFFFF. Functions with ``.approx`` are NumPy's correctly or almost correctly rounded ones; a card may
+differ by (PTX manual, section 9.7.3) 2 ulp for div.approx/full, 1 ulp rcp, 2^-22.9 relative rsqrt, 2^-23 relative sqrt,
+2^-22.5 relative ex2 (2 ulp), 2^-22.6 absolute lg2, 2^-20.9 absolute sin and cos in [-π, π], 2^-11 relative tanh.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from tests.ptx import fused
 from tests.ptx.operands import Context, Run
 from tests.ptx.registry import elementwise, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import TYPES, Array, Type
 
 Function = Callable[..., Any]
 _DIRECTED = ("rz", "rm", "rp")
@@ -29,9 +29,9 @@ def flushed(value: Array) -> Array:
     return np.where(np.abs(value) < np.finfo(np.float32).tiny, np.copysign(np.float32(0), value), value)
 
 
-def modified(ins: Instruction, type: Type, function: Function) -> Function:
+def modified(ins: Instruction, scalar: Scalar, function: Function) -> Function:
     """``function`` with what .ftz, .sat and .relu add."""
-    flushes, saturates, clips = ins.has("ftz") and type.bits == 32, ins.has("sat"), ins.has("relu")
+    flushes, saturates, clips = ins.has("ftz") and scalar.bits == 32, ins.has("sat"), ins.has("relu")
     if not (flushes or saturates or clips):
         return function
 
@@ -40,30 +40,30 @@ def modified(ins: Instruction, type: Type, function: Function) -> Function:
         if flushes:
             out = flushed(out)
         if saturates:
-            out = np.fmin(np.fmax(out, type.dtype.type(0)), type.dtype.type(1))
+            out = np.fmin(np.fmax(out, scalar.dtype.type(0)), scalar.dtype.type(1))
         if clips:
-            out = np.maximum(out, type.dtype.type(0))
-        return np.asarray(out).astype(type.dtype, copy=False)
+            out = np.maximum(out, scalar.dtype.type(0))
+        return np.asarray(out).astype(scalar.dtype, copy=False)
 
     return run
 
 
 def arithmetic(context: Context, ins: Instruction) -> Run:
     """add, sub, mul, mad, fma, div, min, max, abs, neg of f16, f32 and f64."""
-    type, opcode = ins.type, ins.opcode
-    if type.name in ("f16x2", "bf16x2", "bf16"):
+    scalar, opcode = ins.scalar, ins.opcode
+    if scalar.name in ("f16x2", "bf16x2", "bf16"):
         raise ins.error("packed or bfloat arithmetic is not supported")
     count = {"fma": 3, "mad": 3, "abs": 1, "neg": 1}.get(opcode, 2)
-    function = modified(ins, type, _function(ins, type, opcode))
-    return elementwise(context, ins, function, type, [type] * count)
+    function = modified(ins, scalar, _function(ins, scalar, opcode))
+    return elementwise(context, ins, function, scalar, [scalar] * count)
 
 
-def _function(ins: Instruction, type: Type, opcode: str) -> Function:
+def _function(ins: Instruction, scalar: Scalar, opcode: str) -> Function:
     rounding = ins.pick(*_DIRECTED)
-    if rounding and type.bits != 32:
+    if rounding and scalar.bits != 32:
         raise ins.error("directed rounding is known for f32 alone")
     if opcode in ("fma", "mad"):
-        return _fma(type, rounding)
+        return _fma(scalar, rounding)
     if opcode in ("min", "max"):
         return _extreme(np.minimum if ins.has("NaN") else np.fmin, False) if opcode == "min" else _extreme(
             np.maximum if ins.has("NaN") else np.fmax, True
@@ -75,10 +75,10 @@ def _function(ins: Instruction, type: Type, opcode: str) -> Function:
     }[opcode]  # fmt: skip
 
 
-def _fma(type: Type, rounding: str) -> Function:
-    if type.bits == 32:
+def _fma(scalar: Scalar, rounding: str) -> Function:
+    if scalar.bits == 32:
         return lambda a, b, c: fused.fma32(a, b, c, rounding)
-    if type.bits == 64:
+    if scalar.bits == 64:
         return fused.fma64
     # products of halves are exact in float32 and sums of two exact in float64: one rounding
     return lambda a, b, c: (
@@ -88,7 +88,7 @@ def _fma(type: Type, rounding: str) -> Function:
 
 def _directed(ins: Instruction, opcode: str, rounding: str) -> Function:
     if opcode == "mul":
-        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), np.float64(0), rounding)
+        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), np.zeros((), np.float64), rounding)
     if opcode in ("add", "sub"):
         sign = 1.0 if opcode == "add" else -1.0
         return lambda a, b: fused.directed(np.asarray(a, np.float64), np.asarray(b, np.float64) * sign, rounding)
@@ -134,24 +134,24 @@ _UNARY: dict[str, Function] = {
 
 @instruction(*_UNARY)
 def _unary(context: Context, ins: Instruction) -> Run:
-    type = ins.type
-    if type.kind != "f":
+    scalar = ins.scalar
+    if scalar.kind != "f":
         raise ins.error("known for f16, f32 and f64 alone")
     if ins.pick(*_DIRECTED):
         raise ins.error("directed rounding is not supported")
-    return elementwise(context, ins, modified(ins, type, _UNARY[ins.opcode]), type, [type])
+    return elementwise(context, ins, modified(ins, scalar, _UNARY[ins.opcode]), scalar, [scalar])
 
 
 @instruction("copysign")
 def _copysign(context: Context, ins: Instruction) -> Run:
     """The sign of the first on the size of the second."""
-    return elementwise(context, ins, lambda a, b: np.copysign(b, a), ins.type, [ins.type, ins.type])
+    return elementwise(context, ins, lambda a, b: np.copysign(b, a), ins.scalar, [ins.scalar, ins.scalar])
 
 
 @instruction("testp")
 def _testp(context: Context, ins: Instruction) -> Run:
-    type = ins.type
-    tiny = np.finfo(type.dtype).tiny
+    scalar = ins.scalar
+    tiny = np.finfo(scalar.dtype).tiny
     tests: dict[str, Function] = {
         "finite": np.isfinite,
         "infinite": np.isinf,
@@ -160,4 +160,4 @@ def _testp(context: Context, ins: Instruction) -> Run:
         "normal": lambda a: np.isfinite(a) & (np.abs(a) >= tiny),
         "subnormal": lambda a: (np.abs(a) < tiny) & (a != 0),
     }
-    return elementwise(context, ins, tests[ins.pick(*tests)], TYPES["pred"], [type])
+    return elementwise(context, ins, tests[ins.pick(*tests)], SCALARS["pred"], [scalar])

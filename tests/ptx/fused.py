@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.ptx.types import Array
+from tests.ptx.scalars import Array
 
 _TIES = np.uint64(0x1FFFFFFF)
 _MIDDLE = np.uint64(0x10000000)

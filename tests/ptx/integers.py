@@ -8,23 +8,23 @@ import numpy as np
 
 from tests.ptx.operands import Context, Run, read, write
 from tests.ptx.registry import elementwise, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import TYPES, Array, Type
 
 Function = Callable[..., Array]
 
 
-def wider(type: Type) -> Type:
-    return TYPES[f"{'u' if type.kind == 'b' else type.kind}{type.bits * 2}"]
+def wider(scalar: Scalar) -> Scalar:
+    return SCALARS[f"{'u' if scalar.kind == 'b' else scalar.kind}{scalar.bits * 2}"]
 
 
-def high_product(type: Type) -> Function:
+def high_product(scalar: Scalar) -> Function:
     """Upper half of a product of two ``type``."""
-    if type.bits < 64:
-        wide, shift = wider(type).dtype, type.bits
-        return lambda a, b: (np.multiply(a, b, dtype=wide) >> wide.type(shift)).astype(type.dtype)
-    return _high_signed if type.signed else _high_unsigned
+    if scalar.bits < 64:
+        wide, shift = wider(scalar).dtype, scalar.bits
+        return lambda a, b: (np.multiply(a, b, dtype=wide) >> wide.type(shift)).astype(scalar.dtype)
+    return _high_signed if scalar.signed else _high_unsigned
 
 
 def _high_unsigned(a: Array, b: Array) -> Array:
@@ -42,103 +42,104 @@ def _high_signed(a: Array, b: Array) -> Array:
     return high - np.where(a < 0, b, 0) - np.where(b < 0, a, 0)
 
 
-def divide(type: Type) -> Function:
+def divide(scalar: Scalar) -> Function:
     """Quotient towards zero; all ones for a divisor of 0 (the manual leaves it to the machine)."""
 
     def quotient(a: Array, b: Array) -> Array:
         zero = b == 0
-        safe = np.where(zero, type.dtype.type(1), b)
-        if type.signed:
+        safe = np.where(zero, scalar.dtype.type(1), b)
+        if scalar.signed:
             q = np.floor_divide(a, safe)
             q = q + ((q * safe != a) & ((a < 0) != (safe < 0)))
         else:
             q = np.floor_divide(a, safe)
-        return np.where(zero, np.asarray(-1, np.int64).astype(type.dtype), q)
+        return np.where(zero, np.asarray(-1, np.int64).astype(scalar.dtype), q)
 
     return quotient
 
 
-def remainder(type: Type) -> Function:
+def remainder(scalar: Scalar) -> Function:
     """Has the sign of the dividend; the dividend for a divisor of 0."""
 
     def rest(a: Array, b: Array) -> Array:
         zero = b == 0
-        safe = np.where(zero, type.dtype.type(1), b)
+        safe = np.where(zero, scalar.dtype.type(1), b)
         return np.where(zero, a, np.fmod(a, safe))
 
     return rest
 
 
-def _saturated(function: np.ufunc, type: Type) -> Function:
-    low, high = type.limits
-    return lambda a, b: np.clip(function(a, b, dtype=np.int64), low, high).astype(type.dtype)
+def _saturated(function: np.ufunc, scalar: Scalar) -> Function:
+    low, high = scalar.limits
+    return lambda a, b: np.clip(function(a, b, dtype=np.int64), low, high).astype(scalar.dtype)
 
 
 def arithmetic(context: Context, ins: Instruction) -> Run:
     """add, sub, mul, mad, div, rem, min, max, abs, neg of integers (``registry`` sends floats elsewhere)."""
-    type, opcode = ins.type, ins.opcode
+    scalar, opcode = ins.scalar, ins.opcode
     if opcode in ("add", "sub"):
         function = np.add if opcode == "add" else np.subtract
         if ins.has("cc"):
             return _carrying(context, ins, subtract=opcode == "sub", takes=False)
         if ins.has("sat"):
-            return elementwise(context, ins, _saturated(function, type), type, [type, type])
-        return elementwise(context, ins, function, type, [type, type])
+            return elementwise(context, ins, _saturated(function, scalar), scalar, [scalar, scalar])
+        return elementwise(context, ins, function, scalar, [scalar, scalar])
     if opcode in ("mul", "mad"):
         return _product(context, ins)
     if opcode in ("abs", "neg"):
-        return elementwise(context, ins, np.abs if opcode == "abs" else np.negative, type, [type])
+        return elementwise(context, ins, np.abs if opcode == "abs" else np.negative, scalar, [scalar])
     if opcode in ("min", "max"):
-        return elementwise(context, ins, np.minimum if opcode == "min" else np.maximum, type, [type, type])
-    return elementwise(context, ins, divide(type) if opcode == "div" else remainder(type), type, [type, type])
+        return elementwise(context, ins, np.minimum if opcode == "min" else np.maximum, scalar, [scalar, scalar])
+    return elementwise(context, ins, divide(scalar) if opcode == "div" else remainder(scalar), scalar, [scalar, scalar])
 
 
 def _product(context: Context, ins: Instruction) -> Run:
-    type, adds = ins.type, ins.opcode == "mad"
+    scalar, adds = ins.scalar, ins.opcode == "mad"
     if ins.has("cc"):
         return _carrying_product(context, ins, takes=False)
+    product: Function = np.multiply
+    result = scalar
     if ins.has("wide"):
-        wide = wider(type)
-
-        def product(a: Array, b: Array) -> Array:
-            return np.multiply(a, b, dtype=wide.dtype)
-
-        result = wide
-    else:
-        result = type
-        product = high_product(type) if ins.has("hi") else np.multiply
+        result = wider(scalar)
+        product = _wide_product(result)
+    elif ins.has("hi"):
+        product = high_product(scalar)
     if not adds:
-        return elementwise(context, ins, product, result, [type, type])
+        return elementwise(context, ins, product, result, [scalar, scalar])
     if ins.has("sat"):
-        low, high = type.limits
+        low, high = scalar.limits
         return elementwise(
-            context, ins, lambda a, b, c: np.clip(product(a, b).astype(np.int64) + c, low, high).astype(type.dtype),
-            result, [type, type, type],
+            context, ins, lambda a, b, c: np.clip(product(a, b).astype(np.int64) + c, low, high).astype(scalar.dtype),
+            result, [scalar, scalar, scalar],
         )  # fmt: skip
-    return elementwise(context, ins, lambda a, b, c: product(a, b) + c, result, [type, type, result])
+    return elementwise(context, ins, lambda a, b, c: product(a, b) + c, result, [scalar, scalar, result])
+
+
+def _wide_product(result: Scalar) -> Function:
+    return lambda a, b: np.multiply(a, b, dtype=result.dtype)
 
 
 @instruction("mul24", "mad24")
 def _product24(context: Context, ins: Instruction) -> Run:
     """Products of the low 24 bits: .lo the low 32 bits of 48, .hi the high ones."""
-    type, up = ins.type, np.int64(16 if ins.has("hi") else 0)
+    scalar, up = ins.scalar, np.int64(16 if ins.has("hi") else 0)
 
     def cut(a: Array) -> Array:
-        if type.signed:
+        if scalar.signed:
             return (np.asarray(a).astype(np.int64) << np.int64(40)) >> np.int64(40)
         return np.asarray(a).astype(np.int64) & np.int64(0xFFFFFF)
 
     def product(a: Array, b: Array, c: Array | int = 0) -> Array:
-        return ((cut(a) * cut(b)) >> up).astype(type.dtype) + np.asarray(c, type.dtype)
+        return ((cut(a) * cut(b)) >> up).astype(scalar.dtype) + np.asarray(c, scalar.dtype)
 
-    return elementwise(context, ins, product, type, [type] * (3 if ins.opcode == "mad24" else 2))
+    return elementwise(context, ins, product, scalar, [scalar] * (3 if ins.opcode == "mad24" else 2))
 
 
 @instruction("sad")
 def _sad(context: Context, ins: Instruction) -> Run:
-    type = ins.type
+    scalar = ins.scalar
     return elementwise(
-        context, ins, lambda a, b, c: c + (np.maximum(a, b) - np.minimum(a, b)), type, [type, type, type]
+        context, ins, lambda a, b, c: c + (np.maximum(a, b) - np.minimum(a, b)), scalar, [scalar, scalar, scalar]
     )
 
 
@@ -154,14 +155,14 @@ def _subc(context: Context, ins: Instruction) -> Run:
 
 def _carrying(context: Context, ins: Instruction, subtract: bool, takes: bool) -> Run:
     """add.cc, addc, sub.cc, subc: the carry (or borrow) of each thread goes from one to the next."""
-    type = TYPES[f"u{ins.type.bits}"]
-    a, b = (read(context, ins, operand, type) for operand in ins.operands[1:])
-    store = write(ins, ins.operands[0], type)
+    scalar = SCALARS[f"u{ins.scalar.bits}"]
+    a, b = (read(context, ins, operand, scalar) for operand in ins.operands[1:])
+    store = write(ins, ins.operands[0], scalar)
     gives = ins.has("cc")
 
     def run(s: State) -> None:
         x, y, carry = s.full(a(s)), b(s), _carry(s)
-        with_carry = carry.astype(type.dtype) if takes else type.dtype.type(0)
+        with_carry = carry.astype(scalar.dtype) if takes else scalar.dtype.type(0)
         if subtract:
             middle = x - y
             out = middle - with_carry
@@ -192,17 +193,17 @@ def _madc(context: Context, ins: Instruction) -> Run:
 
 def _carrying_product(context: Context, ins: Instruction, takes: bool) -> Run:
     """mad.lo.cc and its like: half of a product plus a number, with carry."""
-    type = TYPES[f"u{ins.type.bits}"]
-    product = high_product(ins.type) if ins.has("hi") else np.multiply
-    a, b = (read(context, ins, operand, ins.type) for operand in ins.operands[1:3])
-    c = read(context, ins, ins.operands[3], type)
-    store = write(ins, ins.operands[0], type)
+    scalar = SCALARS[f"u{ins.scalar.bits}"]
+    product = high_product(ins.scalar) if ins.has("hi") else np.multiply
+    a, b = (read(context, ins, operand, ins.scalar) for operand in ins.operands[1:3])
+    c = read(context, ins, ins.operands[3], scalar)
+    store = write(ins, ins.operands[0], scalar)
     gives = ins.has("cc")
 
     def run(s: State) -> None:
-        x = s.full(np.asarray(product(a(s), b(s)))).view(type.dtype)
+        x = s.full(np.asarray(product(a(s), b(s)))).view(scalar.dtype)
         middle = x + c(s)
-        out = middle + (_carry(s).astype(type.dtype) if takes else type.dtype.type(0))
+        out = middle + (_carry(s).astype(scalar.dtype) if takes else scalar.dtype.type(0))
         store(s, out)
         if gives:
             _set_carry(s, (middle < x) | (out < middle))
@@ -218,10 +219,10 @@ def pieces(value: Array, dtype: str) -> Array:
 
 @instruction("dp4a")
 def _dp4a(context: Context, ins: Instruction) -> Run:
-    first, second = ins.types
-    word = TYPES["u32"]
-    result = TYPES["s32" if first.signed or second.signed else "u32"]
-    one, other = ("i1" if type.signed else "u1" for type in (first, second))
+    first, second = ins.scalars
+    word = SCALARS["u32"]
+    result = SCALARS["s32" if first.signed or second.signed else "u32"]
+    one, other = ("i1" if scalar.signed else "u1" for scalar in (first, second))
 
     def dot(a: Array, b: Array, c: Array) -> Array:
         x, y = pieces(a, one), pieces(b, other)
@@ -235,9 +236,9 @@ def _dp4a(context: Context, ins: Instruction) -> Run:
 
 @instruction("dp2a")
 def _dp2a(context: Context, ins: Instruction) -> Run:
-    first, second = ins.types
-    word, shift = TYPES["u32"], 2 if ins.has("hi") else 0
-    result = TYPES["s32" if first.signed or second.signed else "u32"]
+    first, second = ins.scalars
+    word, shift = SCALARS["u32"], 2 if ins.has("hi") else 0
+    result = SCALARS["s32" if first.signed or second.signed else "u32"]
     one, other = "i2" if first.signed else "u2", "i1" if second.signed else "u1"
 
     def dot(a: Array, b: Array, c: Array) -> Array:

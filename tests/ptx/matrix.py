@@ -15,13 +15,13 @@ from tests.ptx.access import addresses
 from tests.ptx.conversions import _from_bfloat
 from tests.ptx.operands import Context, Run, read, write
 from tests.ptx.registry import exact, instruction
+from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.spaces import SPACES, rows
 from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Instruction, Operand, Vector
-from tests.ptx.types import TYPES, Array, Type
 from tests.ptx.warp import by_warp, mine
 
-WORD = TYPES["u32"]
+WORD = SCALARS["u32"]
 _SHAPES = {
     "m16n8k32": ("s8", "u8"),
     "m16n8k16": ("s8", "u8", "f16", "bf16"),
@@ -38,10 +38,10 @@ def _words(operand: Operand, ins: Instruction) -> list[Operand]:
 @instruction("mma")
 def _mma(context: Context, ins: Instruction) -> Run:
     shape = ins.pick(*_SHAPES)
-    names = [part for part in ins.parts if part in TYPES]
+    names = [part for part in ins.parts if part in SCALARS]
     if len(names) != 4 or names[1] not in _SHAPES.get(shape, ()) or not (ins.has("row") and ins.has("col")):
         raise ins.error("unknown shape or types of mma")
-    d_type, a_type, b_type, c_type = (TYPES[name] for name in names)
+    d_type, a_type, b_type, c_type = (SCALARS[name] for name in names)
     inner = int(shape[6:])
     d, a, b, c = (_words(operand, ins) for operand in ins.operands)
     counts = [len(each) for each in (a, b)]
@@ -64,26 +64,26 @@ def _mma(context: Context, ins: Instruction) -> Run:
 
 
 def _fragment(
-    context: Context, ins: Instruction, operands: list[Operand], type: Type, height: int, inner: int
+    context: Context, ins: Instruction, operands: list[Operand], scalar: Scalar, height: int, inner: int
 ) -> Callable[[State], Array]:
     """[warps, height, inner] elements; B is held as its columns, so that both are read alike."""
     reads = [read(context, ins, operand, WORD) for operand in operands]
-    dtype, bits = _ELEMENTS[type.name]
+    dtype, bits = _ELEMENTS[scalar.name]
     per_word, tall = 32 // bits, height // 8
     wide = len(operands) // tall
 
     def fetch(s: State) -> Array:
         words = np.stack([_lanes(s, each(s)) for each in reads])  # [wide·tall, warps, 32]
         parts = words.view(dtype).reshape(wide, tall, -1, 8, 4, per_word)
-        return _real(parts.transpose(2, 1, 3, 0, 4, 5).reshape(-1, height, inner), type)
+        return _real(parts.transpose(2, 1, 3, 0, 4, 5).reshape(-1, height, inner), scalar)
 
     return fetch
 
 
-def _real(values: Array, type: Type) -> Array:
-    if type.name == "bf16":
+def _real(values: Array, scalar: Scalar) -> Array:
+    if scalar.name == "bf16":
         return _from_bfloat(values)
-    if type.name == "tf32":
+    if scalar.name == "tf32":
         return (values.view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
     return values
 
@@ -95,11 +95,11 @@ def _lanes(s: State, value: Array) -> Array:
 
 
 def _accumulator(
-    context: Context, ins: Instruction, c: list[Operand], d: list[Operand], c_type: Type, d_type: Type
+    context: Context, ins: Instruction, c: list[Operand], d: list[Operand], c_type: Scalar, d_type: Scalar
 ) -> tuple[Callable[[State], Array], Callable[[State, Array, Array], None]]:
     """How C is read as [warps, 16, 8] and how D is left: rows g and g + 8, columns 2c and 2c + 1."""
-    take = TYPES["u32"] if c_type.bits == 16 else c_type
-    put = TYPES["u32"] if d_type.bits == 16 else d_type
+    take = SCALARS["u32"] if c_type.bits == 16 else c_type
+    put = SCALARS["u32"] if d_type.bits == 16 else d_type
     reads = [read(context, ins, operand, take) for operand in c]
     stores = [write(ins, operand, put) for operand in d]
     if len(reads) != (2 if c_type.bits == 16 else 4) or len(stores) != (2 if d_type.bits == 16 else 4):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.ptx.types import Array, PtxError
+from tests.ptx.scalars import Array, PtxError
 
 BASE = 1 << 32  # addresses do not fit 32 bits, so that a cut pointer is found out
 PAGE = 4096

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from bisect import bisect_left
 from dataclasses import replace
 
+from tests.ptx.scalars import SCALARS, PtxError, Scalar
 from tests.ptx.syntax import (
     Immediate,
     Instruction,
@@ -23,7 +25,6 @@ from tests.ptx.syntax import (
     Variable,
     Vector,
 )
-from tests.ptx.types import TYPES, PtxError, Type
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 _SKIPPED = re.compile(r"\.(version|target|address_size|file|loc|pragma)\b[^\n]*")
@@ -66,9 +67,10 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = _COMMENT.sub(lambda match: "\n" * match.group().count("\n"), text)
         self.at = 0
+        self.ends = [match.start() for match in re.finditer("\n", self.text)]
 
     def line(self, at: int) -> int:
-        return self.text.count("\n", 0, at) + 1
+        return bisect_left(self.ends, at) + 1
 
     def skip(self) -> None:
         while True:
@@ -91,7 +93,10 @@ class _Parser:
         module = ModuleText()
         if ".version" not in self.text:
             raise PtxError("no .version: this is no PTX")
-        while self.skip() or self.at < len(self.text):
+        while True:
+            self.skip()
+            if self.at >= len(self.text):
+                return module
             match = _ENTRY.match(self.text, self.at)
             if match and match[1] == "func":
                 raise PtxError(f"line {self.line(self.at)}: device functions are not supported; inline them")
@@ -101,7 +106,6 @@ class _Parser:
             else:
                 line = self.line(self.at)
                 module.variables.append(_variable(self.until(";"), line))
-        return module
 
     def kernel(self) -> KernelText:
         line = self.line(self.at)
@@ -120,9 +124,9 @@ def _parameters(text: str, line: int) -> list[Parameter]:
     found, offset = [], 0
     for piece in filter(None, (piece.strip() for piece in text.split(","))):
         match = _PARAMETER.match(piece)
-        if not match or match[2] not in TYPES:
+        if not match or match[2] not in SCALARS:
             raise PtxError(f"line {line}: parameter {piece!r}")
-        scalar = TYPES[match[2]]
+        scalar = SCALARS[match[2]]
         size = scalar.size * int(match[4] or 1)
         align = int(match[1] or scalar.size)
         offset = -(-offset // align) * align
@@ -133,17 +137,17 @@ def _parameters(text: str, line: int) -> list[Parameter]:
 
 def _variable(text: str, line: int) -> Variable:
     match = _VARIABLE.match(text)
-    if not match or match[3] not in TYPES:
+    if not match or match[3] not in SCALARS:
         raise PtxError(f"line {line}: declaration {text[:80]!r}")
     space, align, scalar, name, dimensions, values = match.groups()
-    element = TYPES[scalar]
+    element = SCALARS[scalar]
     sizes = re.findall(r"\[\s*(\d*)\s*\]", dimensions)
     count = 1
     for size in sizes:
         count *= int(size or 0)
     data = None
     if values is not None:
-        given = [number(value.strip()) for value in values.strip().strip("{}").replace("{", "").replace("}", "").split(",")]
+        given = [number(value.strip()) for value in values.replace("{", "").replace("}", "").split(",")]
         if None in given:
             raise PtxError(f"line {line}: initial value of {name} is no number")
         data = b"".join(_bytes(value.value, element) for value in given if value is not None)
@@ -152,7 +156,7 @@ def _variable(text: str, line: int) -> Variable:
     return Variable(name, space, int(align or element.size), count * element.size, data)
 
 
-def _bytes(value: int | float, element: Type) -> bytes:
+def _bytes(value: int | float, element: Scalar) -> bytes:
     if element.kind == "f":
         return struct.pack({16: "<e", 32: "<f", 64: "<d"}[element.bits], value)
     return (int(value) & (1 << element.bits) - 1).to_bytes(element.size, "little")
@@ -214,9 +218,9 @@ class _Body:
 
     def declare(self, text: str, line: int) -> None:
         match = re.match(r"\.reg\s+(?:\.v\d\s+)?\.(\w+)\s+(.*)$", text)
-        if not match or match[1] not in TYPES or ".v" in text:
+        if not match or match[1] not in SCALARS or ".v" in text:
             raise PtxError(f"line {line}: declaration {text!r}")
-        bits = TYPES[match[1]].bits
+        bits = SCALARS[match[1]].bits
         for name in (piece.strip() for piece in match[2].split(",")):
             if spread := re.match(r"(.*?)\s*<\s*(\d+)\s*>$", name):
                 names = [f"{spread[1]}{i}" for i in range(int(spread[2]))]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from tests.ptx.flow import watched
 from tests.ptx.operands import Context, Run, read, target, write
+from tests.ptx.scalars import Array, Scalar
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction, Register
-from tests.ptx.types import Array, Type
 
 Decoder = Callable[[Context, Instruction], Run]
 DECODERS: dict[str, Decoder] = {}
@@ -33,6 +34,8 @@ def decode(context: Context, ins: Instruction) -> Run:
     if decoder is None:
         raise ins.error("unknown instruction")
     run = decoder(context, ins)
+    if context.watch:
+        run = watched(run, ins, context.watch)
     return run if ins.guard is None else _guarded(run, ins.guard, ins.inverted)
 
 
@@ -73,12 +76,12 @@ def exact(run: Run) -> Run:
 
 
 def elementwise(
-    context: Context, ins: Instruction, function: Callable[..., Any], result: Type, inputs: list[Type]
+    context: Context, ins: Instruction, function: Callable[..., Any], result: Scalar, inputs: list[Scalar]
 ) -> Run:
     """``function`` of the operands after the first, element by element; a ufunc writes into the row at once."""
     if len(ins.operands) != len(inputs) + 1:
         raise ins.error(f"{len(inputs) + 1} operands are needed")
-    reads = [read(context, ins, operand, type) for operand, type in zip(ins.operands[1:], inputs, strict=True)]
+    reads = [read(context, ins, operand, scalar) for operand, scalar in zip(ins.operands[1:], inputs, strict=True)]
     if isinstance(function, np.ufunc) and isinstance(ins.operands[0], Register):
         return _direct(ins, function, result, reads)
     store = write(ins, ins.operands[0], result)
@@ -91,7 +94,7 @@ def elementwise(
     return lambda s: store(s, function(*[each(s) for each in reads]))
 
 
-def _direct(ins: Instruction, function: np.ufunc, result: Type, reads: list[Callable[[State], Array]]) -> Run:
+def _direct(ins: Instruction, function: np.ufunc, result: Scalar, reads: list[Callable[[State], Array]]) -> Run:
     name, index = target(ins, ins.operands[0], result)
     if len(reads) == 2:
         a, b = reads

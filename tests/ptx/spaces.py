@@ -6,13 +6,14 @@ import numpy as np
 
 from tests.ptx.memory import Arena
 from tests.ptx.report import KernelFault
+from tests.ptx.scalars import Array
 from tests.ptx.state import State
 from tests.ptx.syntax import Instruction
-from tests.ptx.types import Array
+from tests.ptx.traffic import count_global, count_shared
 
 # Generic addresses of shared and local memory: far above the arena.
 WINDOWS = {"shared": 1 << 50, "local": 1 << 51}
-_FULL = {1: 0x01, 2: 0x0101, 4: 0x01010101, 8: 0x0101010101010101}
+FULL = {1: 0x01, 2: 0x0101, 4: 0x01010101, 8: 0x0101010101010101}
 
 
 def _misaligned(s: State, ins: Instruction, addresses: Array, size: int) -> None:
@@ -45,6 +46,8 @@ class Global:
         low, high = int(addresses.min()), int(addresses.max())
         found = arena.find(low, 1)
         index = addresses >> (size.bit_length() - 1)
+        if s.checks.counters:
+            count_global(s, ins, addresses, size)
         if found is None or high + size > found.end:
             self._search(s, ins, arena, addresses, size)
             whole = False
@@ -69,12 +72,13 @@ class Global:
         bad = (place < 0) | (addresses + size > ends[place])
         if bad.any():
             at = int(np.flatnonzero(bad)[0])
-            _stop(s, ins, f"{size} bytes at {int(addresses[at]):#x} are out of bounds{_nearest(arena, int(addresses[at]))}", at)
+            address = int(addresses[at])
+            _stop(s, ins, f"{size} bytes at {address:#x} are out of bounds{_nearest(arena, address)}", at)
 
     def _written(self, s: State, ins: Instruction, arena: Arena, index: Array, addresses: Array, size: int) -> None:
         unit = min(size, 8)
         marks = rows(arena.written, unit, size // unit)[index]
-        good = marks == marks.dtype.type(_FULL[unit])
+        good = marks == marks.dtype.type(FULL[unit])
         if not good.all():
             bad = ~good if size <= 8 else ~good.all(-1)
             at = int(np.flatnonzero(bad)[0])
@@ -82,7 +86,7 @@ class Global:
 
     def _mark(self, arena: Arena, index: Array, size: int) -> None:
         unit = min(size, 8)
-        rows(arena.written, unit, size // unit)[index] = _FULL[unit]
+        rows(arena.written, unit, size // unit)[index] = FULL[unit]
 
 
 def _nearest(arena: Arena, address: int) -> str:
@@ -90,7 +94,7 @@ def _nearest(arena: Arena, address: int) -> str:
     if not below:
         return ""
     found = arena.allocations[below[-1]]
-    return f" ({address - found.end} bytes after the end of the allocation of {found.end - found.start} bytes before it)"
+    return f" ({address - found.end} bytes beyond an allocation of {found.end - found.start} bytes)"
 
 
 class Local:
@@ -120,26 +124,43 @@ class Shared:
             at = int(np.flatnonzero((addresses < 0) | (addresses + size > s.shared_bytes))[0])
             reason = f"{size} bytes at {int(addresses[at]):#x} are out of the {s.shared_bytes} bytes of shared memory"
             _stop(s, ins, reason, at)
-        index = (s.shared_base[s.active()] + addresses) >> (size.bit_length() - 1)
+        lanes = s.active()
+        start = s.shared_base[lanes] + addresses
+        index = start >> (size.bit_length() - 1)
+        if s.checks.counters:
+            count_shared(s, ins, addresses, size)
+        if s.races is not None:
+            if s.copies:
+                self._landed(s, ins, index, addresses, size)
+            s.races.note(s, ins, lanes, start, size, writes)
         if s.checks.uninitialised:
             if reads:
                 self._written(s, ins, index, addresses, size)
             if writes:
                 unit = min(size, 8)
-                rows(s.shared_written, unit, size // unit)[index] = _FULL[unit]
+                rows(s.shared_written, unit, size // unit)[index] = FULL[unit]
         return index
 
     def memory(self, s: State) -> Array:
         return s.shared
 
+    def _landed(self, s: State, ins: Instruction, index: Array, addresses: Array, size: int) -> None:
+        unit = min(size, 8)
+        pending = rows(s.shared_pending, unit, size // unit)[index] != 0
+        if pending.any() and ins.opcode != "cp":
+            at = int(np.flatnonzero(pending if size <= 8 else pending.any(-1))[0])
+            reason = f"byte {int(addresses[at])} of shared memory is still being copied to: no wait for cp.async"
+            s.fault(ins, reason, int(s.active()[at]))
+
     def _written(self, s: State, ins: Instruction, index: Array, addresses: Array, size: int) -> None:
         unit = min(size, 8)
         marks = rows(s.shared_written, unit, size // unit)[index]
-        good = marks == marks.dtype.type(_FULL[unit])
+        good = marks == marks.dtype.type(FULL[unit])
         if not good.all():
             bad = ~good if size <= 8 else ~good.all(-1)
             at = int(np.flatnonzero(bad)[0])
-            s.fault(ins, f"reads {size} bytes of shared memory at {int(addresses[at])} that nothing wrote", int(s.active()[at]))
+            reason = f"reads {size} bytes of shared memory at {int(addresses[at])} that nothing wrote"
+            s.fault(ins, reason, int(s.active()[at]))
 
 
 Space = Global | Local | Shared

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tests.ptx.memory import Arena
+from tests.ptx.races import RaceLog
 from tests.ptx.report import Checks, KernelFault, Report
-from tests.ptx.syntax import Instruction
-from tests.ptx.types import VIEWS, Array
+from tests.ptx.scalars import VIEWS, Array
+from tests.ptx.syntax import Instruction, Register
 
 WARP = 32
+
+
+@dataclass
+class Copy:
+    """A ``cp.async`` of ``lanes`` under way: where ``data`` will land, and the group of each lane it belongs to."""
+
+    ins: Instruction
+    lanes: Array
+    index: Array
+    data: Array
+    group: Array
+
+    def part(self, chosen: Array) -> Copy:
+        return Copy(self.ins, self.lanes[chosen], self.index[chosen], self.data[chosen], self.group[chosen])
 
 
 class State:
@@ -61,7 +78,9 @@ class State:
         self.epoch = np.zeros(self.size, np.int64)  # barriers of the block passed
         self.order = np.zeros(self.size, np.int64)  # barriers of the warp passed
         self.commits = np.zeros(self.size, np.int64)
-        self.copies: list[tuple[Array, Array, Array, Array]] = []
+        self.copies: list[Copy] = []
+        self.races: RaceLog | None = None
+        self.defined: dict[Register, Array] = {}
         self.shared[:] = 0xA5
         self.shared_written = np.zeros(self.shared.size, np.uint8)
         self.shared_pending = np.zeros(self.shared.size, np.uint8)
@@ -69,7 +88,7 @@ class State:
 
     def _specials(self, first: int, grid: tuple[int, int, int], block: tuple[int, int, int]) -> None:
         number = first + self.block
-        values = {
+        values: dict[str, Any] = {
             "laneid": self.lane % WARP,
             "warpid": self.thread // WARP,
             "nwarpid": np.int64(self.width // WARP),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from tests.ptx.types import TYPES, PtxError, Type
+from tests.ptx.scalars import SCALARS, PtxError, Scalar
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,23 @@ class Instruction:
         return part in self.parts
 
     @cached_property
-    def types(self) -> list[Type]:
+    def scalars(self) -> list[Scalar]:
         """The types among the parts, in order."""
-        return [TYPES[part] for part in self.parts if part in TYPES]
+        return [SCALARS[part] for part in self.parts if part in SCALARS]
 
     @property
-    def type(self) -> Type:
-        if not self.types:
+    def scalar(self) -> Scalar:
+        if not self.scalars:
             raise self.error("names no type")
-        return self.types[-1]
+        return self.scalars[-1]
+
+    @cached_property
+    def label(self) -> str:
+        """Opcode with the space of its memory or else the type it ends with: ``ld.shared``, ``fma.f32``, ``bra``."""
+        space = self.pick("global", "shared", "const", "param", "local")
+        if not space and self.scalars:
+            space = self.scalars[-1].name
+        return f"{self.opcode}.{space}" if space else self.opcode
 
     def pick(self, *parts: str) -> str:
         """The one of ``parts`` that the instruction has, or an empty string."""
@@ -127,7 +135,7 @@ class Parameter:
     """``offset`` and ``size`` in bytes; ``type`` None for a structure passed by value."""
 
     name: str
-    type: Type | None
+    scalar: Scalar | None
     offset: int
     size: int
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tests.ptx.bits import count_ones
 from tests.ptx.operands import Context, Read, Run, pair, read, write
 from tests.ptx.registry import exact, instruction
+from tests.ptx.scalars import SCALARS, Array
 from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Immediate, Instruction, Operand
-from tests.ptx.types import TYPES, Array
 
-WORD = TYPES["u32"]
+WORD = SCALARS["u32"]
 _BITS = np.uint32(1) << np.arange(WARP, dtype=np.uint32)
 # Instructions that threads of a warp meet in, with the place of their mask among the operands; -1: the whole warp.
 COLLECTIVE = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "mma": -1, "ldmatrix": -1, "bar": 0}
@@ -67,7 +68,7 @@ def _shfl(context: Context, ins: Instruction) -> Run:
     """``d|p, a, b, c, mask``: segments and bounds as the manual's pseudocode; p says whether the lane was in range."""
     mode = ins.pick("up", "down", "bfly", "idx")
     first, second = pair(ins.operands[0])
-    store, store_p = write(ins, first, WORD), write(ins, second, TYPES["pred"])
+    store, store_p = write(ins, first, WORD), write(ins, second, SCALARS["pred"])
     a, b, c = (read(context, ins, operand, WORD) for operand in ins.operands[1:4])
     me = np.arange(WARP, dtype=np.int64)
 
@@ -94,7 +95,8 @@ def _shfl(context: Context, ins: Instruction) -> Run:
             here = running(s)
             absent = here & ~np.take_along_axis(here, source, 1)
             if absent.any():
-                s.fault(ins, "takes the value of a thread that is not there", int(np.flatnonzero(absent.reshape(-1))[0]))
+                lane = int(np.flatnonzero(absent.reshape(-1))[0])
+                s.fault(ins, "takes the value of a thread that is not there", lane)
         store(s, mine(s, np.take_along_axis(values, source, 1)))
         store_p(s, mine(s, inside))
 
@@ -104,9 +106,9 @@ def _shfl(context: Context, ins: Instruction) -> Run:
 @instruction("vote")
 def _vote(context: Context, ins: Instruction) -> Run:
     mode = ins.pick("all", "any", "uni", "ballot")
-    source = read(context, ins, ins.operands[1], TYPES["pred"])
+    source = read(context, ins, ins.operands[1], SCALARS["pred"])
     mask = read(context, ins, ins.operands[2], WORD) if ins.has("sync") else None
-    result = WORD if mode == "ballot" else TYPES["pred"]
+    result = WORD if mode == "ballot" else SCALARS["pred"]
     store = write(ins, ins.operands[0], result)
 
     def run(s: State) -> None:
@@ -115,11 +117,8 @@ def _vote(context: Context, ins: Instruction) -> Run:
             takes_part = takes_part & ((by_warp(s, mask(s)).max(1)[:, None] & _BITS) != 0)
         yes = by_warp(s, s.full(np.asarray(source(s)))).astype(bool)
         every, some = (yes | ~takes_part).all(1), (yes & takes_part).any(1)
-        if mode == "ballot":
-            out = ballot(yes & takes_part)
-        else:
-            out = {"all": every, "any": some, "uni": every | ~some}[mode]
-        store(s, mine(s, spread(out)))
+        out: dict[str, Any] = {"all": every, "any": some, "uni": every | ~some, "ballot": ballot(yes & takes_part)}
+        store(s, mine(s, spread(out[mode])))
 
     return exact(run)
 
@@ -127,10 +126,10 @@ def _vote(context: Context, ins: Instruction) -> Run:
 @instruction("match")
 def _match(context: Context, ins: Instruction) -> Run:
     """Which threads hold the same value; .all gives 0 and false unless all do."""
-    type = ins.type
+    scalar = ins.scalar
     first, second = pair(ins.operands[0])
-    store, store_p = write(ins, first, WORD), write(ins, second, TYPES["pred"])
-    source, mask = read(context, ins, ins.operands[1], type), read(context, ins, ins.operands[2], WORD)
+    store, store_p = write(ins, first, WORD), write(ins, second, SCALARS["pred"])
+    source, mask = read(context, ins, ins.operands[1], scalar), read(context, ins, ins.operands[2], WORD)
 
     def run(s: State) -> None:
         values, here = by_warp(s, s.full(np.asarray(source(s)))), running(s)
@@ -154,11 +153,11 @@ def _activemask(context: Context, ins: Instruction) -> Run:
 
 @instruction("redux")
 def _redux(context: Context, ins: Instruction) -> Run:
-    type = ins.type
-    source, mask = read(context, ins, ins.operands[1], type), read(context, ins, ins.operands[2], WORD)
-    store = write(ins, ins.operands[0], type)
-    low, high = type.limits
-    ones = type.dtype.type(-1) if type.signed else type.dtype.type(high)
+    scalar = ins.scalar
+    source, mask = read(context, ins, ins.operands[1], scalar), read(context, ins, ins.operands[2], WORD)
+    store = write(ins, ins.operands[0], scalar)
+    low, high = scalar.limits
+    ones = scalar.dtype.type(-1) if scalar.signed else scalar.dtype.type(high)
     kinds: dict[str, tuple[Callable[..., Array], int]] = {
         "add": (np.add.reduce, 0),
         "min": (np.minimum.reduce, high),
@@ -171,8 +170,8 @@ def _redux(context: Context, ins: Instruction) -> Run:
 
     def run(s: State) -> None:
         here = running(s) & ((by_warp(s, mask(s)).max(1)[:, None] & _BITS) != 0)
-        values = np.where(here, by_warp(s, s.full(np.asarray(source(s)))), type.dtype.type(neutral))
-        total = reduce(values, axis=1, dtype=type.dtype) if ins.has("add") else reduce(values, axis=1)
+        values = np.where(here, by_warp(s, s.full(np.asarray(source(s)))), scalar.dtype.type(neutral))
+        total = reduce(values, axis=1, dtype=scalar.dtype) if ins.has("add") else reduce(values, axis=1)
         store(s, mine(s, spread(total)))
 
     return exact(run)

@@ -20,7 +20,7 @@ class PtxError(Exception):
 
 
 @dataclass(frozen=True)
-class Type:
+class Scalar:
     """``name`` as in PTX, ``kind`` one of s, u, f, b (bf16 as well), p; ``dtype`` of one element."""
 
     name: str
@@ -55,25 +55,25 @@ def view(kind: str, bits: int) -> str:
     return "p" if kind == "p" else f"{'u' if kind == 'b' else kind}{bits}"
 
 
-def _table() -> dict[str, Type]:
-    types = {}
+def _table() -> dict[str, Scalar]:
+    scalars = {}
     for bits in (8, 16, 32, 64):
-        types[f"s{bits}"] = Type(f"s{bits}", "s", bits, np.dtype(f"i{bits // 8}"))
+        scalars[f"s{bits}"] = Scalar(f"s{bits}", "s", bits, np.dtype(f"i{bits // 8}"))
         for kind in "ub":
-            types[f"{kind}{bits}"] = Type(f"{kind}{bits}", kind, bits, np.dtype(f"u{bits // 8}"))
+            scalars[f"{kind}{bits}"] = Scalar(f"{kind}{bits}", kind, bits, np.dtype(f"u{bits // 8}"))
         if bits > 8:
-            types[f"f{bits}"] = Type(f"f{bits}", "f", bits, np.dtype(f"f{bits // 8}"))
-    types["pred"] = Type("pred", "p", 1, np.dtype(bool))
-    types["bf16"] = Type("bf16", "b", 16, np.dtype(np.uint16))
+            scalars[f"f{bits}"] = Scalar(f"f{bits}", "f", bits, np.dtype(f"f{bits // 8}"))
+    scalars["pred"] = Scalar("pred", "p", 1, np.dtype(bool))
+    scalars["bf16"] = Scalar("bf16", "b", 16, np.dtype(np.uint16))
     for name in ("f16x2", "bf16x2", "tf32"):
-        types[name] = Type(name, "b", 32, np.dtype(np.uint32))
-    return types
+        scalars[name] = Scalar(name, "b", 32, np.dtype(np.uint32))
+    return scalars
 
 
-TYPES = _table()
+SCALARS = _table()
 VIEWS = {
     1: {"p": np.dtype(bool)},
-    16: {"u16": TYPES["u16"].dtype, "s16": TYPES["s16"].dtype, "f16": TYPES["f16"].dtype},
-    32: {"u32": TYPES["u32"].dtype, "s32": TYPES["s32"].dtype, "f32": TYPES["f32"].dtype},
-    64: {"u64": TYPES["u64"].dtype, "s64": TYPES["s64"].dtype, "f64": TYPES["f64"].dtype},
+    16: {"u16": SCALARS["u16"].dtype, "s16": SCALARS["s16"].dtype, "f16": SCALARS["f16"].dtype},
+    32: {"u32": SCALARS["u32"].dtype, "s32": SCALARS["s32"].dtype, "f32": SCALARS["f32"].dtype},
+    64: {"u64": SCALARS["u64"].dtype, "s64": SCALARS["s64"].dtype, "f64": SCALARS["f64"].dtype},
 }
