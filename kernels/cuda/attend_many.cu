@@ -94,7 +94,10 @@ __device__ __forceinline__ void many(const Arguments& a) {
             if (j % PART == 0) arrived(tile, j / PART);
             const Left left = WIDE ? Left{queries[j][0][warp][lane], queries[j][1][warp][lane]} : kept[j];
 #pragma unroll
-            for (int n = 0; n < LOADS; ++n) multiply(s[n], left, ring[slot(tile, j / PART)][j % PART][n][lane]);
+            for (int n = 0; n < LOADS; ++n) {
+                const uint4 got = ring[slot(tile, j / PART)][j % PART][n][lane];
+                multiply(s[n], left, got);
+            }
         }
         score(s);
         const Range range[2] = {seen(upper, a.window), seen(lower, a.window)};
@@ -107,8 +110,10 @@ __device__ __forceinline__ void many(const Arguments& a) {
         for (int j = 0; j < STEPS; ++j) {
             if (j % PART == 0) arrived(tile, (STEPS + j) / PART);
 #pragma unroll
-            for (int n = 0; n < LOADS; ++n)
-                multiply(mixed[j * LOADS + n], weights, ring[slot(tile, (STEPS + j) / PART)][j % PART][n][lane]);
+            for (int n = 0; n < LOADS; ++n) {
+                const uint4 got = ring[slot(tile, (STEPS + j) / PART)][j % PART][n][lane];
+                multiply(mixed[j * LOADS + n], weights, got);
+            }
         }
     }
 
