@@ -113,20 +113,30 @@ struct Place {
         values = reinterpret_cast<const uint4*>(a.v_pool) + (head + slot / 8 + g * (PAGE / 8) + c);
     }
 
+    /** Goes on to the next tile of the page. */
+    __device__ __forceinline__ void step() {
+        keys += TILE * DP / 8;
+        values += TILE / 8;
+    }
+
+    /** Makes load `number` the first of each piece. */
+    __device__ __forceinline__ void shift(int number) {
+        keys += number * (2 * DP / 8);
+        values += number * PAGE;
+    }
+
     /** Starts load 0..3 of piece 0..DP / 16 − 1. */
     __device__ __forceinline__ void load(int piece, int number, uint4* to) const {
-        copy16(to, piece < DP / 32 ? keys + (2 * number * DP + 32 * piece) / 8
+        copy16(to, piece < DP / 32 ? keys + (number * (2 * DP / 8) + piece * 4)
                                    : values + ((piece - DP / 32) * LOADS + number) * PAGE);
     }
 };
 
-/** Values of keys 8·c .. 8·c + 7 with zeros after key `last`: 0 times what was never written might be NaN. */
-__device__ __forceinline__ void clear(uint4& values, int key, int last) {
+/** Zeros in place of values of keys after `last`, of the eight from `key` on: 0 times what was never written might be NaN. */
+__device__ __forceinline__ void clear(uint4* values, int key, int last) {
     auto kept = [last](int key) { return key < last ? 0xffffffffu : key == last ? 0xffffu : 0u; };
-    values.x &= kept(key);
-    values.y &= kept(key + 2);
-    values.z &= kept(key + 4);
-    values.w &= kept(key + 6);
+    const uint4 v = *values;
+    *values = {v.x & kept(key), v.y & kept(key + 2), v.z & kept(key + 4), v.w & kept(key + 6)};
 }
 
 /** The keys a query sees: low .. low + count − 1. */

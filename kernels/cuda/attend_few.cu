@@ -71,6 +71,11 @@ __device__ __forceinline__ void few(const Arguments& a, int split_keys) {
 #pragma unroll
             for (int piece = 0; piece < PIECES; ++piece) {
                 arrive<RING - 2>();
+                if (piece >= STEPS && tile * TILE + TILE - 1 > extent.last) {
+#pragma unroll 1
+                    for (int n = 0; n < LOADS; ++n)
+                        clear(&ring[warp][piece % RING][n][lane], tile * TILE + 8 * c, extent.last);
+                }
                 const int later = piece + RING - 1;
                 if (later < PIECES) {
                     copy(here, later);
@@ -81,11 +86,10 @@ __device__ __forceinline__ void few(const Arguments& a, int split_keys) {
                 const Left left = {queries[piece % STEPS][0][lane], queries[piece % STEPS][1][lane]};
 #pragma unroll
                 for (int n = 0; n < LOADS; ++n) {
-                    uint4 got = ring[warp][piece % RING][n][lane];
+                    const uint4 got = ring[warp][piece % RING][n][lane];
                     if (piece < STEPS) {
                         multiply(s[n], left, got);
                     } else {
-                        if (tile * TILE + TILE - 1 > extent.last) clear(got, tile * TILE + 8 * c, extent.last);
                         multiply(mixed[(piece - STEPS) * LOADS + n], weights, got);
                     }
                 }

@@ -1,8 +1,8 @@
 // Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see.
 //
 // The four warps of a block share a ring of stages in shared memory, each a few pieces of a tile.  While one stage is
-// used the RING - 1 after it are on their way, and one barrier a stage says both that it has come and that the one
-// before it may be overwritten.
+// used the AHEAD after it are on their way, and one barrier a stage says both that it has come and that the one before
+// it is done with.
 #include "attend.cuh"
 
 namespace attend {
@@ -12,11 +12,11 @@ __device__ __forceinline__ bool partly(Range range, int key) {
     return range.count > 0 && (key < range.low || key + TILE > range.low + range.count);
 }
 
-template <int DP, int RING>
+template <int DP>
 __device__ __forceinline__ void many(const Arguments& a) {
     constexpr int STEPS = DP / 32, PIECES = 2 * STEPS;
     constexpr int PART = STEPS > 4 ? 4 : STEPS;  // pieces of a stage
-    constexpr int STAGES = PIECES / PART, AHEAD = RING - 1;
+    constexpr int STAGES = PIECES / PART, RING = STAGES > 2 ? 2 : 4, AHEAD = RING / 2;
     constexpr bool WIDE = DP > 128;  // beside this many sums the queries find no room in registers
     __shared__ uint4 ring[RING][PART][LOADS][32];
     __shared__ uint4 queries[WIDE ? STEPS : 1][2][WARPS][32];
@@ -46,22 +46,35 @@ __device__ __forceinline__ void many(const Arguments& a) {
     }
 
     // Warp w copies load w of each piece.
-    auto copy = [&](int tile, int stage, int at) {
+    auto place_of = [&](int tile) {
+        Place<DP> place(a, a.page_table[tile * TILE / PAGE], kv_head, tile, g, c);
+        place.shift(warp);
+        return place;
+    };
+    auto slot = [](int tile, int stage) { return ((tile & 1) * STAGES + stage) & (RING - 1); };
+    auto copy = [&](const Place<DP>& place, int tile, int stage) {
         if (tile <= stop) {
-            const Place<DP> place(a, a.page_table[tile * TILE / PAGE], kv_head, tile, g, c);
 #pragma unroll
-            for (int i = 0; i < PART; ++i) place.load(stage * PART + i, warp, &ring[at][i][warp][lane]);
+            for (int i = 0; i < PART; ++i)
+                place.load(stage * PART + i, 0, &ring[slot(tile, stage)][i][warp][lane]);
         }
         commit();
     };
+    Place<DP> here = place_of(start), next = here;
 #pragma unroll
-    for (int stage = 0; stage < AHEAD; ++stage) copy(start + stage / STAGES, stage % STAGES, stage);
-    int at = RING - 1;
-    auto advance = [&](int tile, int stage) {
+    for (int stage = 0; stage < AHEAD; ++stage) copy(here, start, stage);
+    auto arrived = [&](int tile, int stage) {
         arrive<AHEAD - 1>();
+        if (stage * PART >= STEPS && tile * TILE + TILE - 1 > last) {
+#pragma unroll 1
+            for (int i = 0; i < PART; ++i) clear(&ring[slot(tile, stage)][i][warp][lane], tile * TILE + 8 * c, last);
+        }
         __syncthreads();
-        copy(tile + (stage + AHEAD) / STAGES, (stage + AHEAD) % STAGES, at);
-        at = at == RING - 1 ? 0 : at + 1;
+        if (stage + AHEAD < STAGES) {
+            copy(here, tile, stage + AHEAD);
+        } else {
+            copy(next, tile + 1, stage + AHEAD - STAGES);
+        }
     };
 
     const Score score(a.scale, a.softcap);
@@ -69,13 +82,22 @@ __device__ __forceinline__ void many(const Arguments& a) {
     float mixed[DP / 8][4] = {};
     for (int tile = start; tile <= stop; ++tile) {
         const int first = tile * TILE;
+        here = next;
+        if ((first + TILE) % PAGE != 0) {
+            next.step();
+        } else if (tile < stop) {
+            next = place_of(tile + 1);
+        }
         float s[4][4] = {};
 #pragma unroll
         for (int j = 0; j < STEPS; ++j) {
-            if (j % PART == 0) advance(tile, j / PART);
+            if (j % PART == 0) arrived(tile, j / PART);
             const Left left = WIDE ? Left{queries[j][0][warp][lane], queries[j][1][warp][lane]} : kept[j];
 #pragma unroll
-            for (int n = 0; n < LOADS; ++n) multiply(s[n], left, ring[at][j % PART][n][lane]);
+            for (int n = 0; n < LOADS; ++n) {
+                const uint4 got = ring[slot(tile, j / PART)][j % PART][n][lane];
+                multiply(s[n], left, got);
+            }
         }
         score(s);
         const Range range[2] = {seen(upper, a.window), seen(lower, a.window)};
@@ -86,11 +108,10 @@ __device__ __forceinline__ void many(const Arguments& a) {
         if (__any_sync(0xffffffff, factor[0] != 1.0f || factor[1] != 1.0f)) scale(mixed, factor);
 #pragma unroll
         for (int j = 0; j < STEPS; ++j) {
-            if (j % PART == 0) advance(tile, (STEPS + j) / PART);
+            if (j % PART == 0) arrived(tile, (STEPS + j) / PART);
 #pragma unroll
             for (int n = 0; n < LOADS; ++n) {
-                uint4 got = ring[at][j % PART][n][lane];
-                if (first + TILE - 1 > last) clear(got, first + 8 * c, last);
+                const uint4 got = ring[slot(tile, (STEPS + j) / PART)][j % PART][n][lane];
                 multiply(mixed[j * LOADS + n], weights, got);
             }
         }
@@ -111,15 +132,15 @@ __device__ __forceinline__ void many(const Arguments& a) {
 }  // namespace attend
 
 // Grid (ceil(T·heads / kv_heads / 64), kv_heads), block 128; writes split 0 and has no use for split_keys.
-#define ATTEND_MANY(DP, RING, BLOCKS)                                                                                 \
+#define ATTEND_MANY(DP, BLOCKS)                                                                                       \
     extern "C" __global__ void __launch_bounds__(attend::THREADS, BLOCKS) attend_many_d##DP(                          \
         const attend::half* q, const attend::half* k_pool, const attend::half* v_pool, const int* page_table,         \
         const int* positions, int T, int heads, int kv_heads, float scale, float softcap, int window,                 \
         int split_keys, float* acc, float* stats) {                                                                   \
-        attend::many<DP, RING>({q, k_pool, v_pool, page_table, positions, T, heads, kv_heads, scale, softcap, window, \
+        attend::many<DP>({q, k_pool, v_pool, page_table, positions, T, heads, kv_heads, scale, softcap, window, \
                                 acc, stats});                                                                         \
     }
-ATTEND_MANY(64, 4, 4)
-ATTEND_MANY(96, 4, 3)
-ATTEND_MANY(128, 4, 3)
-ATTEND_MANY(256, 2, 2)
+ATTEND_MANY(64, 4)
+ATTEND_MANY(96, 3)
+ATTEND_MANY(128, 2)
+ATTEND_MANY(256, 2)

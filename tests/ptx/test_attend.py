@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ptx.device import InterpretedDevice, Kernel, KernelFault
+from tests.ptx.device import Checks, InterpretedDevice, Kernel, KernelFault
 
 ROOT = Path(__file__).resolve().parents[2]
 PTX = ROOT / "tzcore" / "backend" / "cuda" / "ptx"
@@ -242,32 +242,49 @@ class _Absent(Case):
         return np.array([-1, 4], np.int32)
 
 
-def _broken(device: InterpretedDevice, old: str, new: str) -> Kernel:
-    """attend_few_d64 of sources in which ``old`` is ``new``."""
+def _broken(device: InterpretedDevice, name: str, old: str, new: str) -> Kernel:
+    """Kernel ``name`` of sources in which ``old`` is ``new``."""
     spec = importlib.util.spec_from_file_location("kernels_cuda_build", SOURCES / "build.py")
     assert spec is not None
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    header = (SOURCES / "attend.cuh").read_text(encoding="utf-8")
-    assert header.count(old) == 1
-    source = (SOURCES / "attend_few.cu").read_text(encoding="utf-8")
-    lines = [line for line in source.splitlines() if not line.startswith("ATTEND_FEW(") or "(64" in line]
-    ptx = build.compile_source("\n".join(lines), headers={"attend.cuh": header.replace(old, new)})
-    return device.load(ptx).kernel("attend_few_d64")
+    family, width = name.rsplit("_d", 1)
+    texts = [(SOURCES / file).read_text(encoding="utf-8") for file in ("attend.cuh", f"{family}.cu")]
+    assert sum(text.count(old) for text in texts) == 1
+    header, source = (text.replace(old, new) for text in texts)
+    kept = [line for line in source.splitlines() if not line.startswith("ATTEND_") or f"({width}," in line]
+    return device.load(build.compile_source("\n".join(kept), headers={"attend.cuh": header})).kernel(name)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("name", "old", "new"),
     [
-        ("if (place >= static_cast<unsigned>(r.count))", "if (place > static_cast<unsigned>(r.count))"),
-        ("position - window + 1 : 0", "position - window + 2 : 0"),
-        ("key == last ? 0xffffu : 0u", "key == last ? 0xffffffffu : 0u"),
+        (
+            "attend_few_d64",
+            "if (place >= static_cast<unsigned>(r.count))",
+            "if (place > static_cast<unsigned>(r.count))",
+        ),
+        ("attend_few_d64", "position - window + 1 : 0", "position - window + 2 : 0"),
+        ("attend_few_d64", "key == last ? 0xffffu : 0u", "key == last ? 0xffffffffu : 0u"),
+        ("attend_few_d64", "arrive<RING - 2>();", "arrive<RING - 1>();"),
+        ("attend_many_d64", "        __syncthreads();\n        if (stage + AHEAD", "        if (stage + AHEAD"),
     ],
-    ids=["a key of the future", "a window too small", "memory never written"],
+    ids=["a key of the future", "a window too small", "memory never written", "read before it comes", "no barrier"],
 )
-def test_a_wrong_mask_is_caught(device: InterpretedDevice, old: str, new: str) -> None:
+def test_a_broken_kernel_is_caught(device: InterpretedDevice, name: str, old: str, new: str) -> None:
     pytest.importorskip("nvidia.cuda_nvrtc")
-    kernel = _broken(device, old, new)
+    kernel = _broken(device, name, old, new)
     with pytest.raises((AssertionError, KernelFault)):
         check(device, kernel, Case(64, 64, 1, 4, 3, 40, window=20))
+
+
+@pytest.mark.parametrize(("name", "rows"), [("attend_few_d128", 16), ("attend_many_d128", 64)])
+def test_each_byte_of_the_cache_comes_once_in_whole_sectors(name: str, rows: int) -> None:
+    device = InterpretedDevice(Checks(uninitialised=False, races=False, counters=True))
+    case = Case(128, 128, 1, 8, rows // 8, 256 - rows // 8)
+    check(device, shipped(device, name), case)
+    copies = [t for (_, _, text), t in device.report.traffic.items() if text.startswith("cp.async")]
+    assert sum(t.sectors for t in copies) * 32 == 2 * 256 * 128 * 2
+    shared = [t for (_, _, text), t in device.report.traffic.items() if ".shared" in text and t not in copies]
+    assert sum(t.wavefronts for t in shared) == sum(t.ideal for t in shared)
