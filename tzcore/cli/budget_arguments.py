@@ -70,12 +70,14 @@ def room(memory: int, context: int | None, spec: ModelSpec) -> int:
 
 
 def declare(parser: argparse.ArgumentParser, context_alone: bool = False) -> None:
-    """Add the arguments.  ``context_alone``: ``--context`` means something without ``--vram`` too."""
+    """Add the arguments.  ``context_alone``: ``--context`` means something without ``--vram`` too, and ``--vram``
+    beside another budget: both say what to plan for, not only what to make."""
     one = parser.add_mutually_exclusive_group()
     one.add_argument("--encoding", choices=ENCODINGS, help="store every matrix like this (default: by size of model)")
     one.add_argument("--bits", type=bits, metavar="N", help="stored bits a weight of the projections, e.g. 2.35")
     one.add_argument("--size", type=size, metavar="N", help="the whole model folder, e.g. 20GB or 20GiB")
-    one.add_argument("--vram", type=size, metavar="N", help="memory to run in, context included, e.g. 24GiB")
+    memory = parser if context_alone else one
+    memory.add_argument("--vram", type=size, metavar="N", help="memory to run in, context included, e.g. 24GiB")
     one.add_argument(
         "--quality", choices=QUALITIES, help="the smallest that stays this close to the original, as predicted"
     )
@@ -90,6 +92,8 @@ def chosen(args: argparse.Namespace) -> Budget | None:
     if args.context is not None and args.vram is None and not args.context_alone:
         args.usage_error("--context says what --vram has to hold beside the weights: give --vram as well")
     given = {flag: value for flag in ("bits", "size", "vram", "quality") if (value := getattr(args, flag)) is not None}
+    if args.context_alone and (len(given) > 1 or args.encoding is not None):
+        given.pop("vram", None)
     if not given:
         return None
     if args.packing is not None:

@@ -8,16 +8,18 @@ without the weights, the number of parameters gives an estimate.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli import budget_arguments
+from tzcore.cli import budget_arguments, card_plan
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.console import Console
 from tzcore.cli.plan_words import words
 
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
+    from tzcore.checkpoint.schema import MatrixEntry
     from tzcore.engine.plan import MemoryPlan
     from tzcore.hub.library import InstalledModel
     from tzcore.hub.sources import SourceInfo
@@ -28,23 +30,27 @@ DEFAULT_ENCODING = "t2"
 
 @dataclass(frozen=True)
 class Wish:
-    """What would be made of the source: a budget, or an encoding; and the context to plan for."""
+    """What would be made of the source: a budget, or an encoding; the context, and the memory of a card in
+    bytes, to plan for."""
 
     budget: Budget | None = None
     encoding: str | None = None
     packing: str | None = None
     context: int | None = None
+    vram: int | None = None
 
 
 @dataclass(frozen=True)
 class Result:
     """The model that would come out.  ``weights`` are resident bytes, ``folder`` those on the disk, ``bits``
-    stored bits a weight of the projections.  ``None`` is not known; then ``between`` may bound ``folder``."""
+    stored bits a weight of the projections, ``stored`` the format of each matrix.  ``None`` is not known;
+    then ``between`` may bound ``folder``."""
 
     weights: int | None
     folder: int | None
     bits: float | None = None
     formats: dict[str, int] | None = None
+    stored: dict[str, str] | None = None
     between: tuple[int, int] | None = None
     note: str = ""
 
@@ -59,7 +65,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Print the plan."""
     from tzcore.hub import library, reference, sources
 
-    wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context)
+    vram = args.vram[0] if args.vram is not None else None
+    wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context, vram)
     installed = library.resolve(args.source)
     if installed is not None and wish.budget is None and wish.encoding is None:
         result = of_installed(installed, wish.context)
@@ -98,9 +105,26 @@ def of_installed(model: InstalledModel, context: int | None = None) -> dict[str,
             "peak_disk_bytes": 0,
             "conversion_seconds": 0,
             **_memory(plan(folder.bytes(), spec, context)),
+            "card": _on_this_card(spec, folder.quantization.matrices, context),
         }
     finally:
         folder.close()
+
+
+def _on_this_card(
+    spec: ModelSpec, matrices: Mapping[str, MatrixEntry] | None, context: int | None
+) -> dict[str, Any] | None:
+    """What it would take of this machine's card; ``None`` without one, or for what no kernel runs."""
+    from tzcore.engine.plan import plan_on_card
+    from tzcore.errors import BackendError
+
+    here = card_plan.this_machines() if matrices is not None else None
+    if here is None or matrices is None:
+        return None
+    try:
+        return card_plan.described(spec, plan_on_card(spec, matrices, context, *here))
+    except BackendError:
+        return None
 
 
 def _memory(plan: MemoryPlan) -> dict[str, Any]:
@@ -126,10 +150,9 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     BudgetError where the budget cannot be kept, RequestError for a context the model cannot have.
     """
     from tzcore import hardware
-    from tzcore.engine.plan import plan
+    from tzcore.engine.plan import MemoryPlan, plan, plan_on_card
 
-    vram = wish.budget.value if wish.budget and wish.budget.flag == "vram" else None
-    memory = hardware.memory() if vram is None else hardware.Memory(int(vram), int(vram))
+    memory = hardware.memory() if wish.vram is None else hardware.Memory(wish.vram, wish.vram)
     spec = shape_of(info.config) if info.config else None
     native = info.ternary and wish.budget is None and wish.encoding is None
     settings = _own(wish) if native else _settings(spec, wish)
@@ -140,9 +163,15 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(
         ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
     )
-    known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available}
+    known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available, "card": None}
     if spec is not None and made.weights is not None:
         known = _memory(plan(made.weights, spec, wish.context, memory))
+        stored = None if made.stored is None else card_plan.stored_as(spec, made.stored, settings)
+        if wish.vram is None:
+            known["card"] = _on_this_card(spec, stored, wish.context)
+        elif stored is not None:
+            on_card = plan_on_card(spec, stored, wish.context, wish.vram, card_plan.GIVEN)
+            known = {**_memory(MemoryPlan.of_card(on_card)), "card": card_plan.described(spec, on_card)}
     elif made.weights is not None:
         known["fits"] = made.weights < memory.available - known["reserve_bytes"]
     return {
@@ -243,7 +272,9 @@ def result_of(spec: ModelSpec, settings: Settings) -> Result:
         return Result(None, None, between=(least, most), note="which size it takes is measured when it is converted")
     chosen = resolve(request, items, overhead)
     weights = chosen.bytes + resident
-    return Result(weights, weights + overhead.files, chosen.bits_per_weight, chosen.counts, note=chosen.note)
+    return Result(
+        weights, weights + overhead.files, chosen.bits_per_weight, chosen.counts, chosen.formats, note=chosen.note
+    )
 
 
 def _uniform(spec: ModelSpec, settings: Settings, signs: int, resident: int, files: int) -> Result:
@@ -253,6 +284,7 @@ def _uniform(spec: ModelSpec, settings: Settings, signs: int, resident: int, fil
 
     ends, routers = {spec.embedding.name, spec.head.name}, {ref.name for ref in spec.routers()}
     counts: dict[str, int] = {}
+    formats: dict[str, str] = {}
     stored = projections = weights = 0
     for name, (rows, cols) in spec.matrices().items():
         if name in routers:
@@ -260,11 +292,12 @@ def _uniform(spec: ModelSpec, settings: Settings, signs: int, resident: int, fil
         fmt = settings.head_format if name in ends else settings.format
         size = stored_bytes(rows, cols, fmt, settings.group_for(format_named(fmt), cols))
         counts[fmt] = counts.get(fmt, 0) + 1
+        formats[name] = fmt
         stored += size
         if name not in ends:
             projections, weights = projections + size, weights + rows * cols
     total = stored + resident
-    return Result(total, total + files, 8 * (projections + signs) / weights, counts)
+    return Result(total, total + files, 8 * (projections + signs) / weights, counts, formats)
 
 
 def estimated(parameters: int | None, settings: Settings, budget: Budget | None) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tzcore.cli import card_plan
 from tzcore.cli.console import human_bytes, human_count, human_time
 
 _WIDTH = 48
@@ -19,6 +20,8 @@ def words(plan: dict[str, Any]) -> str:
         lines += _making(plan)
     if plan["memory_bytes"] is not None:
         lines += _memory(plan)
+    if plan["card"] is not None:
+        lines += card_plan.words(plan["card"])
     if plan["fits"] is not None:
         lines.append(f"fits       {'yes' if plan['fits'] else 'no'}")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 
 from tests.native_models import bitnet_model
 from tests.tiny_models import tiny_folder, tiny_source
+from tests.unit.backend.cuda.pretended_engine import pretended_machine
 from tests.unit.cli.conftest import Tz
 from tzcore import trits
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.cli import plan, plan_words
 from tzcore.cli.budget_arguments import Budget
+from tzcore.cli.card_plan import stored_as
 from tzcore.cli.plan import Wish, estimated, result_of, shape_of
 from tzcore.errors import RequestError
 from tzcore.hub import sources
@@ -136,16 +139,97 @@ def test_a_plan_for_a_size() -> None:
     assert "more than the largest formats take" in made["note"]
 
 
+def for_card(vram: int, context: int, word: str) -> Wish:
+    return Wish(Budget("vram", vram, word, context), context=context, vram=vram)
+
+
 def test_a_plan_for_a_card() -> None:
-    made = plan.of_source(info(), Wish(Budget("vram", 300_000_000, "300MB-4k", 4096), context=4096))
+    made = plan.of_source(info(), for_card(2 * 10**9, 4096, "2GB-4k"))
+    card = made["card"]
     assert made["fits"]
-    assert made["free_memory"] == 300_000_000
-    assert 298_000_000 < made["memory_bytes"] + made["reserve_bytes"] <= 300_000_000
-    assert made["longest_context"] >= 4096
+    assert card["fits"]
+    assert (made["free_memory"], card["budget_bytes"]) == (2 * 10**9, 2 * 10**9)
+    assert made["memory_bytes"] == card["total_bytes"] == sum(card["items"].values())
+    assert made["kv_bytes"] == card["items"]["keys and values"] == 4096 * 30 * 2 * 3 * 64 * 2
+    assert made["weights_bytes"] == sum(card["items"][name] for name in ("weights", "head", "norms and tables"))
+    assert made["longest_context"] == card["longest_context"] == 8192
     with pytest.raises(BudgetError, match="for the weights"):
-        plan.of_source(info(), Wish(Budget("vram", 220_000_000, "220MB-4k", 4096), context=4096))
-    with pytest.raises(RequestError, match="at most 8,192"):
-        plan.of_source(info(), Wish(Budget("vram", 10**9, "1GB-16k", 16384), context=16384))
+        plan.of_source(info(), for_card(220_000_000, 4096, "220MB-4k"))
+    with pytest.raises(RequestError, match=r"at most 8,192"):
+        plan.of_source(info(), for_card(10**9, 16384, "1GB-16k"))
+    # Memory that holds the model, but not what a driver takes besides.
+    assert not plan.of_source(info(), for_card(300_000_000, 4096, "300MB-4k"))["fits"]
+
+
+LARGE: dict[str, Any] = {
+    **CONFIG,
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "num_hidden_layers": 80,
+    "vocab_size": 128256,
+    "tie_word_embeddings": False,
+}
+
+
+def test_a_large_model_on_a_card_of_24_gib() -> None:
+    """Made for it, and in an encoding of one's own: itemised, with the contexts of every precision."""
+    vram = 24 << 30
+    made = plan.of_source(info(LARGE, 70_553_706_496), Wish(Budget("vram", vram, "24GiB"), vram=vram))
+    assert made["fits"]
+    encoded = plan.of_source(info(LARGE, 70_553_706_496), Wish(encoding="t1", packing="slots", vram=vram))
+    card = encoded["card"]
+    assert card["fits"]
+    assert card["items"]["weights"] == pytest.approx(68_451_041_280 * 2.125 / 8, rel=0.002)
+    tokens = {row["bits"]: row["tokens"] for row in card["contexts"]}
+    assert [row["runs"] for row in card["contexts"]] == [True, False, False, False, False]
+    assert 15_000 < tokens[16.0] < tokens[8.5] < tokens[5.5] < 65_536 < tokens[4.125] < tokens[3.25] < 131_072
+    text = plan_words.words(encoded)
+    assert "card       it fits on a card of that size: " in text
+    assert re.search(r"\n  weights +18\.2 GB\n", text)
+    assert re.search(r"\n  keys and values +2\.7 GB   8,192 tokens in half precision\n", text)
+    assert re.search(r"\n  8\.5 +\d\d,\d{3} tokens   in a later version\n", text)
+    assert "the model was made for at most 8,192" in text
+    assert "fits       yes" in text
+
+
+def test_signs_are_shared_by_the_matrices_of_a_stage() -> None:
+    spec = shape_of(CONFIG)
+    assert spec is not None
+    formats = dict.fromkeys(spec.matrices(), "t2b3")
+    entries = stored_as(spec, formats, Settings())
+    assert entries.keys() == spec.matrices().keys()
+    layer = spec.layers[0]
+    q, k, down = (entries[ref.name].transform for ref in (layer.q, layer.k, layer.experts[0].down))
+    assert q is not None
+    assert down is not None
+    assert q == k
+    assert (q.block, down.block) == (64, 512)
+    assert entries[spec.head.name].transform is None
+    assert all(entry.transform is None for entry in stored_as(spec, formats, Settings(rotate=False)).values())
+
+
+def test_this_machines_card_is_planned_for(tmp_path: Path) -> None:
+    assert plan.of_source(info(), Wish())["card"] is None
+    with pretended_machine(tmp_path):
+        made = plan.of_source(info(), Wish(context=1000))
+        text = plan_words.words(made)
+    assert made["card"]["name"] == "NVIDIA GeForce RTX 4090"
+    assert made["card"]["context"] == made["context"] == 1000
+    assert made["free_memory"] != made["card"]["budget_bytes"]
+    assert "card       it fits on NVIDIA GeForce RTX 4090: " in text
+
+
+def test_a_card_for_an_encoding_by_the_program(tz: Tz, tmp_path: Path) -> None:
+    folder = tmp_path / "original"
+    tiny_source("llama").model.save_pretrained(folder)
+    done = tz("plan", folder, "--encoding", "t1", "--vram", "8GiB", "--json")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert (made["encoding"], made["budget"]) == ("t1", None)
+    assert made["card"]["budget_bytes"] == 8 << 30
+    assert tz("convert", folder, "--encoding", "t1", "--vram", "8GiB").returncode == 2
 
 
 def test_a_plan_for_a_quality_names_the_range() -> None:
@@ -189,7 +273,7 @@ def test_a_natively_ternary_source_keeps_its_own(packing: str | None, tmp_path: 
 
 
 def test_the_words_of_a_plan() -> None:
-    text = plan_words.words(plan.of_source(info(), Wish(Budget("vram", 10**9, "1GB-4k", 4096), context=4096)))
+    text = plan_words.words(plan.of_source(info(), for_card(10**9, 4096, "1GB-4k")))
     assert "org/model: llama, 134.5 M parameters, licence apache-2.0" in text
     assert "4,096 tokens of context 94.4 MB" in text
     assert "of 1.0 GB that are free" in text
