@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,7 @@ def run(
     return device
 
 
+@cache
 def compiled(text: str) -> str:
     """PTX of CUDA C++; the test is skipped where NVRTC is not installed."""
     try:
