@@ -169,7 +169,7 @@ def device() -> Iterator[InterpretedDevice]:
 
 @cache
 def shipped(device: InterpretedDevice, name: str) -> Kernel:
-    return _module(device, "attend_many" if "many" in name else "attend_few").kernel(name)
+    return _module(device, name.rsplit("_d", 1)[0]).kernel(name)
 
 
 @cache
@@ -288,11 +288,12 @@ def _broken(device: InterpretedDevice, name: str, old: str, new: str) -> Kernel:
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
     family = name.rsplit("_d", 1)[0]
-    texts = [(SOURCES / file).read_text(encoding="utf-8") for file in ("attend.cuh", f"{family}.cu")]
-    assert sum(text.count(old) for text in texts) == 1
-    header, source = (text.replace(old, new) for text in texts)
-    kept = [line for line in source.splitlines() if not line.startswith("ATTEND_") or "_d64" in line]
-    return device.load(build.compile_source("\n".join(kept), headers={"attend.cuh": header})).kernel(name)
+    texts = {p.name: p.read_text(encoding="utf-8") for p in (*SOURCES.glob("attend*.cuh"), SOURCES / f"{family}.cu")}
+    assert sum(text.count(old) for text in texts.values()) == 1
+    texts = {file: text.replace(old, new) for file, text in texts.items()}
+    source = texts.pop(f"{family}.cu").splitlines()
+    kept = [line for line in source if not line.startswith("ATTEND_") or "_d64" in line]
+    return device.load(build.compile_source("\n".join(kept), headers=texts)).kernel(name)
 
 
 @pytest.mark.parametrize(
