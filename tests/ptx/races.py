@@ -57,6 +57,13 @@ class RaceLog:
             return
         key, info = np.concatenate(self.keys), np.concatenate(self.info)
         event = np.repeat(np.asarray(self.events), [each.size for each in self.keys])
+        chosen = _doubtful(key, info)
+        if chosen.size:
+            self._look(s, key[chosen], info[chosen], event[chosen])
+        self._keep(s, key, info, event)
+
+    def _look(self, s: State, key: Array, info: Array, event: Array) -> None:
+        """Reports races between warps, then those within."""
         warp_key = info >> (2 + 5)  # warp and its barriers: thread without its place in the warp
         order = np.lexsort((warp_key, key))
         key, info, event, warp_key = key[order], info[order], event[order], warp_key[order]
@@ -65,17 +72,12 @@ class RaceLog:
         self._report(s, key, info, event, thread, np.flatnonzero(new_key), thread >> 5, alone=False)
         new_warp = new_key | np.r_[True, warp_key[1:] != warp_key[:-1]]
         self._report(s, key, info, event, thread, np.flatnonzero(new_warp), thread, alone=True)
-        self._keep(s, key, info, event)
 
     def _report(
         self, s: State, key: Array, info: Array, event: Array, thread: Array, starts: Array, who: Array, alone: bool
     ) -> None:  # fmt: skip
         """Faults of the groups that begin at ``starts`` and hold different ``who``, a write and not atomics alone."""
-        differ = np.maximum.reduceat(who, starts) != np.minimum.reduceat(who, starts)
-        if not differ.any():
-            return
-        writes = np.bitwise_or.reduceat(info, starts) & 1 == 1
-        bad = differ & writes & (np.bitwise_and.reduceat(info, starts) & 2 == 0)
+        bad = _conflict(info, who, starts)
         if alone:
             bad &= np.maximum.reduceat(event, starts) != np.minimum.reduceat(event, starts)
         ends = np.r_[starts[1:], key.size]
@@ -102,6 +104,9 @@ class RaceLog:
         s.fault(first, reason, place // s.shared_bytes * s.width + writer)
 
     def _keep(self, s: State, key: Array, info: Array, event: Array) -> None:
+        self.keys, self.info, self.events, self.count = [], [], [], 0
+        if not s.alive_count:
+            return
         units = s.shared.size // self.unit
         block = key % units * self.unit // s.shared_bytes
         current = np.full(s.blocks, np.iinfo(np.int64).max)
@@ -119,3 +124,19 @@ class RaceLog:
         self.info = np.split(info[kept], cuts[1:]) if sites.size else []
         self.events = [int(sites[cut]) for cut in cuts]
         self.count = int(kept.size)
+
+
+def _conflict(info: Array, who: Array, starts: Array) -> Array:
+    """Of the groups that begin at ``starts``, those of different ``who`` with a write and not atomics alone."""
+    differ = np.maximum.reduceat(who, starts) != np.minimum.reduceat(who, starts)
+    writes = np.bitwise_or.reduceat(info, starts) & 1 == 1
+    return differ & writes & (np.bitwise_and.reduceat(info, starts) & 2 == 0)
+
+
+def _doubtful(key: Array, info: Array) -> Array:
+    """Places of the accesses to what several threads touch in one interval, one of them writing."""
+    order = np.argsort(key)
+    key, info = key[order], info[order]
+    starts = np.flatnonzero(np.r_[True, key[1:] != key[:-1]])
+    bad = _conflict(info, info >> 2 & (1 << _THREAD_BITS) - 1, starts)
+    return order[np.repeat(bad, np.diff(np.r_[starts, key.size]))]
