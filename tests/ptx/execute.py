@@ -37,7 +37,7 @@ from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Immediate, Instruction, KernelText
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
-LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
+LANES = 32768  # threads of a batch: registers of a kernel then lie in the cache
 LIMIT = 200_000_000  # basic blocks run, before a kernel counts as endless
 
 
@@ -282,7 +282,7 @@ def launch(
             state.start(first, (gx, gy, gz), (block, 1, 1))
             state.defined = {register: np.zeros(state.size, bool) for register in program.context.watch}
             if checks.races and state.shared_bytes:
-                state.races = RaceLog(program.unit)
+                state.races = RaceLog(program.unit, state.shared.size)
             _Execution(program, state).run()
             if state.races is not None:
                 state.races.judge(state)
