@@ -88,7 +88,7 @@ def _fma(scalar: Scalar, rounding: str) -> Function:
 
 def _directed(ins: Instruction, opcode: str, rounding: str) -> Function:
     if opcode == "mul":
-        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), np.zeros((), np.float64), rounding)
+        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), None, rounding)
     if opcode in ("add", "sub"):
         sign = 1.0 if opcode == "add" else -1.0
         return lambda a, b: fused.directed(np.asarray(a, np.float64), np.asarray(b, np.float64) * sign, rounding)
@@ -98,8 +98,12 @@ def _directed(ins: Instruction, opcode: str, rounding: str) -> Function:
 def _extreme(function: np.ufunc, largest: bool) -> Function:
     """Minimum or maximum in which -0 is below +0."""
 
+    quick = np.maximum if largest else np.minimum  # gives NaN for NaN, and does so faster
+
     def run(a: Array, b: Array) -> Array:
-        out = function(a, b)
+        out = quick(a, b)
+        if function is not quick and np.isnan(out).any():
+            out = function(a, b)
         zeros = (a == 0) & (b == 0)
         if np.any(zeros):
             sign = np.signbit(a) & np.signbit(b) if largest else np.signbit(a) | np.signbit(b)
