@@ -169,7 +169,7 @@ def device() -> Iterator[InterpretedDevice]:
 
 @cache
 def shipped(device: InterpretedDevice, name: str) -> Kernel:
-    return _module(device, name.rsplit("_d", 1)[0]).kernel(name)
+    return _module(device, name).kernel(name)
 
 
 @cache
@@ -287,13 +287,11 @@ def _broken(device: InterpretedDevice, name: str, old: str, new: str) -> Kernel:
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    family = name.rsplit("_d", 1)[0]
-    texts = {p.name: p.read_text(encoding="utf-8") for p in (*SOURCES.glob("attend*.cuh"), SOURCES / f"{family}.cu")}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in SOURCES.glob("attend*.cuh")}
     assert sum(text.count(old) for text in texts.values()) == 1
     texts = {file: text.replace(old, new) for file, text in texts.items()}
-    source = texts.pop(f"{family}.cu").splitlines()
-    kept = [line for line in source if not line.startswith("ATTEND_") or "_d64" in line]
-    return device.load(build.compile_source("\n".join(kept), headers=texts)).kernel(name)
+    source = (SOURCES / f"{name}.cu").read_text(encoding="utf-8")
+    return device.load(build.compile_source(source, headers=texts)).kernel(name)
 
 
 @pytest.mark.parametrize(

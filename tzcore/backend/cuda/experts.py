@@ -83,7 +83,13 @@ def routed(
 
 
 def multiply(
-    kernels: Kernels, work: Workspace, parts: Sequence[RoutedPart], stage: RoutedStage, tokens: int, active: int, own: bool
+    kernels: Kernels,
+    work: Workspace,
+    parts: Sequence[RoutedPart],
+    stage: RoutedStage,
+    tokens: int,
+    active: int,
+    own: bool,
 ) -> int:
     """Launch the products of a prepared input, one row a slot (``own``) or a token; how many splits were written."""
     splits = stage.splits if tokens <= FEW else 1
@@ -128,3 +134,13 @@ def run(network: Network, stages: ExpertStages, layer: LayerSpec, step: Step, wa
         (work["parts"], splits, tokens, active, hidden, work["shares"], work["mixed"]),
     )  # fmt: skip
     network.add("mixed", network.vector(layer.post_mlp_norm), tokens)
+
+
+def names(stages: ExpertStages) -> list[tuple[str, str]]:
+    """File and name of the kernels that :func:`run` launches besides those of every model."""
+    found = [("route", "route"), ("mix", "mix")]
+    for stage in (stages.gate_up, stages.down):
+        for part in (part for _, parts in stage.inputs for part in parts):
+            file = f"product_routed_{part.shape.kind.name}"
+            found.append((file, f"{file}_g{part.shape.group}"))
+    return list(dict.fromkeys(found))

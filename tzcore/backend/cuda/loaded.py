@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec, Rope
+from tzcore.backend.cuda import experts
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.device import Device
 from tzcore.backend.cuda.experts import ExpertStages, routed
@@ -51,7 +52,9 @@ class Loaded:
         head: Region,
         tables: Region,
         report: Report,
+        chunk: int = CHUNK,
     ) -> None:
+        self._chunk = chunk
         self._spec, self._device, self._folder = spec, device, folder
         self._signs: dict[str, int] = {}
         self._tables = tables
@@ -85,15 +88,21 @@ class Loaded:
         found = []
         for rope, frequencies in zip(self._spec.ropes, self._frequencies, strict=True):
             found.append((rope, frequencies, angles))
-            angles += 8 * CHUNK * len(rope.inverse_frequencies)
+            angles += 8 * self._chunk * len(rope.inverse_frequencies)
         return found
 
     def close(self) -> None:
         """Let go of the pinned embedding."""
         self._device.free_host(self.embedding.buffer)
 
-    def kernels(self) -> Iterable[tuple[Form, Part]]:
-        """Every product, to fetch its kernels before anything is captured."""
+    def routed(self) -> Iterable[tuple[str, str]]:
+        """File and name of every kernel that layers of experts need."""
+        for layer in self.layers:
+            if isinstance(layer.mlp, ExpertStages):
+                yield from experts.names(layer.mlp)
+
+    def products(self) -> Iterable[tuple[Form, Part]]:
+        """Every product of all tokens alike."""
         stages = [self.head]
         for layer in self.layers:
             stages += [layer.qkv, layer.o]

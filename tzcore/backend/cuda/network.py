@@ -24,8 +24,10 @@ PREPARE_THREADS = 512
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu2": 2}
 _SEGMENT = 4096
 """Columns that a block of ``embed`` makes."""
-_QUERIES = {"few": 16, "many": 64}
+_QUERIES = {"few": 16, "several": 32, "many": 64}
 """Queries of a block of attention."""
+_SEVERAL_HEADS = (64, 96, 128)
+"""Widths of heads that the kernel for several queries has; it gives the bits that the one for few gives."""
 
 
 Waiting = tuple[int, int, int]
@@ -59,15 +61,19 @@ def split_keys(position: int) -> int:
     return size
 
 
-def step_for(first: int, tokens: int, logits: int) -> Step:
-    """The shape of a call with ``tokens`` tokens from position ``first`` on.
+def step_for(first: int, tokens: int, logits: int, chunk: int) -> Step:
+    """The shape of a call with ``tokens`` of at most ``chunk`` tokens from position ``first`` on.
 
-    Few tokens have the same :func:`split_keys`, or the caller cuts them there.
+    Few tokens have the same :func:`split_keys`, or the caller cuts them there.  The fewer tokens a prompt has, the
+    more splits of the keys keep the processors busy, and the more there is room for.
     """
+    last = first + tokens - 1
     if tokens > FEW:
-        return Step(tokens, PAGE, 1, logits)
+        pages = last // PAGE + 1
+        share = -(-pages // max(1, min(KEY_SPLITS, chunk // tokens)))
+        return Step(tokens, share * PAGE, -(-pages // share), logits)
     size = split_keys(first)
-    needed = (first + tokens - 1) // size + 1
+    needed = last // size + 1
     return Step(tokens, size, 1 << (needed - 1).bit_length(), logits)
 
 
@@ -92,6 +98,19 @@ class Network:
             waiting = self._mlp(number, layer, step, waiting)
         if step.logits:
             self._logits(step, waiting)
+
+    def fetch(self) -> None:
+        """Load every kernel that :meth:`run` may launch: nothing is loaded while a list is captured."""
+        for form, part in self._loaded.products():
+            for file, name in products.names(form, part):
+                self.kernels.get(file, name)
+        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", "qkv", "finish_logits"):
+            self.kernels.get(file)
+        for name in ("few", "several", "many"):
+            if name != "several" or self._head_dim in _SEVERAL_HEADS:
+                self.kernels.get(f"attend_{name}_d{self._head_dim}")
+        for file, kernel in self._loaded.routed():
+            self.kernels.get(file, kernel)
 
     # --- one stage after the other ---------------------------------------------------------------
 
@@ -135,15 +154,16 @@ class Network:
             (*sums, *biases, *norms, eps, offset, angles, half, tokens, *heads, *where),
         )  # fmt: skip
 
-        name = "few" if step.few else "many"
-        queries = -(-tokens * (spec.heads // spec.kv_heads) // _QUERIES[name])
-        grid = (spec.kv_heads, step.key_splits, queries) if step.few else (queries, spec.kv_heads, 1)
+        queries = tokens * (spec.heads // spec.kv_heads)
+        several = queries > _QUERIES["few"] and self._head_dim in _SEVERAL_HEADS
+        name = ("several" if several else "few") if step.few else "many"
+        blocks = -(-queries // _QUERIES[name])
+        grid = (spec.kv_heads, step.key_splits, blocks) if step.few else (blocks, spec.kv_heads, step.key_splits)
         scale, cap, window = float(spec.attention_scale), float(spec.attention_softcap or 0.0), layer.window or 0
         arguments = (*where, tokens, spec.heads, spec.kv_heads, scale, cap, window, step.split_keys)
-        self.kernels.launch(
-            f"attend_{name}", grid, 128, (*arguments, work["acc"], work["stats"]), name=f"attend_{name}_d{self._head_dim}"
-        )
-        merged = (work["acc"], work["stats"], step.key_splits, int(not step.few), work["positions"], step.split_keys)
+        outputs = (work["acc"], work["stats"])
+        self.kernels.launch(f"attend_{name}_d{self._head_dim}", grid, 128, (*arguments, *outputs))
+        merged = (*outputs, step.key_splits, 0, work["positions"], step.split_keys)
         shape = (window, spec.heads, spec.head_dim, self._head_dim)
         return self.through(stages.o, tokens, "merge_prepare", (*merged, *shape), self.vector(layer.attention_sub_norm))
 
@@ -230,9 +250,8 @@ class Network:
         numbers = (float(spec.norm_eps), float(spec.norm_offset))
         added = (rows, parts, splits, bias, post, float(spec.residual_multiplier), norm, *numbers)
         outputs = (work["codes"], work["factors"], work.get("hi"), work.get("lo"), work.get("plain"))
-        self.kernels.launch(
-            "norm_prepare", (tokens, 1, 1), PREPARE_THREADS, (*added, *form, of or tokens, cols, *outputs), shared=4 * cols
-        )
+        arguments = (*added, *form, of or tokens, cols, *outputs)
+        self.kernels.launch("norm_prepare", (tokens, 1, 1), PREPARE_THREADS, arguments, shared=4 * cols)
 
     def add(self, sums: str, post: int, tokens: int) -> None:
         """Only add the rows of ``sums`` to x."""

@@ -3,5 +3,3 @@
 #include "attend_few.cuh"
 
 ATTEND_FEW(attend_several_d64, 64, 4, 2, 2)
-ATTEND_FEW(attend_several_d96, 96, 3, 2, 2)
-ATTEND_FEW(attend_several_d128, 128, 4, 2, 2)

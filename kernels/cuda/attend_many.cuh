@@ -1,3 +1,4 @@
+#pragma once
 // Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see or one split of them.
 //
 // The four warps of a block share a ring of stages in shared memory, each a few pieces of a tile.  While one stage is
@@ -147,7 +148,3 @@ __device__ __forceinline__ void many(const Arguments& a, int split_keys) {
         attend::many<DP>({q, k_pool, v_pool, page_table, positions, T, heads, kv_heads, scale, softcap, window, \
                           acc, stats}, split_keys);                                                             \
     }
-ATTEND_MANY(attend_many_d64, 64, 4)
-ATTEND_MANY(attend_many_d96, 96, 3)
-ATTEND_MANY(attend_many_d128, 128, 2)
-ATTEND_MANY(attend_many_d256, 256, 2)
