@@ -23,8 +23,8 @@ __device__ __forceinline__ float4 load4(const float* from) { return *reinterpret
 
 __device__ __forceinline__ void store4(float* to, float4 v) { *reinterpret_cast<float4*>(to) = v; }
 
-// Four signs, 1 or -1 as bytes.
-__device__ __forceinline__ float4 signs4(unsigned bytes) {
-    return make_float4(static_cast<signed char>(bytes), static_cast<signed char>(bytes >> 8),
-                       static_cast<signed char>(bytes >> 16), static_cast<signed char>(bytes >> 24));
+// v with the signs of four bytes, each 1 or -1, multiplied into it: their highest bits flip its own.
+__device__ __forceinline__ float4 signed4(float4 v, unsigned signs) {
+    auto flip = [](float x, unsigned sign) { return __uint_as_float(__float_as_uint(x) ^ (sign & 0x80000000u)); };
+    return make_float4(flip(v.x, signs << 24), flip(v.y, signs << 16), flip(v.z, signs << 8), flip(v.w, signs));
 }

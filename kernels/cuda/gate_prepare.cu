@@ -58,8 +58,8 @@ gate_prepare(const float* parts, int S, const float* gate_bias, const float* up_
         if (up_bias) up[q] = up[q] + load4(up_bias + start + column);
         float4 v = make_float4(activated(gate[q].x, activation), activated(gate[q].y, activation),
                                activated(gate[q].z, activation), activated(gate[q].w, activation)) * up[q];
-        if (signs) v = v * signs4(*reinterpret_cast<const unsigned*>(signs + start + column));
-        put(row, column, v);
+        if (signs) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
+        put(row, place(column), v);
     });
     __syncthreads();
     write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, scales, sums}, plain);

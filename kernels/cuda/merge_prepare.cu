@@ -48,8 +48,8 @@ merge_prepare(const float* acc, const float* stats, int splits, int single, cons
         }
         float4 v = make_float4(__fdiv_rn(sum.x, weights), __fdiv_rn(sum.y, weights), __fdiv_rn(sum.z, weights),
                                __fdiv_rn(sum.w, weights));
-        if (signs) v = v * signs4(*reinterpret_cast<const unsigned*>(signs + start + column));
-        put(row, column, v);
+        if (signs) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
+        put(row, place(column), v);
     }
     __syncthreads();
     write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, scales, sums}, plain);

@@ -47,6 +47,7 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
 
     size_t token = blockIdx.x;
     x += token * K;
+    int shift = place(threadIdx.x * 4) - threadIdx.x * 4; // from a column of this thread to its place
 
     float4 gain[STEPS];
     unsigned sign[STEPS];
@@ -80,7 +81,7 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
                 store4(x + column, sum);
             }
             squares = squared(sum, squares);
-            put(row, column, sum);
+            put(row, column + shift, sum);
         });
     }
     if (parts && post_weight) {
@@ -91,10 +92,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
             each(chunk, K, [&](int q, int column) { post[q] = load4(post_weight + column); });
             each(chunk, K, [&](int q, int column) { old[q] = load4(x + column); });
             each(chunk, K, [&](int q, int column) {
-                float4 sum = old[q] + get(row, column) * root * (all(offset) + post[q]) * multiplier;
+                float4 sum = old[q] + get(row, column + shift) * root * (all(offset) + post[q]) * multiplier;
                 store4(x + column, sum);
                 squares = squared(sum, squares);
-                put(row, column, sum);
+                put(row, column + shift, sum);
             });
         }
     }
@@ -105,10 +106,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         for (int chunk = 0; chunk < K; chunk += CHUNK) {
             if (chunk) fetch(chunk);
             each(chunk, K, [&](int q, int column) {
-                float4 v = get(row, column);
+                float4 v = get(row, column + shift);
                 if (weight) v = v * root * (all(offset) + gain[q]);
-                if (signs) v = v * signs4(sign[q]);
-                put(row, column, v);
+                if (signs) v = signed4(v, sign[q]);
+                put(row, column + shift, v);
             });
         }
     }
@@ -119,10 +120,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         write_plain(row, K, plain + token * K);
         return;
     }
-    size_t padded = (K + 127) / 128 * 128, groups = padded / group;
+    size_t padded = (K + 127) / 128 * 128, groups = padded >> (group == 128 ? 7 : 6);
     unsigned top = 0;
-    if (mode != BY_GROUP) {
-        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4) top = max(top, magnitude(get(row, column)));
+    if (mode != GROUPS) {
+        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4) top = max(top, magnitude(get(row, column + shift)));
         top = block_max(top, top_scratch);
     }
     if (mode == HALVES) {
@@ -130,6 +131,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         if (threadIdx.x == 0) scales[token] = unit;
         return;
     }
-    float factor = mode == BY_TOKEN ? token_factor(top) : 0.0f;
-    write_codes(row, K, group, factor, {codes + token * padded, scales + token * groups, sums + token * groups});
+    Prepared out = {codes + token * padded, scales + token * groups, sums + token * groups};
+    if (mode == TOKENS) {
+        write_codes<true>(row, K, group, token_factor(top), out);
+    } else {
+        write_codes<false>(row, K, group, 0.0f, out);
+    }
 }

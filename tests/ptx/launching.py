@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.ptx.device import Checks, InterpretedDevice, Kernel
+from tests.ptx.device import Checks, InterpretedDevice, Kernel, Report
 
 PTX = Path(__file__).parents[2] / "tzcore" / "backend" / "cuda" / "ptx"
 
@@ -30,6 +32,17 @@ def ptx_of(name: str) -> str:
 @cache
 def _kernel(name: str, ptx: str | None) -> Kernel:
     return DEVICE.load(ptx or ptx_of(name)).kernel(name)
+
+
+@contextmanager
+def counted() -> Iterator[Report]:
+    """What the calls within moved, and in how many sectors and wavefronts."""
+    DEVICE.report.clear()
+    DEVICE.checks.counters = True
+    try:
+        yield DEVICE.report
+    finally:
+        DEVICE.checks.counters = False
 
 
 def run(
