@@ -166,7 +166,7 @@ class InterpretedDevice:
         return self.load(path.read_text(encoding="utf-8"))
 
     def launch(
-        self, kernel: Kernel, grid: tuple[int, int, int], block: int, arguments: Sequence[int | float], shared: int = 0,
+        self, kernel: Kernel, grid: tuple[int, int, int], block: int, arguments: Sequence[int | float | bytes], shared: int = 0,
         stream: int | None = None,
     ) -> None:  # fmt: skip
         parameters = pack(kernel, arguments)

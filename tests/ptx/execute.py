@@ -25,6 +25,7 @@ from tests.ptx import (
     matrix,
     warp,
 )  # fmt: skip
+from tests.ptx.barriers import Barrier, Barriers, barrier
 from tests.ptx.memory import Arena
 from tests.ptx.operands import Context, Read, Run
 from tests.ptx.races import RaceLog
@@ -33,7 +34,7 @@ from tests.ptx.report import Checks, KernelFault, Report
 from tests.ptx.scalars import Array, PtxError
 from tests.ptx.spaces import SPACES
 from tests.ptx.state import WARP, State
-from tests.ptx.syntax import Immediate, Instruction, KernelText, Register
+from tests.ptx.syntax import Immediate, Instruction, KernelText
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
@@ -49,6 +50,7 @@ class Block:
     last: Instruction | None
     next: int
     meets: Read | None = None
+    barrier: Barrier | None = None
     count: int = 0
     issued: int = 0
 
@@ -87,7 +89,8 @@ class Program:
             last = code[end - 1] if _ends(code[end - 1]) else None
             body = code[start : end - 1] if last else code[start:end]
             runs = [_barrier_of_warp(ins) if ins.opcode == "bar" else decode(context, ins) for ins in body]
-            blocks[start] = Block(start, runs, last, end, meets.get(start))
+            met = barrier(context, last) if last and last.opcode in ("bar", "barrier") else None
+            blocks[start] = Block(start, runs, last, end, meets.get(start), met)
         return blocks
 
     def state(self, blocks: int, threads: int, shared: int) -> State:
@@ -143,15 +146,15 @@ class _Execution:
         self.program, self.s = program, state
         self.groups: dict[int, Array | None] = {0: None}
         self.parked: dict[int, Array] = {}  # threads that wait for others of their warp
-        self.waiting: list[tuple[Instruction, int, Array]] = []  # threads before a barrier
+        self.barriers = Barriers(state, self._push)
 
     def run(self) -> None:
         s, blocks = self.s, self.program.blocks
         steps = 0
         while True:
             if not self.groups:
-                if self.waiting:
-                    self._stuck()
+                if self.barriers.waiting:
+                    raise self.barriers.stuck()
                 if self.parked:
                     place = min(self.parked)
                     ins = self.program.text.instructions[place]
@@ -243,8 +246,8 @@ class _Execution:
             self._push(ins.target, lanes)
         elif ins.opcode in ("ret", "exit"):
             self._leave(lanes)
-        elif ins.opcode in ("bar", "barrier"):
-            self._barrier(ins, block, lanes)
+        elif block.barrier is not None:
+            self.barriers.arrive(block.barrier, block.next, lanes)
         else:
             s = self.s
             raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: reached, {s.where(int(s.active()[0]))}")
@@ -255,67 +258,8 @@ class _Execution:
         s.alive[gone] = False
         s.alive_count -= gone.size
         s.live = np.flatnonzero(s.alive)
-        if self.waiting:
-            self._release()
-
-    def _barrier(self, ins: Instruction, block: Block, lanes: Array | None) -> None:
-        s = self.s
-        if not ins.has("sync") or ins.has("red"):
-            raise ins.error("only bar.sync is supported")
-        if lanes is None and len(ins.operands) == 1:
-            s.epoch += 1
-            s.order += 1
-            self._push(block.next, None)
-            return
-        self.waiting.append((ins, block.next, s.active() if lanes is None else lanes))
-        self._release()
-
-    def _release(self) -> None:
-        """Lets go the blocks all of whose living threads wait, or as many as the barrier asks for."""
-        s = self.s
-        alive = np.bincount(s.block[s.alive], minlength=s.blocks)
-        by_barrier: dict[tuple[int, int], list[tuple[Instruction, int, Array]]] = {}
-        for ins, place, lanes in self.waiting:
-            by_barrier.setdefault(_barrier_numbers(ins), []).append((ins, place, lanes))
-        self.waiting = []
-        for (_, count), entries in by_barrier.items():
-            here = np.bincount(s.block[np.concatenate([lanes for _, _, lanes in entries])], minlength=s.blocks)
-            ready = (here == (count or alive)) & (here > 0)
-            for ins, place, lanes in entries:
-                free = ready[s.block[lanes]]
-                if free.any():
-                    self._divergent(ins, entries, ready)
-                    going = lanes[free]
-                    s.epoch[going] += 1
-                    s.order[going] += 1
-                    self._push(place, going)
-                if not free.all():
-                    self.waiting.append((ins, place, lanes[~free]))
-
-    def _divergent(self, ins: Instruction, entries: list[tuple[Instruction, int, Array]], ready: Array) -> None:
-        s = self.s
-        for other, _, lanes in entries:
-            if other is not ins:
-                both = lanes[ready[s.block[lanes]]]
-                if both.size:
-                    reason = f"threads of one block wait at different barriers, also in line {other.line}"
-                    s.fault(ins, reason, int(both[0]))
-
-    def _stuck(self) -> None:
-        ins, _, lanes = self.waiting[0]
-        s = self.s
-        reason = "not all threads of the block reach this barrier"
-        raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: {reason}, {s.where(int(lanes[0]))}")
-
-
-def _barrier_numbers(ins: Instruction) -> tuple[int, int]:
-    """Number of the barrier, and how many threads it is for (0: all)."""
-    values = []
-    for operand in ins.operands:
-        if isinstance(operand, Register) or not isinstance(operand, Immediate):
-            raise ins.error("a barrier's number is no constant")
-        values.append(int(operand.value))
-    return (values or [0])[0], values[1] if len(values) > 1 else 0
+        if self.barriers.waiting:
+            self.barriers.release()
 
 
 def launch(

@@ -88,7 +88,7 @@ def _fma(scalar: Scalar, rounding: str) -> Function:
 
 def _directed(ins: Instruction, opcode: str, rounding: str) -> Function:
     if opcode == "mul":
-        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), np.zeros((), np.float64), rounding)
+        return lambda a, b: fused.directed(np.multiply(a, b, dtype=np.float64), None, rounding)
     if opcode in ("add", "sub"):
         sign = 1.0 if opcode == "add" else -1.0
         return lambda a, b: fused.directed(np.asarray(a, np.float64), np.asarray(b, np.float64) * sign, rounding)

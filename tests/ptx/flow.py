@@ -33,15 +33,20 @@ def _registers(operand: Operand) -> Iterator[Register]:
         yield from _registers(operand.second)
 
 
+def _results(ins: Instruction) -> int:
+    """How many operands are results."""
+    return int(bool(ins.operands) and (ins.opcode not in _NO_RESULT or ins.has("red")))
+
+
 def written(ins: Instruction) -> list[Register]:
-    if ins.opcode in _NO_RESULT or not ins.operands:
+    if not _results(ins):
         return []
     return list(_registers(ins.operands[0]))
 
 
 def needed(ins: Instruction) -> list[Register]:
     """What ``ins`` reads, its guard apart."""
-    inputs = ins.operands if ins.opcode in _NO_RESULT else ins.operands[1:]
+    inputs = ins.operands[_results(ins) :]
     return [register for operand in inputs for register in _registers(operand)]
 
 

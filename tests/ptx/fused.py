@@ -44,10 +44,15 @@ def _to_odd(a: Array, b: Array) -> Array:
     return np.where(inexact, bits + np.where(away, 1, -1), bits).view(np.float64)
 
 
-def directed(product: Array, addend: Array, rounding: str) -> Array:
-    """float32 of ``product`` + ``addend``, rounded down (rm), up (rp) or towards zero (rz)."""
-    total, error = two_sum(np.asarray(product, np.float64), np.asarray(addend, np.float64))
-    error = np.where(np.isfinite(total), error, 0.0)
+def directed(product: Array, addend: Array | None, rounding: str) -> Array:
+    """float32 of ``product`` + ``addend`` (None: nothing), rounded down (rm), up (rp) or towards zero (rz)."""
+    total, error = np.asarray(product, np.float64), np.zeros(())
+    if addend is not None:
+        given, addend = total, np.asarray(addend, np.float64)
+        total, error = two_sum(given, addend)
+        error = np.where(np.isfinite(total), error, 0.0)
+        if rounding == "rm":  # what cancels is -0 then
+            total = np.where((total == 0) & (np.signbit(given) != np.signbit(addend)), -0.0, total)
     near = total.astype(np.float32)
     wide = near.astype(np.float64)
     above = (wide > total) | ((wide == total) & (error < 0))
