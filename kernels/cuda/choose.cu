@@ -1,22 +1,22 @@
 // The next token of each row of logits: the largest, or one drawn as tzcore/engine/sampler.py draws (its penalties
 // apart): temperature, top_k, top_p, min_p, draw.
 //
-// Grid (T), 1024 threads.  Ids from `allowed` on are never chosen.  temperature 0: the largest, the lowest id among equals.
-// A row whose largest is no finite number gives token -1.
+// Grid (T), 1024 threads.  Ids from `allowed` on are never chosen.  temperature 0: the largest, the lowest id among
+// equals. A row whose largest is no finite number gives token -1.
 //
-// Ids have an order, by logit and the lower id first among equals, of which top_k and top_p keep a first part.  Weights
-// e^((logit - largest)/temperature) are added as integers, in units of 2^-44: any order of adding gives the same sum,
-// so that nothing depends on how the work is shared out.  The draw takes the id, in ascending order among the kept,
-// into whose share uniform·(sum of the kept) falls.
+// Ids have an order, by logit and the lower id first among equals, of which top_k and top_p keep a first part.
+// Weights e^((logit - largest)/temperature) are added as integers, in units of 2^-44: any order of adding gives the
+// same sum, so that nothing depends on how the work is shared out.  The draw takes the id, in ascending order among
+// the kept, into whose share uniform·(sum of the kept) falls.
 //
-// The largest of each of 1024 stripes of ids bound the want-th largest of all from below, which leaves few ids to look
-// at (`near`); they are ranked by counting.  Where they do not suffice (a wide nucleus, a large top_k, ties without end)
-// the last one kept is searched for over the whole row, in a fixed number of passes.
+// The largest of each of 1024 stripes of ids bound the want-th largest of all from below, which leaves few ids to
+// look at (`near`); they are ranked by counting.  Where they do not suffice (a wide nucleus, a large top_k, ties
+// without end) the last one kept is searched for over the whole row, in a fixed number of passes.
 //
-// By arithmetic at 1.7 GHz and V = 128256, one token, launch in a graph (1 µs) included: a pass over the row is 0.5 MB
-// through one multiprocessor, 4.7 µs at 64 bytes a cycle; beside that 4008 warps' instructions at 4 a cycle, 10 for the
-// largest (5.9 µs) and 38 where weights are added (22 µs).  Largest: 7 µs; top_k 40: 10; neither top_k nor top_p: 30;
-// top_p alone: 25, or with more than some 130 ids (the search) 170.
+// By arithmetic at 1.7 GHz and V = 128256, one token, launch in a graph (1 µs) included: a pass over the row is 0.5
+// MB through one multiprocessor, 4.7 µs at 64 bytes a cycle; beside that 4008 warps' instructions at 4 a cycle, 10
+// for the largest (5.9 µs) and 38 where weights are added (22 µs).  Largest: 7 µs; top_k 40: 10; neither top_k nor
+// top_p: 30; top_p alone: 25, or with more than some 130 ids (the search) 170.
 
 #include "block.cuh"
 #include "order.cuh"
@@ -79,8 +79,8 @@ struct Row {
         return w;
     }
 
-    // A weight in units of 2^-44, rounded down.  (Conversions to 64 bits are slow on some cards.)  2^20 ids of the largest
-    // weight are less than 2^64.
+    // A weight in units of 2^-44, rounded down; 2^20 ids of the largest weight are less than 2^64.  By shifts, as
+    // conversions to 64 bits are slow on some cards.
     __device__ __forceinline__ static u64 units(float weight) {
         unsigned bits = __float_as_uint(weight), digits = bits & 0x7fffffu | 0x800000u;
         int exponent = static_cast<int>(bits >> 23) - 106; // 127 + 23 - 44
@@ -166,8 +166,8 @@ __device__ __forceinline__ void end_where(Row& row, u64 needed, Value value, u64
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-choose(const float* logits, int V, int allowed, float temperature, int top_k, float top_p, float min_p, const float* uniform,
-       int* token) {
+choose(const float* logits, int V, int allowed, float temperature, int top_k, float top_p, float min_p,
+       const float* uniform, int* token) {
     __shared__ u64 near[NEAR], masses[NEAR], scratch[WARP];
     __shared__ int near_count;
 

@@ -5,12 +5,14 @@
 //   h = weight ? norm(x, weight) : x;  if signs: h = H·(signs ⊙ h)/√block;  h is written as `mode` says
 //
 // with norm(x, w) = x/√(mean(x²) + eps)·(offset + w).  Mode -1 writes x alone.
-// Grid (T), 512 threads, dynamic shared memory 4·K bytes.  K is a multiple of 4, and so is its address.
 //
-// One token is one block, so that in decode its time is latency: by arithmetic at 1.7 GHz and K = 8192, mode 0, block
-// 4096: 32·(S + 3) KiB through one multiprocessor at 64 bytes a cycle are 0.3·(S + 3) µs; beside that the first
-// bytes 0.5, sum of squares 0.1, three passes of butterflies 3·0.15, rounding 0.3, launch in a graph 1.0.  S = 1: 3.5 µs;
-// S = 4: 4.5 µs.  K = 576: 2.2 µs.  What does not wait for the sum (the norm's weights, the signs) is fetched before it.
+// Grid (T), 512 threads, dynamic shared memory 4·K bytes.  K is a multiple of 4.
+//
+// One token is one block, so that in decode its time is that of one multiprocessor.  By arithmetic at 1.7 GHz, K =
+// 8192, S = 1, mode 0, block 4096: some 1250 instructions for each of 16 warps at 4 a cycle 2.9 µs (reading and
+// adding 0.6, norm and signs 0.4, butterflies 1.0, rounding 0.7), first bytes 0.6, eight barriers 0.3, launch in a
+// graph 1.0: 4.8 µs; every further part 32 KiB at 64 bytes a cycle, 0.3.  K = 576: 2.8 µs.  What does not wait for
+// the sum (the norm's weights, the signs) is fetched before it.
 
 #include "prepare.cuh"
 
@@ -39,8 +41,9 @@ __device__ __forceinline__ float inverse_root(float squares, float* scratch, int
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_prepare(float* x, const float* parts, int S, const float* bias, const float* post_weight, float multiplier,
-             const float* weight, float eps, float offset, const signed char* signs, int hadamard_block, int mode, int group,
-             int T, int K, signed char* codes, float* scales, int* sums, unsigned short* hi, unsigned short* lo, float* plain) {
+             const float* weight, float eps, float offset, const signed char* signs, int hadamard_block, int mode,
+             int group, int T, int K, signed char* codes, float* scales, int* sums, unsigned short* hi,
+             unsigned short* lo, float* plain) {
     extern __shared__ float row[];
     __shared__ float post_scratch[WARP], scratch[WARP];
     __shared__ unsigned top_scratch[WARP];
@@ -123,7 +126,8 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
     size_t padded = (K + 127) / 128 * 128, groups = padded >> (group == 128 ? 7 : 6);
     unsigned top = 0;
     if (mode != GROUPS) {
-        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4) top = max(top, magnitude(get(row, column + shift)));
+        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4)
+            top = max(top, magnitude(get(row, column + shift)));
         top = block_max(top, top_scratch);
     }
     if (mode == HALVES) {
