@@ -75,7 +75,7 @@ class State:
         self.alive_count = int(alive.sum())
         self.live: Array | None = None if self.alive_count == self.size else np.flatnonzero(alive)
         self.idx: Array | None = None
-        self.epoch = np.zeros(self.size, np.int64)  # barriers of the block passed
+        self.epoch = np.ones(self.size, np.int64)  # barriers of the block passed, and one
         self.order = np.zeros(self.size, np.int64)  # barriers of the warp passed
         self.commits = np.zeros(self.size, np.int64)
         self.copies: list[Copy] = []
@@ -95,7 +95,6 @@ class State:
             "smid": np.int64(0),
             "nsmid": np.int64(1),
             "clock": np.int64(0),
-            "dynamic_smem_size": np.int64(0),
             "total_smem_size": np.int64(self.shared_bytes),
         }
         for axis, letter in enumerate("xyz"):
