@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.ptx.device import Checks, InterpretedDevice, Kernel, Module
+from tests.ptx.device import Checks, InterpretedDevice, Kernel, Module, Report
 
 PTX = Path(__file__).parents[2] / "tzcore" / "backend" / "cuda" / "ptx"
 
@@ -43,6 +45,17 @@ def _module(ptx: str) -> Module:
 @cache
 def _kernel(name: str, ptx: str | None, file: str | None) -> Kernel:
     return _module(ptx or ptx_of(file or name)).kernel(name)
+
+
+@contextmanager
+def counted() -> Iterator[Report]:
+    """What the calls within moved, and in how many sectors and wavefronts."""
+    DEVICE.report.clear()
+    DEVICE.checks.counters = True
+    try:
+        yield DEVICE.report
+    finally:
+        DEVICE.checks.counters = False
 
 
 def run(
