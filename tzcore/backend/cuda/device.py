@@ -32,8 +32,6 @@ MOST_THREADS = 1024
 """Threads of a block, at most."""
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 """Blocks of a grid along x, y and z, at most."""
-STATIC_SHARED = 48 << 10
-"""Bytes of shared memory that a block may have without asking for more."""
 
 _PACKED = {
     "u64": "Q", "s64": "q", "b64": "Q", "u32": "I", "s32": "i", "b32": "I", "u16": "H", "s16": "h", "b16": "H",
@@ -45,6 +43,7 @@ _PARAMETER = re.compile(
     r"\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+(?:\.ptr\s+)?(?:\.(?:global|shared|const|local)\s+)?"
     r"(?:\.align\s+\d+\s+)?([\w$%]+)(\s*\[)?"
 )
+_EXACT = 1 << 24  # whole numbers up to here are the same in float32
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -70,14 +69,16 @@ class Parameter:
     def check(self, value: object) -> str | None:
         """What is wrong with ``value`` as this parameter's argument, or None.
 
-        NVRTC writes ``int`` as ``u32`` and pointers as ``u64``, so whole numbers may have either sign.
+        NVRTC writes ``int`` as ``u32`` and pointers as ``u64``, so whole numbers may have either sign.  A float
+        may be a small whole number, but no address.
         """
         if self.kind[0] == "f":
-            if isinstance(value, float | np.floating):
-                if self.kind == "f32" and math.isfinite(value) and abs(float(value)) > _LARGEST:
-                    return f"{value} is too large for {self.kind}"
+            if isinstance(value, int) and abs(value) <= _EXACT:
                 return None
-            return f"{value!r} is no float, which {self.kind} needs"
+            if not isinstance(value, float | np.floating):
+                return f"{value!r} is no float, which {self.kind} needs"
+            too_large = self.kind == "f32" and math.isfinite(value) and abs(float(value)) > _LARGEST
+            return f"{value} is too large for {self.kind}" if too_large else None
         try:
             number = operator.index(value)  # type: ignore[arg-type] # that is the question
         except TypeError:

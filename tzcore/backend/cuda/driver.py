@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.backend.cuda.device import (
-    STATIC_SHARED,
     Argument,
     Event,
     Grid,
@@ -171,7 +170,7 @@ class CudaDevice:
         self.l2_bytes = self._attribute("L2_CACHE_SIZE")
         self.shared_bytes = self._attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         """The most shared memory that a block can ask for."""
-        self._shared: dict[Kernel, int] = {}
+        self._shared: dict[Kernel, int] = {}  # dynamic shared memory that each kernel was allowed
         self._context = self._retain()
         self._own = self.stream()
 
@@ -322,7 +321,7 @@ class CudaDevice:
         stream: Stream = None,
     ) -> None:
         kernel.check(grid, block, arguments, shared)
-        if shared > self._shared.get(kernel, STATIC_SHARED):
+        if shared > self._shared.get(kernel, 0):
             self._allow(kernel, shared)
         packed = kernel.pack(arguments)
         held = ctypes.create_string_buffer(packed, max(1, len(packed)))
@@ -334,6 +333,7 @@ class CudaDevice:
         )
 
     def _allow(self, kernel: Kernel, shared: int) -> None:
+        """Ask for dynamic shared memory, which is needed where a block has more than 48 KiB with what is static."""
         if shared > self.shared_bytes:
             raise BackendError(
                 f"kernel {kernel.name} asks for {shared} bytes of shared memory a block, {self.name} has "

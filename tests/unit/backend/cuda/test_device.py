@@ -71,7 +71,7 @@ def test_an_unaligned_order_is_padded() -> None:
     [
         ([1, 2, 0.5, 3], "takes 5 arguments, not 4"),
         ([1, 2, 0.5, 3, 4, 5], "takes 5 arguments, not 6"),
-        ([1, 2, 1, 3, 4], "argument 3: 1 is no float, which f32 needs"),
+        ([1, 2, 2**25, 3, 4], "argument 3: 33554432 is no float, which f32 needs"),
         ([1.0, 2, 0.5, 3, 4], "argument 1: 1.0 is no whole number, which u64 needs"),
         ([1, 2**32, 0.5, 3, 4], f"argument 2: {2**32} does not fit u32"),
         ([1, 2, 1e39, 3, 4], "argument 3: 1e\\+39 is too large"),
@@ -88,6 +88,8 @@ def test_infinity_and_other_floats_are_floats() -> None:
     kernel().check((1, 1, 1), 32, [1, 2, float("-inf"), 3, 4])
     kernel().check((1, 1, 1), 32, [1, 2, float("nan"), 3, 4])
     kernel().check((1, 1, 1), 32, [1, 2, np.float32(2), np.uint64(3), 4])
+    kernel().check((1, 1, 1), 32, [1, 2, 0, 3, 4])
+    assert kernel().pack([1, 2, -1, 3, 4]) == kernel().pack([1, 2, -1.0, 3, 4])
 
 
 @pytest.mark.parametrize(
