@@ -212,6 +212,34 @@ def test_kernels_are_fetched_when_a_module_is_loaded(api: PretendedDriver) -> No
     assert image == PTX.encode() + b"\0"
 
 
+def test_a_text_is_compiled_once(api: PretendedDriver) -> None:
+    card = open_device()
+    assert card.load(PTX) is card.load(PTX)
+    assert api.names().count("cuModuleLoadDataEx") == 1
+    assert card.load(PTX + "\n") is not card.load(PTX)
+
+
+def test_launches_at_the_same_time_do_not_share_their_arguments(
+    api: PretendedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch from within a launch stands for one of another thread, while the driver reads the first's arguments."""
+    card = open_device()
+    kernel = card.load(PTX).kernel("k")
+    api.arguments = 3
+    original, nested = api._read, []
+
+    def read(places: int) -> list[bytes]:
+        if not nested:
+            nested.append(True)
+            card.launch(kernel, (1, 1, 1), 32, [2, 2, 2.0])
+        return original(places)
+
+    monkeypatch.setattr(api, "_read", read)
+    card.launch(kernel, (1, 1, 1), 32, [1, 1, 1.0])
+    card.launch(kernel, (1, 1, 1), 32, [3, 3, 3.0])
+    assert [call["values"][0][0] for _, call in api.launched] == [2, 1, 3]
+
+
 @pytest.mark.parametrize("code", ["INVALID_PTX", "INVALID_IMAGE", "NO_BINARY_FOR_GPU", "INVALID_SOURCE"])
 def test_damaged_kernels_come_with_the_compilers_words(code: str, api: PretendedDriver) -> None:
     card = open_device()
