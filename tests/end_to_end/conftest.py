@@ -98,9 +98,10 @@ class Starter:
 def _sources_digest() -> str:
     """Changes with whatever decides what a converted model is."""
     digest = hashlib.sha256()
-    places = ("tzcore/quant", "tzcore/checkpoint", "tzcore/hub", "tzcore/architecture", "kernels/cpu/src", "resources")
+    parts = ("quant", "checkpoint", "hub", "architecture", "trits")
+    places = (*(f"tzcore/{part}" for part in parts), "kernels/cpu/src", "resources")
     files = [file for place in places for file in (ROOT / place).rglob("*") if "__pycache__" not in file.parts]
-    for file in sorted([*files, ROOT / "tzcore/trits.py", ROOT / "tzcore/hadamard.py"]):
+    for file in sorted([*files, ROOT / "tzcore/hadamard.py"]):
         if file.is_file():
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

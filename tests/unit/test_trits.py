@@ -108,6 +108,38 @@ def test_base3_layout_is_the_documented_one(
     assert np.array_equal(digits_of(trits.pack(codes, fmt)[0], fmt.levels), plain)
 
 
+def digit_at(packed: trits.Bytes, place: int, row: int, fmt: trits.Format) -> int:
+    """The digit at a place of :func:`trits.places`, by arithmetic on the bytes of one tile."""
+    vector, byte, digit = place >> 8, place >> 4 & 15, place & 15
+    at = vector * 64 + row * 4 + byte
+    if fmt.packing == "base3":
+        base = 3 if fmt.levels == 3 else 9
+        rest = int(packed[at]) + 256 * int(packed[at + 1])
+        return rest * base ** (digit + 1) // 65536 % base
+    bits = {"slots2": 2, "slots4": 4, "slots8": 8}[fmt.packing]
+    code = int(packed[at]) >> digit * bits & (1 << bits) - 1
+    return code - 256 if bits == 8 and code > 127 else code
+
+
+@pytest.mark.parametrize("fmt", CODED, ids=lambda f: f.name)
+@pytest.mark.parametrize("cols", [1, 63, 64, 200, 320, 321, 576, 900])
+def test_places_say_where_each_code_lies(fmt: trits.Format, cols: int) -> None:
+    codes = random_codes(fmt, (33, cols), cols)
+    packed = trits.pack(codes, fmt)
+    places = trits.places(fmt, cols)
+    assert places.dtype == np.uint32
+    assert places.shape == (cols,)
+    assert np.unique(places).size == cols
+    for row in (0, 13, 32):
+        found = [digit_at(packed[row // 16], int(place), row % 16, fmt) - fmt.zero for place in places]
+        assert np.array_equal(found, codes[row])
+
+
+def test_halves_have_no_places() -> None:
+    with pytest.raises(ValueError, match="halves"):
+        trits.places(FORMATS["f16"], 64)
+
+
 @pytest.mark.parametrize("name", ["t1b3", "t2b3"])
 @pytest.mark.parametrize("cols", range(64, 1985, 64))
 def test_base3_of_every_width(name: str, cols: int) -> None:

@@ -9,7 +9,7 @@ pub struct TzVector {
     pub length: usize,
 }
 
-/// A matrix as a model folder stores it; `tzcore/trits.py` gives the layout.
+/// A matrix as a model folder stores it; `tzcore/trits` gives the layout.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct TzMatrix {

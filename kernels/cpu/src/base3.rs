@@ -1,4 +1,4 @@
-//! The base-3 formats: runs of five blocks in words of ten trits, see `tzcore/trits.py`.
+//! The base-3 formats: runs of five blocks in words of ten trits, see `tzcore/trits`.
 //!
 //! A *set* of words (one vector of `t1b3`, two of `t2b3`) holds five quads, one of each of five
 //! *streams*: the quads of a run in order, cut into five.  In a whole run every stream is one

@@ -1,4 +1,4 @@
-//! The code formats of `tzcore/trits.py`: sizes, quads of a tile in order, and single rows.
+//! The code formats of `tzcore/trits`: sizes, quads of a tile in order, and single rows.
 //!
 //! A tile is sixteen rows, a sequence of 64-byte vectors of sixteen 4-byte lanes.  A kernel
 //! takes it quad by quad: four consecutive columns, one byte each, in every lane.

@@ -1,1 +1,1 @@
-"""The CUDA backend: models on an NVIDIA card, with nothing but its driver installed."""
+"""Models on NVIDIA cards: the driver alone, through cuda-python, and the PTX in ``ptx/``."""

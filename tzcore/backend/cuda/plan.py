@@ -32,13 +32,14 @@ WEIGHTS, HEAD, TABLES, CONTEXT, WORKSPACE = "weights", "head", "norms and tables
 class DevicePlan:
     """``memory`` of the card for ``context`` tokens; ``longest_context`` is what would fit, capped by the model.
 
-    ``host`` is the pinned main memory that the embedding takes.
+    ``host`` is the pinned main memory that the embedding takes, ``chunk`` the most tokens of a call.
     """
 
     memory: arena.Plan
     context: int
     longest_context: int
     host: int
+    chunk: int = CHUNK
 
     @property
     def pages(self) -> int:
@@ -86,7 +87,20 @@ def table_items(spec: ModelSpec, matrices: Matrices) -> Items:
     }
     items = [(name, 4 * length) for name, length in spec.vectors().items()]
     items += signs.items()
-    return items + [(f"rope {number}", 4 * len(rope.inverse_frequencies)) for number, rope in enumerate(spec.ropes)]
+    items += [(f"rope {number}", 4 * len(rope.inverse_frequencies)) for number, rope in enumerate(spec.ropes)]
+    items += [(f"layer {number}: experts", size) for number, size in _expert_tables(spec, matrices)]
+    return [*items, ("places of the embedding", 4 * spec.embedding.cols)]
+
+
+def _expert_tables(spec: ModelSpec, matrices: Matrices) -> Iterator[tuple[int, int]]:
+    """Layer and bytes of each table of where its experts' matrices lie: one for each format that they have."""
+    for number, layer in enumerate(spec.layers):
+        if layer.router is None:
+            continue
+        for refs in zip(*((expert.gate, expert.up, expert.down) for expert in layer.experts), strict=True):
+            entries = [matrices[ref.name] for ref in refs]
+            kinds = {(entry.format, entry.group, entry.transform) for entry in entries}
+            yield from ((number, 24 * len(entries)) for _ in kinds)
 
 
 def embedding_bytes(spec: ModelSpec, matrices: Matrices) -> int:
@@ -124,7 +138,7 @@ def plan(
     if longest >= least:
         advice = f"a context of {longest:,} tokens would fit (--context {longest})"
         memory = replace(memory, advice=advice)
-    return DevicePlan(memory, context, longest, embedding_bytes(spec, matrices))
+    return DevicePlan(memory, context, longest, embedding_bytes(spec, matrices), chunk)
 
 
 def longest_contexts(spec: ModelSpec, memory: arena.Plan) -> Iterator[tuple[float, int]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from tzcore import trits
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
 from tzcore.backend.cuda.arena import Region
-from tzcore.backend.cuda.layout import COLUMNS
+from tzcore.backend.cuda.layout import KBLOCK
 from tzcore.backend.cuda.pages import padded_head, pages_for
 from tzcore.checkpoint.schema import MatrixEntry
 
@@ -24,7 +24,7 @@ CHUNK = 512
 """Tokens of a prefill call, at most."""
 SPLITS = 8
 """Parts that the columns of a matrix are split into for few tokens, at most."""
-KEY_SPLITS = 128
+KEY_SPLITS = 32
 """Parts that the keys are split into for few tokens, at most."""
 LEAST_GROUP = 64
 
@@ -36,7 +36,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
     any matrix may be f16.
 
     x ``[T][hidden]`` float; parts ``[splits][T][rows]`` float, the sums of a product; codes int8,
-    scales float, sums int32, hi and lo half, plain float: the input of a product, ``[T][columns]``;
+    factors (a float and an int32 a group), hi and lo half, plain float: the input of a product, ``[T][columns]``;
     q ``[T][heads][Dp]`` half; acc ``[splits][T][heads][Dp]`` and stats ``[splits][T][heads][2]`` float;
     angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares, order and mixed:
     experts of each token; tokens, positions, uniform, picked: a number a token; page_table int32.
@@ -51,8 +51,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
         ("x", 4 * chunk * spec.hidden),
         ("parts", 4 * max(SPLITS * few * _rows(spec, head=True), chunk * _rows(spec, head=False))),
         ("codes", chunk * wide),
-        ("scales", 4 * chunk * wide // LEAST_GROUP),
-        ("sums", 4 * chunk * wide // LEAST_GROUP),
+        ("factors", 8 * chunk * wide // LEAST_GROUP),
         ("hi", 2 * max(chunk * half, few * head_half)),
         ("lo", 2 * max(chunk * half, few * head_half)),
         ("plain", 4 * chunk * max((_plain(layer, spec, matrices) for layer in spec.layers), default=0)),
@@ -96,7 +95,7 @@ class Workspace:
 
 
 def _padded(columns: int) -> int:
-    return -(-columns // COLUMNS) * COLUMNS
+    return -(-columns // KBLOCK) * KBLOCK
 
 
 def _inputs(spec: ModelSpec) -> Iterator[tuple[int, MatrixRef]]:

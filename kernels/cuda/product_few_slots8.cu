@@ -1,0 +1,3 @@
+#include "product_few.cuh"
+
+FEW_ALL(slots8, SLOTS8)

@@ -1,0 +1,3 @@
+#include "product_many.cuh"
+
+MANY_ALL(base9, BASE9)

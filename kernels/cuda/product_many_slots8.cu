@@ -1,0 +1,3 @@
+#include "product_many.cuh"
+
+MANY_ALL(slots8, SLOTS8)

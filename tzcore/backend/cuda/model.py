@@ -1,0 +1,171 @@
+"""A model on the card: its arena, its launches, and a graph for every shape of a decoding step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tzcore.architecture.spec import ModelSpec
+from tzcore.backend.base import Logits, weight_bytes_per_token
+from tzcore.backend.base import Sequence as BaseSequence
+from tzcore.backend.cuda import plan
+from tzcore.backend.cuda.arena import Arena, Ledger
+from tzcore.backend.cuda.device import Device, Graph, LostDeviceError
+from tzcore.backend.cuda.kernels import Kernels
+from tzcore.backend.cuda.loaded import Loaded, staging
+from tzcore.backend.cuda.network import Network, Step, split_keys, step_for
+from tzcore.backend.cuda.pages import KeyValuePools, Pages
+from tzcore.backend.cuda.sequence import CudaSequence
+from tzcore.backend.cuda.weights import Uploader
+from tzcore.backend.cuda.workspace import FEW, Workspace
+from tzcore.checkpoint.reader import ModelFolder
+from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.progress import Progress, Report, ignore
+
+Floats = npt.NDArray[np.float32]
+
+
+class CudaModel:
+    """See :class:`tzcore.backend.base.LoadedModel`.
+
+    A device that failed takes the model with it: every later call is a LostDeviceError.
+    """
+
+    def __init__(
+        self,
+        device: Device,
+        folder: ModelFolder,
+        spec: ModelSpec,
+        planned: plan.DevicePlan,
+        ledger: Ledger | None = None,
+        report: Report = ignore,
+    ) -> None:
+        self.spec, self.plan = spec, planned
+        self._device = device
+        self._bytes = weight_bytes_per_token(folder, spec)
+        self._arena = Arena(device, planned.memory, ledger)
+        self._loaded: Loaded | None = None
+        self._graphs: dict[Step, Graph] = {}
+        self._shown: CudaSequence | None = None  # the one whose page table is on the card
+        try:
+            self._stream = device.stream()
+            self._kernels = Kernels(device, self._stream)
+            self._load(folder, report)
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self, folder: ModelFolder, report: Report) -> None:
+        arena, spec, device = self._arena, self.spec, self._device
+        weights, head, tables, context, workspace = (
+            arena.region(name) for name in (plan.WEIGHTS, plan.HEAD, plan.TABLES, plan.CONTEXT, plan.WORKSPACE)
+        )
+        uploader = Uploader(device, self._kernels, weights, *staging([context, workspace]))
+        try:
+            self._loaded = Loaded(device, folder, spec, uploader, head, tables, report, self.plan.chunk)
+        finally:
+            uploader.close()
+        self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices)
+        self._pages = Pages(self.plan.pages)
+        pools = KeyValuePools(context, spec, self.plan.pages)
+        # Keys and values beyond a text's end are read with the weight 0, so that they must be numbers.
+        device.fill(context.address, 0, context.size, self._stream)
+        self._network = Network(spec, self._loaded, self._work, pools, self._kernels)
+        report(Progress("load", folder.bytes(), folder.bytes(), "bytes", "compiling kernels"))
+        self._network.fetch()
+
+    def new_sequence(self, capacity: int) -> CudaSequence:
+        """Pages for ``capacity`` tokens; BackendError says how many would fit."""
+        self._check_open()
+        if capacity < 1:
+            raise BackendError(f"a context of {capacity} tokens is impossible")
+        return CudaSequence(self._pages, capacity)
+
+    def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
+        """See :class:`tzcore.backend.base.LoadedModel`."""
+        self._check_open()
+        if not isinstance(sequence, CudaSequence):
+            raise BackendError("the sequence belongs to another backend")
+        sequence.check_open()
+        ids = self._ids(tokens, sequence)
+        rows = {"last": 1, "all": ids.size, "none": 0}[logits]
+        out = np.empty((rows, self.spec.vocabulary), np.float32)
+        began, done = sequence.length, 0
+        try:
+            while done < ids.size:
+                count = self._next(sequence.length, ids.size - done, logits)
+                last = done + count == ids.size
+                wanted = count if logits == "all" else int(last and logits == "last")
+                self._step(sequence, ids[done : done + count], wanted)
+                if wanted:
+                    at = done if logits == "all" else 0
+                    self._device.copy_out(out[at : at + wanted], self._work["logits"], self._stream)
+                sequence.advance(count)
+                done += count
+            self._device.synchronize(self._stream)
+        except BaseException as error:
+            if not isinstance(error, LostDeviceError):
+                sequence.truncate(began)
+            raise
+        return out
+
+    def _next(self, position: int, left: int, logits: Logits) -> int:
+        """Tokens of the next launch: few where all have logits, and never over an edge where splits of keys change."""
+        count = min(left, FEW if logits == "all" else self.plan.chunk)
+        if count > FEW:
+            return count
+        size = split_keys(position)
+        return next((n for n in range(1, count) if split_keys(position + n) != size), count)
+
+    def _step(self, sequence: CudaSequence, ids: npt.NDArray[np.int32], logits: int) -> None:
+        device, work, first = self._device, self._work, sequence.length
+        if self._shown is not sequence:
+            device.copy_in(work["page_table"], sequence.table)
+            self._shown = sequence
+        device.copy_in(work["tokens"], ids)
+        device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32))
+        step = step_for(first, ids.size, logits, self.plan.chunk)
+        if not step.few:
+            self._network.run(step)
+            return
+        if step not in self._graphs:
+            device.begin_capture(self._stream)
+            try:
+                self._network.run(step)
+            finally:
+                graph = device.end_capture(self._stream)
+            self._graphs[step] = graph
+        self._graphs[step].launch(self._stream)
+
+    def _ids(self, tokens: npt.NDArray[Any], sequence: CudaSequence) -> npt.NDArray[np.int32]:
+        ids = np.asarray(tokens)
+        if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
+            raise RequestError("tokens must be a vector of at least one whole number")
+        if ids.min() < 0 or ids.max() >= self.spec.vocabulary:
+            raise RequestError(f"a token lies outside the vocabulary of {self.spec.vocabulary}")
+        if sequence.length + ids.size > sequence.capacity:
+            raise ContextFullError(
+                f"{sequence.length} + {ids.size} tokens do not fit into a context of {sequence.capacity}"
+            )
+        return np.ascontiguousarray(ids, np.int32)
+
+    def weight_bytes_per_token(self) -> int:
+        return self._bytes
+
+    def _check_open(self) -> None:
+        if self._loaded is None:
+            raise BackendError("this model is closed")
+
+    def close(self) -> None:
+        """Give the card's memory back."""
+        try:
+            for graph in self._graphs.values():
+                graph.close()
+            self._graphs.clear()
+            if self._loaded is not None:
+                self._loaded.close()
+                self._loaded = None
+        finally:
+            self._arena.close()
