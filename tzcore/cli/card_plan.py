@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli.console import human_bytes
@@ -10,8 +9,6 @@ from tzcore.cli.console import human_bytes
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
     from tzcore.backend.cuda.plan import DevicePlan
-    from tzcore.checkpoint.schema import MatrixEntry
-    from tzcore.quant.settings import Settings
 
 GIVEN = "a card of that size"
 
@@ -28,25 +25,6 @@ def this_machines() -> tuple[int, str] | None:
     except (BackendError, MissingExtraError):
         return None
     return place.budget, place.card.name
-
-
-def stored_as(spec: ModelSpec, formats: Mapping[str, str], settings: Settings) -> dict[str, MatrixEntry]:
-    """How a conversion stores every matrix, from the format of each; routers are always halves."""
-    from tzcore.checkpoint.schema import MatrixEntry, Transform
-    from tzcore.quant.rotation import block_for
-    from tzcore.trits import format_named
-
-    turned: dict[str, Transform] = {}
-    for layer in spec.layers if settings.rotates else ():
-        for stage in layer.stages():
-            block = block_for(stage[0].cols)
-            if block >= 2:
-                turned |= {ref.name: Transform(block, stage[0].name) for ref in stage}
-    entries = {}
-    for name, (rows, cols) in spec.matrices().items():
-        fmt = format_named(formats.get(name, "f16"))
-        entries[name] = MatrixEntry(name, rows, cols, fmt, settings.group_for(fmt, cols), turned.get(name))
-    return entries
 
 
 def described(spec: ModelSpec, made: DevicePlan) -> dict[str, Any]:
