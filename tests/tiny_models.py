@@ -321,6 +321,7 @@ def tiny_folder(
     rng = np.random.default_rng(seed)
     writer = FolderWriter(path, {"source": source.id, "format": format, "head": head_format})
     used: set[str] = set()
+    made: dict[str, Any] = {}
 
     def add(name: str, fmt_name: str, transform: Transform | None = None, signs: Any = None) -> None:
         weights = source.tensor(f"{name}.weight")
@@ -345,8 +346,10 @@ def tiny_folder(
             if hadamard and format != "f16":
                 cols = stage[0].cols
                 signs = rng.choice(np.array([-1, 1], np.int8), cols)
-                transform = Transform(cols & -cols, f"{stage[0].name}.signs")
-                writer.add_signs(transform.signs, signs)
+                transform = Transform(cols & -cols, f"{layer.transforms()[stage[0].name]}.signs")
+                signs = made.setdefault(transform.signs, signs)
+                if not writer.has(transform.signs):
+                    writer.add_signs(transform.signs, signs)
             for name in dict.fromkeys(ref.name for ref in stage):
                 add(name, format, transform, signs)
         if layer.router:

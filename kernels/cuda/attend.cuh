@@ -3,13 +3,13 @@
 // Both products are mma.m16n8k16 (halves in, float out); lane = 4·g + c, g = 0..7, c = 0..3.  The order of the
 // indices that a product sums over is free as long as both operands agree, and is chosen so that every lane takes
 // 16 contiguous bytes at a time and no value ever changes lanes:
-//   scores   lane (g, c) holds dimensions 32·j + 8·c .. + 7 of a query and of a key: two products for each j.  Column n of
-//            the s-th of four products is key 8·(n / 2) + 2·s + n % 2, so that the scores a lane gets, columns
+//   scores   lane (g, c) holds dimensions 32·j + 8·c .. + 7 of a query and of a key: two products for each j.  Column n
+//            of the s-th of four products is key 8·(n / 2) + 2·s + n % 2, so that the scores a lane gets, columns
 //            2·c and 2·c + 1 of each, are those of its eight keys 8·c .. 8·c + 7;
 //   mixing   those eight are the lane's left operand as they are, and its right one is eight neighbours of the
 //            transposed values: column 8·i + g of the value, keys 8·c .. 8·c + 7.
-// Four lanes read 64 contiguous bytes: two whole sectors.  A tile is DP / 16 pieces of 2 KiB, first those of the keys (32
-// dimensions each), then those of the values (32 columns each).  They wait in shared memory in the order in which
+// Four lanes read 64 contiguous bytes: two whole sectors.  A tile is DP / 16 pieces of 2 KiB, first those of the keys
+// (32 dimensions each), then those of the values (32 columns each).  They wait in shared memory in the order in which
 // lanes read them, so that no bank is asked twice and many can be on their way without holding a register.
 //
 // Softmax is online, in powers of two and float32.  A query that sees nothing of a tile is left as it was, to the
@@ -109,7 +109,8 @@ struct Place {
     __device__ __forceinline__ Place(const Arguments& a, int page, int kv_head, int tile, int g, int c) {
         const unsigned head = static_cast<unsigned>(page * a.kv_heads + kv_head) * (PAGE * DP / 8);
         const unsigned slot = tile % (PAGE / TILE) * TILE;
-        keys = reinterpret_cast<const uint4*>(a.k_pool) + (head + slot * (DP / 8) + (8 * (g / 2) + g % 2) * (DP / 8) + c);
+        const int key = 8 * (g / 2) + g % 2;
+        keys = reinterpret_cast<const uint4*>(a.k_pool) + (head + (slot + key) * (DP / 8) + c);
         values = reinterpret_cast<const uint4*>(a.v_pool) + (head + slot / 8 + g * (PAGE / 8) + c);
     }
 
@@ -132,7 +133,7 @@ struct Place {
     }
 };
 
-/** Zeros in place of values of keys after `last`, of the eight from `key` on: 0 times what was never written might be NaN. */
+/** Zeros in place of the values of keys after `last`, of eight from `key` on: what was never written might be NaN. */
 __device__ __forceinline__ void clear(uint4* values, int key, int last) {
     auto kept = [last](int key) { return key < last ? 0xffffffffu : key == last ? 0xffffu : 0u; };
     const uint4 v = *values;

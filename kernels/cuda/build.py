@@ -106,7 +106,7 @@ def main() -> int:
     if options.check and not options.names:
         stale += [path.name for path in PTX.glob("*.ptx") if not (SOURCES / f"{path.stem}.cu").exists()]
     if stale:
-        print(f"the PTX in the tree is not what these give: {', '.join(stale)}; run {Path(__file__).name}", file=sys.stderr)
+        print(f"the PTX in the tree is not what {', '.join(stale)} give: run kernels/cuda/build.py", file=sys.stderr)
     return 1 if stale else 0
 
 

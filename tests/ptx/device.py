@@ -167,8 +167,8 @@ class InterpretedDevice:
         return self.load(path.read_text(encoding="utf-8"))
 
     def launch(
-        self, kernel: Kernel, grid: tuple[int, int, int], block: int, arguments: Sequence[int | float | bytes], shared: int = 0,
-        stream: int | None = None,
+        self, kernel: Kernel, grid: tuple[int, int, int], block: int, arguments: Sequence[int | float | bytes],
+        shared: int = 0, stream: int | None = None,
     ) -> None:  # fmt: skip
         parameters = pack(kernel, arguments)
         if min(grid) < 1 or grid[0] > 2**31 - 1 or max(grid[1:]) > 65535:

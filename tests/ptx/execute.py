@@ -37,7 +37,7 @@ from tests.ptx.state import WARP, State
 from tests.ptx.syntax import Immediate, Instruction, KernelText
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
-LANES = 16384  # threads of a batch: registers of a kernel then lie in the cache
+LANES = 32768  # threads of a batch: registers of a kernel then lie in the cache
 LIMIT = 200_000_000  # basic blocks run, before a kernel counts as endless
 
 
@@ -73,24 +73,24 @@ class Program:
     def _blocks(self, context: Context) -> dict[int, Block]:
         code = self.text.instructions
         starts = {0} | {ins.target for ins in code if ins.target is not None}
-        meets = {}
         for place, ins in enumerate(code):
             if _ends(ins):
                 starts.add(place + 1)
-            mask = warp.membermask(context, ins)
-            if mask is not None:
+            if warp.meets(ins):
                 starts.add(place)
-                meets[place] = mask
         order = sorted(start for start in starts if start < len(code))
         spans = dict(zip(order, [*order[1:], len(code)], strict=True))
         context.watch = flow.doubtful(code, spans)
+        known = flow.constants(code, context.watch)
+        code = [flow.simplified(ins, known) for ins in code]
         blocks = {}
         for start, end in spans.items():
             last = code[end - 1] if _ends(code[end - 1]) else None
             body = code[start : end - 1] if last else code[start:end]
             runs = [_barrier_of_warp(ins) if ins.opcode == "bar" else decode(context, ins) for ins in body]
+            mask = warp.membermask(context, code[start]) if warp.meets(code[start]) else None
             met = barrier(context, last) if last and last.opcode in ("bar", "barrier") else None
-            blocks[start] = Block(start, runs, last, end, meets.get(start), met)
+            blocks[start] = Block(start, runs, last, end, mask, met)
         return blocks
 
     def state(self, blocks: int, threads: int, shared: int) -> State:
@@ -282,7 +282,7 @@ def launch(
             state.start(first, (gx, gy, gz), (block, 1, 1))
             state.defined = {register: np.zeros(state.size, bool) for register in program.context.watch}
             if checks.races and state.shared_bytes:
-                state.races = RaceLog(program.unit)
+                state.races = RaceLog(program.unit, state.shared.size)
             _Execution(program, state).run()
             if state.races is not None:
                 state.races.judge(state)

@@ -7,10 +7,11 @@ The rest is watched while the kernel runs, thread by thread.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from tests.ptx.operands import Run
 from tests.ptx.state import State
-from tests.ptx.syntax import Instruction, Inverted, Memory, Operand, Pair, Register, Vector
+from tests.ptx.syntax import Immediate, Instruction, Inverted, Memory, Operand, Pair, Register, Vector
 
 _NO_RESULT = {
     "st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "cp", "prefetch", "prefetchu", "trap",
@@ -48,6 +49,28 @@ def needed(ins: Instruction) -> list[Register]:
     """What ``ins`` reads, its guard apart."""
     inputs = ins.operands[_results(ins) :]
     return [register for operand in inputs for register in _registers(operand)]
+
+
+def constants(code: Sequence[Instruction], unsure: set[Register]) -> dict[Register, Immediate]:
+    """Registers that one ``mov`` of a number alone writes, and no way leads past it."""
+    writers: dict[Register, list[Instruction]] = {}
+    for ins in code:
+        for register in written(ins):
+            writers.setdefault(register, []).append(ins)
+    found = {}
+    for register, (first, *others) in writers.items():
+        if first.opcode == "mov" and not others and first.guard is None and register not in unsure:
+            value = first.operands[1]
+            if first.operands[0] == register and isinstance(value, Immediate):
+                found[register] = value
+    return found
+
+
+def simplified(ins: Instruction, known: Mapping[Register, Immediate]) -> Instruction:
+    """``ins`` with the registers of ``known`` replaced by their numbers among its plain inputs."""
+    count = _results(ins)
+    inputs = [known.get(x, x) if isinstance(x, Register) else x for x in ins.operands[count:]]
+    return replace(ins, operands=(*ins.operands[:count], *inputs))
 
 
 def _bit(register: Register) -> int:

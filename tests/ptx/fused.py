@@ -27,7 +27,9 @@ def narrow(product: Array, addend: Array) -> Array:
     """
     total = np.asarray(product + addend)
     doubtful = (total.view(np.uint64) & _TIES) == _MIDDLE
-    doubtful |= np.abs(total) < _SMALLEST
+    small = np.abs(total) < _SMALLEST
+    if small.any():
+        doubtful |= small & (total != 0)
     if doubtful.any():
         p, c = np.broadcast_arrays(product, addend)
         total = total.copy()

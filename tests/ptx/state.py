@@ -75,7 +75,7 @@ class State:
         self.alive_count = int(alive.sum())
         self.live: Array | None = None if self.alive_count == self.size else np.flatnonzero(alive)
         self.idx: Array | None = None
-        self.epoch = np.zeros(self.size, np.int64)  # barriers of the block passed
+        self.epoch = np.ones(self.size, np.int64)  # barriers of the block passed, and one
         self.order = np.zeros(self.size, np.int64)  # barriers of the warp passed
         self.commits = np.zeros(self.size, np.int64)
         self.copies: list[Copy] = []

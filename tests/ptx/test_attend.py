@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ptx.device import Checks, InterpretedDevice, Kernel, KernelFault
+from tests.ptx.device import Checks, InterpretedDevice, Kernel, KernelFault, Module
 
 ROOT = Path(__file__).resolve().parents[2]
 PTX = ROOT / "tzcore" / "backend" / "cuda" / "ptx"
@@ -104,10 +104,15 @@ def in_pages(case: Case, inputs: Inputs, seed: int = 2) -> tuple[Any, Any, Any]:
     return keys, values, table
 
 
-def attend(device: InterpretedDevice, kernel: Kernel, case: Case, inputs: Inputs) -> tuple[Any, Any]:
-    """acc ``[splits, T, heads, padded]`` and stats ``[splits, T, heads, 2]``, NaN where nothing was written."""
-    many = "many" in kernel.name
-    splits = 1 if many else int(case.positions[-1]) // case.split_keys + 1
+def attend(
+    device: InterpretedDevice, kernel: Kernel, case: Case, inputs: Inputs, whole: bool = True
+) -> tuple[Any, Any]:
+    """acc ``[splits, T, heads, padded]`` and stats ``[splits, T, heads, 2]``, NaN where nothing was written.
+
+    ``whole``: many queries take all keys as one split.
+    """
+    many, rows_of_block = "many" in kernel.name, 32 if "several" in kernel.name else 16
+    splits = 1 if many and whole else int(case.positions[-1]) // case.split_keys + 1
     keys, values, table = in_pages(case, inputs)
     q = np.zeros((case.tokens, case.heads, case.padded), np.float16)
     q[..., : case.head_dim] = inputs.q
@@ -115,7 +120,7 @@ def attend(device: InterpretedDevice, kernel: Kernel, case: Case, inputs: Inputs
     stats = np.full((splits, case.tokens, case.heads, 2), np.nan, np.float32)
     arrays = (q, keys, values, table, case.positions, acc, stats)
     rows = case.tokens * case.group
-    grid = (-(-rows // 64), case.kv_heads, 1) if many else (case.kv_heads, splits, -(-rows // 16))
+    grid = (-(-rows // 64), case.kv_heads, splits) if many else (case.kv_heads, splits, -(-rows // rows_of_block))
     numbers = (case.tokens, case.heads, case.kv_heads, case.scale, case.softcap, case.window, case.split_keys)
     places = [device.allocate(array.nbytes) for array in arrays]
     try:
@@ -164,7 +169,12 @@ def device() -> Iterator[InterpretedDevice]:
 
 @cache
 def shipped(device: InterpretedDevice, name: str) -> Kernel:
-    return device.load((PTX / f"{name.rsplit('_', 1)[0]}.ptx").read_text(encoding="utf-8")).kernel(name)
+    return _module(device, name).kernel(name)
+
+
+@cache
+def _module(device: InterpretedDevice, family: str) -> Module:
+    return device.load((PTX / f"{family}.ptx").read_text(encoding="utf-8"))
 
 
 FEW = [
@@ -188,6 +198,25 @@ def test_few(device: InterpretedDevice, case: Case) -> None:
     check(device, shipped(device, f"attend_few_d{case.padded}"), case)
 
 
+SEVERAL = [
+    Case(64, 64, 1, 8, 3, 270, window=20, softcap=8.0),
+    Case(64, 48, 2, 3, 17, 250),
+    Case(96, 96, 1, 4, 5, 510),
+    Case(128, 128, 1, 8, 8, 252),
+    Case(128, 128, 1, 1, 40, 30, window=24),
+]
+
+
+@pytest.mark.parametrize("case", SEVERAL, ids=str)
+def test_several(device: InterpretedDevice, case: Case) -> None:
+    """The bits of ``few``, from half as many blocks."""
+    inputs = Inputs.random(case)
+    acc, stats = attend(device, shipped(device, f"attend_several_d{case.padded}"), case, inputs)
+    np.testing.assert_allclose(merged(case, acc, stats), expected(case, inputs), rtol=0, atol=ROUNDING)
+    few = attend(device, shipped(device, f"attend_few_d{case.padded}"), case, inputs)
+    assert (acc.tobytes(), stats.tobytes()) == (few[0].tobytes(), few[1].tobytes())
+
+
 MANY = [
     Case(64, 64, 1, 1, 1, 5),
     Case(64, 48, 2, 3, 17, 0),
@@ -203,6 +232,14 @@ MANY = [
 @pytest.mark.parametrize("case", MANY, ids=str)
 def test_many(device: InterpretedDevice, case: Case) -> None:
     check(device, shipped(device, f"attend_many_d{case.padded}"), case)
+
+
+@pytest.mark.parametrize("case", [Case(64, 64, 1, 4, 20, 500), Case(64, 64, 1, 1, 17, 520, window=9)], ids=str)
+def test_many_in_splits(device: InterpretedDevice, case: Case) -> None:
+    inputs = Inputs.random(case)
+    acc, stats = attend(device, shipped(device, "attend_many_d64"), case, inputs, whole=False)
+    assert len(acc) == 3
+    np.testing.assert_allclose(merged(case, acc, stats), expected(case, inputs), rtol=0, atol=ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -225,12 +262,13 @@ def test_a_token_alone_has_the_bits_it_has_among_eight(device: InterpretedDevice
         assert alone_stats[used, 0].tobytes() == stats[used, t].tobytes()
 
 
-def test_a_token_that_is_not_there_writes_nothing(device: InterpretedDevice) -> None:
+@pytest.mark.parametrize("name", ["attend_few_d64", "attend_several_d64", "attend_many_d64"])
+def test_a_token_that_is_not_there_writes_nothing(device: InterpretedDevice, name: str) -> None:
     """Position −1 stands for a place in a batch that no token takes."""
     case = Case(64, 64, 1, 1, 2, 3)
     inputs = Inputs.random(case)
     absent = _Absent(*vars(case).values())
-    acc, stats = attend(device, shipped(device, "attend_few_d64"), absent, inputs)
+    acc, stats = attend(device, shipped(device, name), absent, inputs)
     assert np.isnan(acc[:, 0]).all()
     assert np.isnan(stats[:, 0]).all()
     np.testing.assert_allclose(merged(case, acc, stats)[1], expected(case, inputs)[1], rtol=0, atol=ROUNDING)
@@ -243,18 +281,17 @@ class _Absent(Case):
 
 
 def _broken(device: InterpretedDevice, name: str, old: str, new: str) -> Kernel:
-    """Kernel ``name`` of sources in which ``old`` is ``new``."""
+    """A kernel of width 64 of sources in which ``old`` is ``new``."""
     spec = importlib.util.spec_from_file_location("kernels_cuda_build", SOURCES / "build.py")
     assert spec is not None
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    family, width = name.rsplit("_d", 1)
-    texts = [(SOURCES / file).read_text(encoding="utf-8") for file in ("attend.cuh", f"{family}.cu")]
-    assert sum(text.count(old) for text in texts) == 1
-    header, source = (text.replace(old, new) for text in texts)
-    kept = [line for line in source.splitlines() if not line.startswith("ATTEND_") or f"({width}," in line]
-    return device.load(build.compile_source("\n".join(kept), headers={"attend.cuh": header})).kernel(name)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in SOURCES.glob("attend*.cuh")}
+    assert sum(text.count(old) for text in texts.values()) == 1
+    texts = {file: text.replace(old, new) for file, text in texts.items()}
+    source = (SOURCES / f"{name}.cu").read_text(encoding="utf-8")
+    return device.load(build.compile_source(source, headers=texts)).kernel(name)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_fused_products_on_the_middle() -> None:
     x = np.full(4, 1 + 2.0**-12, np.float32)
     tail = np.asarray([2.0**-60, -(2.0**-60), 2.0**-70, -(2.0**-70)], np.float32)
     got = evaluate("fma.rn.f32 {d}, {0}, {1}, {2};", "f32", ("f32", x), ("f32", x), ("f32", tail))
-    same(got, [rounded(fma(float(p), float(p), float(q)), "f32") for p, q in zip(x, tail, strict=True)], "fma", x, x, tail)
+    want = [rounded(fma(float(p), float(p), float(q)), "f32") for p, q in zip(x, tail, strict=True)]
+    same(got, want, "fma", x, x, tail)
     assert len(set(got.tolist())) == 2
     same(evaluate("mul.rn.f32 {d}, {0}, {1};", "f32", ("f32", a), ("f32", b)), (a * b).tolist(), "mul", a, b)
 

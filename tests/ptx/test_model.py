@@ -19,6 +19,14 @@ from tzcore.checkpoint import ModelFolder
 CONTEXT = 512
 
 
+FAMILIES = {
+    "llama": "t1b3", "mistral": "t2b3", "qwen2": "q2", "qwen3": "t1", "gemma2": "t2b3", "gemma3_text": "i4",
+    "phi3": "t2", "granite": "t1b3", "smollm3": "t2b3", "bitnet": "t1b3", "falcon3": "t1", "biased": "f16", "mixtral": "t1b3",
+    "qwen3_moe": "t2b3",
+}  # fmt: skip
+"""A family of models, and the format that its matrices have here."""
+
+
 class Pair:
     """A tiny model on the card and in NumPy."""
 
@@ -37,18 +45,26 @@ class Pair:
         gc.collect()
 
 
-def divergence(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of logits in units of their spread."""
-    return float(np.abs(found - expected).max() / expected.std())
+def divergence(found: np.ndarray, expected: np.ndarray) -> tuple[float, float]:
+    """The median difference of logits in units of their spread, and the mean KL divergence in nats."""
+    p, q = (np.exp(x - x.max(-1, keepdims=True)) for x in (expected.astype(np.float64), found))
+    p, q = (x / x.sum(-1, keepdims=True) for x in (p, q))
+    return float(np.median(np.abs(found - expected)) / expected.std()), float((p * np.log(p / q)).sum(-1).mean())
 
 
-@pytest.mark.parametrize("format", ["t1b3", "t2b3", "q2", "i8"])
-def test_logits(tmp_path, format):
-    pair = Pair(tiny_folder(tmp_path / "model", "llama", format, "i8"))
+@pytest.fixture(params=FAMILIES)
+def pair(request, tmp_path):
+    made = Pair(tiny_folder(tmp_path / "model", request.param, FAMILIES[request.param], "i8"))
+    yield made
+    made.close()
+
+
+def test_logits_of_every_family(pair):
+    """A prompt read at once, three tokens and one; rounded activations make the rest of the difference."""
     tokens = np.random.default_rng(0).integers(0, pair.spec.vocabulary, 24).astype(np.int32)
     ours, theirs = pair.card.new_sequence(64), pair.reference.new_sequence(64)
     for part in (tokens[:20], tokens[20:23], tokens[23:]):
         found, expected = pair.card.forward(ours, part, "all"), pair.reference.forward(theirs, part, "all")
-        assert divergence(found, expected) < 0.05
-        assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
-    pair.close()
+        median, kl = divergence(found, expected)
+        assert median < 0.03
+        assert kl < 1e-2

@@ -152,7 +152,8 @@ def test_routed(name, own):
     run(f"{kernel}_g128", grid, 128, (table, codes, scales, gains), *arguments, file=kernel)
     for slot in range(slots):
         e, row = chosen[slot], slot if own else slot // active
-        one = Case(shape, made[e].codes, made[e].scales, made[e].gains, x.inputs[row : row + 1], x.factors[row : row + 1])
+        rows_of_input = (x.inputs[row : row + 1], x.factors[row : row + 1])
+        one = Case(shape, made[e].codes, made[e].scales, made[e].gains, *rows_of_input)
         assert_close(out[:, slot : slot + 1].astype(np.float64).sum(0), one)
         assert (out[:, slot] == few(one, splits)[:, 0]).all()
 

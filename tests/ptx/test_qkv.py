@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,15 +162,15 @@ CASES = [
 def test_heads_and_cache(memory: Memory, qkv: Kernel, case: Case) -> None:
     inputs = Inputs(case)
     q, keys, values = run(memory, qkv, case, inputs)
-    close = {"rtol": 1e-3, "atol": 1e-5}
+    close = partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5)
     wanted_q, wanted_keys, wanted_values = inputs.expected(case)
     dim = case.head_dim
-    np.testing.assert_allclose(q[..., :dim], wanted_q, **close)
+    close(q[..., :dim], wanted_q)
     assert not q[..., dim:].any()
     for t, position in enumerate(case.positions):
         page, slot = inputs.table[position // PAGE], position % PAGE
-        np.testing.assert_allclose(keys[page, :, slot, :dim], wanted_keys[t], **close)
-        np.testing.assert_allclose(values[page, :, :dim, slot], wanted_values[t], **close)
+        close(keys[page, :, slot, :dim], wanted_keys[t])
+        close(values[page, :, :dim, slot], wanted_values[t])
         assert not keys[page, :, slot, dim:].any()
         assert not values[page, :, dim:, slot].any()
         keys[page, :, slot] = np.nan

@@ -12,23 +12,22 @@ from tests.ptx.operands import Context, Read, Run, pair, read, write
 from tests.ptx.registry import exact, instruction
 from tests.ptx.scalars import SCALARS, Array
 from tests.ptx.state import WARP, State
-from tests.ptx.syntax import Immediate, Instruction, Operand
+from tests.ptx.syntax import Immediate, Instruction
 
 WORD = SCALARS["u32"]
 _BITS = np.uint32(1) << np.arange(WARP, dtype=np.uint32)
-# Instructions that threads of a warp meet in, with the place of their mask among the operands; -1: the whole warp.
-COLLECTIVE = {"shfl": 4, "vote": 2, "match": 2, "redux": 2, "mma": -1, "ldmatrix": -1, "bar": 0}
+# Instructions that threads of a warp meet in, and whether their last operand says which; else it is the whole warp.
+COLLECTIVE = {"shfl": True, "vote": True, "match": True, "redux": True, "bar": True, "mma": False, "ldmatrix": False}
 
 
-def membermask(context: Context, ins: Instruction) -> Read | None:
-    """The mask of the threads that must meet in ``ins``, or None if it asks for none."""
-    place = COLLECTIVE.get(ins.opcode)
-    if place is None or (ins.opcode == "bar" and not ins.has("warp")) or (place > 0 and not ins.has("sync")):
-        return None
-    operand: Operand = Immediate(0xFFFFFFFF)
-    if place >= 0:
-        operand = ins.operands[-1] if ins.opcode in ("shfl", "vote", "redux", "match") else ins.operands[place]
-    return read(context, ins, operand, WORD)
+def meets(ins: Instruction) -> bool:
+    """Whether threads of a warp must meet in ``ins``."""
+    return ins.opcode in COLLECTIVE and (ins.has("sync") if ins.opcode != "bar" else ins.has("warp"))
+
+
+def membermask(context: Context, ins: Instruction) -> Read:
+    """The mask of the threads that must meet in ``ins``."""
+    return read(context, ins, ins.operands[-1] if COLLECTIVE[ins.opcode] else Immediate(0xFFFFFFFF), WORD)
 
 
 def by_warp(s: State, value: Array, fill: int = 0) -> Array:

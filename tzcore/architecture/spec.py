@@ -114,6 +114,15 @@ class LayerSpec:
         attention = ((self.q, self.k, self.v), (self.o,))
         return attention + tuple(stage for expert in self.experts for stage in expert.stages())
 
+    def transforms(self) -> dict[str, str]:
+        """By the first matrix of each stage: the matrix after which the signs of its transform are named.  All
+        experts' inputs are turned alike, so that a token's is turned once for all of them."""
+        owners = {stage[0].name: stage[0].name for stage in self.stages()}
+        for expert in self.experts:
+            for stage, first in zip(expert.stages(), self.experts[0].stages(), strict=True):
+                owners[stage[0].name] = first[0].name
+        return owners
+
     def names(self) -> list[str]:
         """Every matrix of the layer, the router's among them, each once (q, k and v can be parts of one)."""
         refs = [ref for stage in self.stages() for ref in stage]

@@ -58,8 +58,8 @@ def _few(row: Row) -> str:
     gain = f"  {row['times_slots']:.2f}x slots" if "times_slots" in row else ""
     return (
         f"{_shape(row)} {row['format']:<5} {row['tokens']:>2} {micro(row['seconds']):>9} "
-        f"{rate(row['bytes_per_second']):>11} {row['share_of_copy']:>6.0%} {row['share_of_ceiling']:>7.0%} {row['times_one_token']:>6.2f} "
-        f"{micro(row['predicted_memory']):>9} {micro(row['predicted_issue']):>9}{gain}"
+        f"{rate(row['bytes_per_second']):>11} {row['share_of_copy']:>6.0%} {row['share_of_ceiling']:>7.0%} "
+        f"{row['times_one_token']:>6.2f} {micro(row['predicted_memory']):>9} {micro(row['predicted_issue']):>9}{gain}"
     )
 
 

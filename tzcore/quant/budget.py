@@ -79,8 +79,11 @@ class Overhead:
     @classmethod
     def of(cls, spec: ModelSpec, rotates: bool, files: Mapping[str, Path] | None = None) -> Overhead:
         """Of a model and the small ``files`` that are copied into its folder."""
-        stages = [stage[0] for layer in spec.layers for stage in layer.stages()]
-        turned = {ref.name: ref.cols for ref in stages if rotates and rotation.block_for(ref.cols) >= 2}
+        turned: dict[str, int] = {}
+        for layer in spec.layers if rotates else ():
+            owners = layer.transforms()
+            turned |= {owners[stage[0].name]: stage[0].cols for stage in layer.stages()}
+        turned = {owner: cols for owner, cols in turned.items() if rotation.block_for(cols) >= 2}
         vectors = spec.vectors()
         routers = sum(allocation.stored_bytes(ref.rows, ref.cols, "f16", 0) for ref in spec.routers())
         tensors = 2 * len(spec.matrices()) + len(turned) + len(vectors)

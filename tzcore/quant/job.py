@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,10 @@ class Job:
     device: Device
     formats: dict[str, str] = field(default_factory=dict)
     done: int = 0
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {first: owner for layer in self.spec.layers for first, owner in layer.transforms().items()}
 
     # --- progress and notes ------------------------------------------------------------------
 
@@ -90,7 +95,7 @@ class Job:
         block = rotation.block_for(stage[0].cols)
         if not self.settings.rotates or block < 2:
             return None, None
-        name = f"{stage[0].name}.signs"
+        name = f"{self._owners[stage[0].name]}.signs"
         signs = rotation.random_signs(stage[0].cols, self.settings.seed, name)
         if not self.writer.has(name):
             self.writer.add_signs(name, signs)

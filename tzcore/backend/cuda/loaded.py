@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec, Rope
+from tzcore.backend.cuda import experts
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.device import Device
+from tzcore.backend.cuda.experts import ExpertStages, routed
 from tzcore.backend.cuda.layout import KBLOCK, kind_of
 from tzcore.backend.cuda.products import GROUPS, HALVES, TOKENS, Form, Part, Stage, stage
 from tzcore.backend.cuda.weights import Embedding, Matrix, Uploader, put, runs
@@ -21,13 +24,20 @@ from tzcore.progress import Progress, Report
 
 
 @dataclass(frozen=True)
+class DenseStages:
+    """The products of an MLP."""
+
+    gate_up: Stage
+    down: Stage
+
+
+@dataclass(frozen=True)
 class LayerStages:
-    """A layer's products.  ``gate_up`` and ``down`` are those of the only expert of a dense layer."""
+    """A layer's products."""
 
     qkv: Stage
     o: Stage
-    gate_up: Stage
-    down: Stage
+    mlp: DenseStages | ExpertStages
 
 
 class Loaded:
@@ -42,7 +52,9 @@ class Loaded:
         head: Region,
         tables: Region,
         report: Report,
+        chunk: int = CHUNK,
     ) -> None:
+        self._chunk = chunk
         self._spec, self._device, self._folder = spec, device, folder
         self._signs: dict[str, int] = {}
         self._tables = tables
@@ -76,31 +88,48 @@ class Loaded:
         found = []
         for rope, frequencies in zip(self._spec.ropes, self._frequencies, strict=True):
             found.append((rope, frequencies, angles))
-            angles += 8 * CHUNK * len(rope.inverse_frequencies)
+            angles += 8 * self._chunk * len(rope.inverse_frequencies)
         return found
 
     def close(self) -> None:
         """Let go of the pinned embedding."""
         self._device.free_host(self.embedding.buffer)
 
-    def kernels(self) -> Iterable[tuple[Form, Part]]:
-        """Every product, to fetch its kernels before anything is captured."""
+    def routed(self) -> Iterable[tuple[str, str]]:
+        """File and name of every kernel that layers of experts need."""
+        for layer in self.layers:
+            if isinstance(layer.mlp, ExpertStages):
+                yield from experts.names(layer.mlp)
+
+    def products(self) -> Iterable[tuple[Form, Part]]:
+        """Every product of all tokens alike."""
         stages = [self.head]
         for layer in self.layers:
-            stages += [layer.qkv, layer.o, layer.gate_up, layer.down]
+            stages += [layer.qkv, layer.o]
+            stages += [layer.mlp.gate_up, layer.mlp.down] if isinstance(layer.mlp, DenseStages) else [layer.mlp.router]
         for made in stages:
             for form, parts in made.inputs:
                 yield from ((form, part) for part in parts)
 
     def _layer(self, layer: LayerSpec) -> LayerStages:
-        if layer.router is not None:
-            raise BackendError(
-                "the CUDA kernels do not run layers of experts yet: run this model on the processor (--backend cpu)"
-            )
-        (gate_up, down), qkv = layer.experts[0].stages(), (layer.q, layer.k, layer.v)
-        for refs in (qkv, (layer.o,), gate_up, down):
-            self._bring(refs)
-        return LayerStages(*(self._stage(refs, blocks=True) for refs in (qkv, (layer.o,), gate_up, down)))
+        qkv, o = self._blocks((layer.q, layer.k, layer.v)), self._blocks((layer.o,))
+        pairs = [tuple(self._blocks(refs) for refs in expert.stages()) for expert in layer.experts]
+        if layer.router is None:
+            return LayerStages(qkv, o, DenseStages(*pairs[0]))
+        self._bring([layer.router.matrix])
+        router = self._stage([layer.router.matrix], blocks=False)
+        stages = (
+            routed(one, layer.router.active, self._device.multiprocessors, self._table)
+            for one in zip(*pairs, strict=True)
+        )
+        return LayerStages(qkv, o, ExpertStages(router, *stages))
+
+    def _blocks(self, refs: Sequence[MatrixRef]) -> Stage:
+        self._bring(refs)
+        return self._stage(refs, blocks=True)
+
+    def _table(self, table: npt.NDArray[np.uint64]) -> int:
+        return put(self._device, self._tables, table, "the experts' places")
 
     def _bring(self, refs: Iterable[MatrixRef], region: Region | None = None) -> None:
         """Upload the matrices of ``refs`` that are not there yet."""

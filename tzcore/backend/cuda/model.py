@@ -10,13 +10,13 @@ import numpy.typing as npt
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
-from tzcore.backend.cuda import plan, products
+from tzcore.backend.cuda import plan
 from tzcore.backend.cuda.arena import Arena, Ledger, Region
 from tzcore.backend.cuda.device import Device, Graph, LostDeviceError
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.loaded import Loaded, staging
 from tzcore.backend.cuda.network import Network, Step, split_keys, step_for
-from tzcore.backend.cuda.pages import KeyValuePools, Pages, padded_head
+from tzcore.backend.cuda.pages import KeyValuePools, Pages
 from tzcore.backend.cuda.sequence import CudaSequence
 from tzcore.backend.cuda.weights import Uploader
 from tzcore.backend.cuda.workspace import FEW, Workspace
@@ -64,7 +64,7 @@ class CudaModel:
         )
         uploader = Uploader(device, self._kernels, weights, *staging([context, workspace]))
         try:
-            self._loaded = Loaded(device, folder, spec, uploader, head, tables, report)
+            self._loaded = Loaded(device, folder, spec, uploader, head, tables, report, self.plan.chunk)
         finally:
             uploader.close()
         self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices)
@@ -74,17 +74,7 @@ class CudaModel:
         device.fill(context.address, 0, context.size, self._stream)
         self._network = Network(spec, self._loaded, self._work, pools, self._kernels)
         report(Progress("load", folder.bytes(), folder.bytes(), "bytes", "compiling kernels"))
-        self._fetch_kernels()
-
-    def _fetch_kernels(self) -> None:
-        assert self._loaded is not None
-        for form, part in self._loaded.kernels():
-            for file, name in products.names(form, part):
-                self._kernels.get(file, name)
-        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", "qkv", "finish_logits"):
-            self._kernels.get(file)
-        for file in ("attend_few", "attend_many"):
-            self._kernels.get(file, f"{file}_d{padded_head(self.spec.head_dim)}")
+        self._network.fetch()
 
     def new_sequence(self, capacity: int) -> CudaSequence:
         """Pages for ``capacity`` tokens; BackendError says how many would fit."""
@@ -136,7 +126,7 @@ class CudaModel:
             self._shown = sequence
         device.copy_in(work["tokens"], ids)
         device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32))
-        step = step_for(first, ids.size, logits)
+        step = step_for(first, ids.size, logits, self.plan.chunk)
         if not step.few:
             self._network.run(step)
             return

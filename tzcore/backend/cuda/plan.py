@@ -88,7 +88,19 @@ def table_items(spec: ModelSpec, matrices: Matrices) -> Items:
     items = [(name, 4 * length) for name, length in spec.vectors().items()]
     items += signs.items()
     items += [(f"rope {number}", 4 * len(rope.inverse_frequencies)) for number, rope in enumerate(spec.ropes)]
+    items += [(f"layer {number}: experts", size) for number, size in _expert_tables(spec, matrices)]
     return [*items, ("places of the embedding", 4 * spec.embedding.cols)]
+
+
+def _expert_tables(spec: ModelSpec, matrices: Matrices) -> Iterator[tuple[int, int]]:
+    """Layer and bytes of each table of where its experts' matrices lie: one for each format that they have."""
+    for number, layer in enumerate(spec.layers):
+        if layer.router is None:
+            continue
+        for refs in zip(*((expert.gate, expert.up, expert.down) for expert in layer.experts), strict=True):
+            entries = [matrices[ref.name] for ref in refs]
+            kinds = {(entry.format, entry.group, entry.transform) for entry in entries}
+            yield from ((number, 24 * len(entries)) for _ in kinds)
 
 
 def embedding_bytes(spec: ModelSpec, matrices: Matrices) -> int:

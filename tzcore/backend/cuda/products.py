@@ -94,19 +94,19 @@ def multiply(kernels: Kernels, work: Workspace, form: Form, parts: Sequence[Part
             inputs = (matrix.codes, work["hi"], work["lo"], work["factors"], work["parts"], shape.rows, shape.blocks)
             kernels.launch("product_half", grid, 32 * WARPS, (*inputs, *place), name=f"product_{name}_half")
             continue
-        inputs = (matrix.codes, matrix.scales, matrix.gains, work["codes"], work["factors"], work["parts"])
+        sources = (matrix.codes, matrix.scales, matrix.gains, work["codes"], work["factors"], work["parts"])
         layout = (shape.rows, shape.steps, shape.tail, shape.fmt.zero)
         if tokens <= FEW:
             file = f"product_few_{shape.kind.name}"
             name = f"{file}_g{shape.group}_m{1 if tokens == 1 else FEW}"
             grid = (-(-shape.tiles // WARPS), splits, 1)
-            kernels.launch(file, grid, 32 * WARPS, (*inputs, *layout, *place), name=name)
+            kernels.launch(file, grid, 32 * WARPS, (*sources, *layout, *place), name=name)
         else:
             width = NARROW if tokens <= 2 * NARROW else WIDE
             file = f"product_many_{shape.kind.name}"
             grid = (-(-tokens // width), -(-shape.tiles // _TILE_ROWS), 1)
             name = f"{file}_g{shape.group}_n{width}"
-            kernels.launch(file, grid, 256, (*inputs, *layout, *place), name=name, shared=_buffers(shape, width))
+            kernels.launch(file, grid, 256, (*sources, *layout, *place), name=name, shared=_buffers(shape, width))
     return splits
 
 

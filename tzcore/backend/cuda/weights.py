@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class Matrix:
 
 
 def shape_of(stored: StoredMatrix) -> Shape:
+    """The shape on the card of a matrix on disk."""
     entry = stored.entry
     return Shape(entry.format, entry.rows, entry.cols, entry.group)
 
@@ -166,7 +168,7 @@ class Uploader:
             return
         cuts = [len(source) * i // COPIERS for i in range(COPIERS + 1)]
         jobs = [
-            self._copiers.submit(np.copyto, shaped[a:b], source[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+            self._copiers.submit(np.copyto, shaped[a:b], source[a:b]) for a, b in pairwise(cuts)
         ]
         for job in jobs:
             job.result()

@@ -1,4 +1,5 @@
-// Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see.
+#pragma once
+// Prefill attention: 64 queries of one key/value head, 16 a warp, against all the keys they see or one split of them.
 //
 // The four warps of a block share a ring of stages in shared memory, each a few pieces of a tile.  While one stage is
 // used the AHEAD after it are on their way, and one barrier a stage says both that it has come and that the one before
@@ -13,7 +14,7 @@ __device__ __forceinline__ bool partly(Range range, int key) {
 }
 
 template <int DP>
-__device__ __forceinline__ void many(const Arguments& a) {
+__device__ __forceinline__ void many(const Arguments& a, int split_keys) {
     constexpr int STEPS = DP / 32, PIECES = 2 * STEPS;
     constexpr int PART = STEPS > 4 ? 4 : STEPS;  // pieces of a stage
     constexpr int STAGES = PIECES / PART, RING = STAGES > 2 ? 2 : 4, AHEAD = RING / 2;
@@ -31,8 +32,13 @@ __device__ __forceinline__ void many(const Arguments& a) {
     const Extent early(seen(position_of(a, block * WARPS * QUERIES + lane), a.window));
     const Extent late(seen(position_of(a, block * WARPS * QUERIES + 32 + lane), a.window));
     const int last = max(early.last, late.last);
-    if (last < 0) return;
-    const int start = min(early.first, late.first) / TILE, stop = last / TILE;
+    int start = min(early.first, late.first) / TILE, stop = last / TILE;
+    const int split = blockIdx.z;
+    if (gridDim.z > 1) {
+        start = max(start, split * split_keys / TILE);
+        stop = min(stop, ((split + 1) * split_keys - 1) / TILE);
+    }
+    if (last < 0 || start > stop) return;
 
     Left kept[STEPS];
 #pragma unroll
@@ -120,8 +126,9 @@ __device__ __forceinline__ void many(const Arguments& a) {
     softmax.finish();
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-        if ((row ? lower : upper) < 0) continue;
-        const size_t out = row_of(a, kv_head, set + g + 8 * row);
+        // A query that is not there had no mask; the sum of one that sees no key of this split is 0.
+        if ((row ? lower : upper) < 0 || softmax.sum[row] == 0.0f) continue;
+        const size_t out = static_cast<size_t>(split) * a.T * a.heads + row_of(a, kv_head, set + g + 8 * row);
         if (c == 0) *reinterpret_cast<float2*>(a.stats + out * 2) = {softmax.maximum[row] * LN2, softmax.sum[row]};
 #pragma unroll
         for (int i = 0; i < DP / 8; ++i)
@@ -131,16 +138,13 @@ __device__ __forceinline__ void many(const Arguments& a) {
 
 }  // namespace attend
 
-// Grid (ceil(T·heads / kv_heads / 64), kv_heads), block 128; writes split 0 and has no use for split_keys.
-#define ATTEND_MANY(DP, BLOCKS)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(attend::THREADS, BLOCKS) attend_many_d##DP(                          \
-        const attend::half* q, const attend::half* k_pool, const attend::half* v_pool, const int* page_table,         \
-        const int* positions, int T, int heads, int kv_heads, float scale, float softcap, int window,                 \
-        int split_keys, float* acc, float* stats) {                                                                   \
+// Grid (ceil(T·heads / kv_heads / 64), kv_heads, splits), block 128.  One split is all the keys, whatever split_keys
+// says; more of them keep a card busy when a short prompt follows a long past.
+#define ATTEND_MANY(NAME, DP, BLOCKS)                                                                           \
+    extern "C" __global__ void __launch_bounds__(attend::THREADS, BLOCKS) NAME(                                 \
+        const attend::half* q, const attend::half* k_pool, const attend::half* v_pool, const int* page_table,   \
+        const int* positions, int T, int heads, int kv_heads, float scale, float softcap, int window,           \
+        int split_keys, float* acc, float* stats) {                                                             \
         attend::many<DP>({q, k_pool, v_pool, page_table, positions, T, heads, kv_heads, scale, softcap, window, \
-                                acc, stats});                                                                         \
+                          acc, stats}, split_keys);                                                             \
     }
-ATTEND_MANY(64, 4)
-ATTEND_MANY(96, 3)
-ATTEND_MANY(128, 2)
-ATTEND_MANY(256, 2)

@@ -1,0 +1,4 @@
+// Flash-decode of 16 queries a block.
+#include "attend_few.cuh"
+
+ATTEND_FEW(attend_few_d256, 256, 4, 1, 2)
