@@ -98,6 +98,7 @@ class InterpretedDevice:
     capability = (8, 0)
     multiprocessors = 4
     l2_bytes = 1 << 20
+    clock = 1e9
     shared_limit = 163 << 10
 
     def __init__(self, checks: Checks | None = None, total: int = 8 << 30) -> None:
