@@ -16,7 +16,6 @@ from tzcore import trits
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.cli import plan, plan_words
 from tzcore.cli.budget_arguments import Budget
-from tzcore.cli.card_plan import stored_as
 from tzcore.cli.plan import Wish, estimated, result_of, shape_of
 from tzcore.errors import RequestError
 from tzcore.hub import sources
@@ -28,6 +27,7 @@ from tzcore.quant.budget import Request
 from tzcore.quant.native_import import import_native, recognise
 from tzcore.quant.probe import Rates
 from tzcore.quant.settings import Settings
+from tzcore.quant.stored import stored_as
 
 
 @pytest.fixture(autouse=True)
@@ -154,11 +154,14 @@ def test_a_plan_for_a_card() -> None:
     assert made["weights_bytes"] == sum(card["items"][name] for name in ("weights", "head", "norms and tables"))
     assert made["longest_context"] == card["longest_context"] == 8192
     with pytest.raises(BudgetError, match="for the weights"):
-        plan.of_source(info(), for_card(220_000_000, 4096, "220MB-4k"))
+        plan.of_source(info(), for_card(680_000_000, 4096, "680MB-4k"))
     with pytest.raises(RequestError, match=r"at most 8,192"):
         plan.of_source(info(), for_card(10**9, 16384, "1GB-16k"))
     # Memory that holds the model, but not what a driver takes besides.
-    assert not plan.of_source(info(), for_card(300_000_000, 4096, "300MB-4k"))["fits"]
+    small = plan.of_source(info(), Wish(encoding="t1", vram=300_000_000))
+    assert not small["fits"]
+    assert "fits       no" in plan_words.words(small)
+    assert "it does not fit on a card of that size" in plan_words.words(small)
 
 
 LARGE: dict[str, Any] = {
