@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from tests.ptx.memory import Arena
 from tests.ptx.parser import parse
 from tests.ptx.report import Checks, KernelFault, Report
 from tests.ptx.scalars import Array, PtxError
-from tests.ptx.syntax import KernelText, ModuleText, Parameter
+from tests.ptx.syntax import KernelText, Parameter
 
 __all__ = [
     "Checks", "Graph", "HostBuffer", "InterpretedDevice", "Kernel", "KernelFault", "Module", "PtxError", "Report",
@@ -49,11 +50,21 @@ class Kernel:
     program: Program
 
 
+_parsed = lru_cache(maxsize=64)(parse)
+
+
+@lru_cache(maxsize=128)
+def _decoded(ptx: str, name: str, symbols: tuple[tuple[str, tuple[str, int]], ...]) -> Program:
+    """Kept for the next device on which the module's variables lie where they lie on this one."""
+    text = _parsed(ptx)
+    return Program(text.kernels[name], dict(symbols), [v for v in text.variables if v.space == "shared"])
+
+
 class Module:
-    def __init__(self, arena: Arena, text: ModuleText) -> None:
-        self.text = text
+    def __init__(self, arena: Arena, ptx: str) -> None:
+        self.ptx = ptx
+        self.text = text = _parsed(ptx)
         self.symbols: dict[str, tuple[str, int]] = {}
-        self.shared = [variable for variable in text.variables if variable.space == "shared"]
         for variable in text.variables:
             if variable.space == "shared":
                 continue
@@ -72,7 +83,8 @@ class Module:
                 raise PtxError(f"no kernel {name}; there are {', '.join(self.text.kernels) or 'none'}")
             text = self.text.kernels[name]
             scalars = tuple(p.scalar.name if p.scalar else f"b8[{p.size}]" for p in text.parameters)
-            self.kernels[name] = Kernel(name, scalars, text, Program(text, self.symbols, self.shared))
+            program = _decoded(self.ptx, name, tuple(self.symbols.items()))
+            self.kernels[name] = Kernel(name, scalars, text, program.anew())
         return self.kernels[name]
 
 
@@ -161,7 +173,7 @@ class InterpretedDevice:
         self._do(lambda: self.arena.write(address, np.full(size, byte, np.uint8)))
 
     def load(self, ptx: str) -> Module:
-        return Module(self.arena, parse(ptx))
+        return Module(self.arena, ptx)
 
     def load_file(self, path: Path) -> Module:
         return self.load(path.read_text(encoding="utf-8"))

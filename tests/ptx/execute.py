@@ -7,6 +7,7 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,12 @@ class Program:
         self.unit = _least_access(text.instructions)
         self.blocks = self._blocks(context)
         self.states: dict[tuple[int, int, int], State] = {}
+
+    def anew(self) -> Program:
+        """The same decoded code, with nothing of what has run."""
+        other = copy(self)
+        other.states = {}
+        return other
 
     def _blocks(self, context: Context) -> dict[int, Block]:
         code = self.text.instructions
