@@ -12,6 +12,7 @@ Streams run at once and in the order of the calls; a captured graph keeps launch
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -57,7 +58,9 @@ _parsed = lru_cache(maxsize=64)(parse)
 def _decoded(ptx: str, name: str, symbols: tuple[tuple[str, tuple[str, int]], ...]) -> Program:
     """Kept for the next device on which the module's variables lie where they lie on this one."""
     text = _parsed(ptx)
-    return Program(text.kernels[name], dict(symbols), [v for v in text.variables if v.space == "shared"])
+    program = Program(text.kernels[name], dict(symbols), [v for v in text.variables if v.space == "shared"])
+    gc.freeze()  # it stays: the collector need not look through it ever again
+    return program
 
 
 class Module:

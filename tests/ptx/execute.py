@@ -310,10 +310,10 @@ def launch(
 
 
 def _finish(state: State, program: Program) -> None:
-    """Adds up what ran."""
+    """Adds up what ran, if that is asked for."""
     for block in program.blocks.values():
         if block.count:
-            for ins in program.text.instructions[block.start : block.next]:
+            for ins in program.text.instructions[block.start : block.next] if state.checks.counters else ():
                 state.report.instructions[ins.label] += block.count
                 state.report.issued[ins.label] += block.issued
             block.count = block.issued = 0
