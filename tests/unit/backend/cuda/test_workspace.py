@@ -16,7 +16,7 @@ def test_the_buffers_of_a_large_model() -> None:
     assert found["x"] == 4 * 512 * 8192
     assert found["parts"] == 4 * 512 * 2 * 28672  # gate and up of a chunk
     assert found["codes"] == 512 * 28672
-    assert found["scales"] == found["sums"] == 4 * 512 * 28672 // 64
+    assert found["factors"] == 8 * 512 * 28672 // 64
     assert found["q"] == 2 * 512 * 64 * 128
     assert found["acc"] == 4 * 128 * 8 * 64 * 128  # splits of eight tokens are more than a chunk
     assert found["stats"] == 8 * 128 * 8 * 64
