@@ -11,8 +11,6 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -35,6 +33,8 @@ class Processor:
 
 def memory() -> Memory:
     """Total and available main memory at this moment."""
+    import psutil
+
     system = psutil.virtual_memory()
     total, available = int(system.total), int(system.available)
     group = _control_group()
@@ -47,6 +47,8 @@ def memory() -> Memory:
 
 def processor() -> Processor:
     """The processor's name and core counts."""
+    import psutil
+
     logical = psutil.cpu_count(logical=True) or 1
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
     physical = psutil.cpu_count(logical=False) or logical

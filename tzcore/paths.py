@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import PlatformDirs
-
-_DIRS = PlatformDirs("ternary-zero", appauthor=False)
 _RESOURCES = Path(__file__).resolve().parent.parent / "resources"
 
 
 def home() -> Path:
     """The root of everything that is kept: models, downloads, conversations, settings."""
     override = os.environ.get("TZ_HOME")
-    return Path(override).expanduser() if override else Path(_DIRS.user_data_dir)
+    if override:
+        return Path(override).expanduser()
+    from platformdirs import PlatformDirs
+
+    return Path(PlatformDirs("ternary-zero", appauthor=False).user_data_dir)
 
 
 def models() -> Path:

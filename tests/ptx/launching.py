@@ -1,7 +1,10 @@
-"""One call of a shipped kernel on the interpreter, with NumPy arrays where it takes addresses."""
+"""One call of a shipped kernel, with NumPy arrays where it takes addresses: on the interpreter, or on the device that
+``DEVICE`` is set to (the tests on a card do)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.ptx.device import Checks, InterpretedDevice, Kernel, Module
+from tests.ptx.device import Checks, InterpretedDevice, Report
 
 PTX = Path(__file__).parents[2] / "tzcore" / "backend" / "cuda" / "ptx"
 
-DEVICE = InterpretedDevice(Checks(uninitialised=True, races=True))
+DEVICE: Any = InterpretedDevice(Checks(uninitialised=True, races=True))
 
 
 def poisoned(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -36,13 +39,24 @@ def ptx_of(name: str) -> str:
 
 
 @cache
-def _module(ptx: str) -> Module:
-    return DEVICE.load(ptx)
+def _module(device: Any, ptx: str) -> Any:
+    return device.load(ptx)
 
 
 @cache
-def _kernel(name: str, ptx: str | None, file: str | None) -> Kernel:
-    return _module(ptx or ptx_of(file or name)).kernel(name)
+def _kernel(device: Any, name: str, ptx: str | None, file: str | None) -> Any:
+    return _module(device, ptx or ptx_of(file or name)).kernel(name)
+
+
+@contextmanager
+def counted() -> Iterator[Report]:
+    """What the calls within moved, and in how many sectors and wavefronts."""
+    DEVICE.report.clear()
+    DEVICE.checks.counters = True
+    try:
+        yield DEVICE.report
+    finally:
+        DEVICE.checks.counters = False
 
 
 def run(
@@ -77,7 +91,7 @@ def run(
                 values.append(put(make([put(array) for array in arrays])))
             else:
                 values.append(0 if argument is None else argument)
-        DEVICE.launch(_kernel(name, ptx, file), grid, block, values, shared=shared)
+        DEVICE.launch(_kernel(DEVICE, name, ptx, file), grid, block, values, shared=shared)
         for array, address in held:
             DEVICE.copy_out(array, address)
     finally:

@@ -1,4 +1,7 @@
-"""``tz bench MODEL``: tokens a second, and how much of the memory's bandwidth decoding uses."""
+"""``tz bench MODEL``: tokens a second, and how much of the memory's bandwidth decoding uses.
+
+What needs a card is in :mod:`tzcore.cli.bench_card`.
+"""
 
 from __future__ import annotations
 
@@ -9,31 +12,42 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tzcore.cli import bench_card
 from tzcore.cli.console import Console, human_bytes
-from tzcore.errors import RequestError
+from tzcore.errors import BackendError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
     from tzcore.backend.base import LoadedModel
+    from tzcore.hub.reference import Reference
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("model", metavar="MODEL", help="an installed model, a folder, or a source")
-    parser.add_argument("--prompt", type=int, default=512, metavar="N", help="tokens of prompt (default 512)")
-    parser.add_argument("--tokens", type=int, default=128, metavar="N", help="tokens to decode (default 128)")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="an installed model, a folder, or a source")
+    parser.add_argument("--prompt", type=int, metavar="N", help="tokens of prompt (default 512; synthetic: 4096)")
+    parser.add_argument("--tokens", type=int, metavar="N", help="tokens to decode (default 128; synthetic: 32)")
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs; medians are reported (default 5)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    bench_card.declare(parser)
+    parser.set_defaults(usage_error=parser.error)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Measure and report medians.  The tokens are random: speed does not depend on what they say."""
     for name in ("prompt", "tokens", "repeat"):
-        if getattr(args, name) < 1:
+        if (value := getattr(args, name)) is not None and value < 1:
             raise RequestError(f"--{name} must be 1 or more")
+    if args.kernels == (args.model is not None):
+        args.usage_error("name a model, or give --kernels")
+    if args.kernels:
+        return bench_card.kernels(console)
+    if (shape := _on_card(args.model, args.backend)) is not None:
+        return bench_card.model(args, shape, console)
     from tzcore.cli.pipeline import find_or_make
 
     folder = find_or_make(args.model, console)
+    args.prompt, args.tokens = args.prompt or 512, args.tokens or 128
     result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend)
     console.done(
         f"prefill  {result['prefill_tps']:9.1f} tokens/s   ({args.prompt} tokens)\n"
@@ -45,6 +59,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         **result,
     )
     return 0
+
+
+def _on_card(model: str, backend: str) -> Reference | None:
+    """The shape that ``model`` names if it is to run on a card: a synthetic one, where a card is."""
+    from tzcore.hub import reference
+
+    if not model.startswith("synthetic:") or backend not in ("auto", "cuda"):
+        return None
+    if backend == "auto":
+        try:
+            bench_card.open_card()
+        except (BackendError, MissingExtraError):
+            return None
+    return reference.parse(model)
 
 
 def measure(

@@ -3,7 +3,6 @@ what is left for weights."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli.console import human_bytes
@@ -11,8 +10,6 @@ from tzcore.cli.console import human_bytes
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
     from tzcore.backend.cuda.plan import DevicePlan
-    from tzcore.checkpoint.schema import MatrixEntry
-    from tzcore.quant.settings import Settings
 
 GIVEN = "a card of that size"
 
@@ -31,25 +28,6 @@ def this_machines() -> tuple[int, str] | None:
     return place.budget, place.card.name
 
 
-def stored_as(spec: ModelSpec, formats: Mapping[str, str], settings: Settings) -> dict[str, MatrixEntry]:
-    """How a conversion stores every matrix, from the format of each; routers are always halves."""
-    from tzcore.checkpoint.schema import MatrixEntry, Transform
-    from tzcore.quant.rotation import block_for
-    from tzcore.trits import format_named
-
-    turned: dict[str, Transform] = {}
-    for layer in spec.layers if settings.rotates else ():
-        for stage in layer.stages():
-            block = block_for(stage[0].cols)
-            if block >= 2:
-                turned |= {ref.name: Transform(block, stage[0].name) for ref in stage}
-    entries = {}
-    for name, (rows, cols) in spec.matrices().items():
-        fmt = format_named(formats.get(name, "f16"))
-        entries[name] = MatrixEntry(name, rows, cols, fmt, settings.group_for(fmt, cols), turned.get(name))
-    return entries
-
-
 def room(memory: int, context: int | None, spec: ModelSpec) -> int:
     """Bytes that the weights may take in a model folder that is to run in ``memory`` bytes of a card.
 
@@ -61,6 +39,7 @@ def room(memory: int, context: int | None, spec: ModelSpec) -> int:
     from tzcore.engine.plan import DEFAULT_CONTEXT, plan_on_card
     from tzcore.quant.allocation import END_MENU, BudgetError, stored_bytes
     from tzcore.quant.settings import Settings
+    from tzcore.quant.stored import stored_as
 
     tokens = min(DEFAULT_CONTEXT, spec.max_context) if context is None else context
     routers = {ref.name for ref in spec.routers()}

@@ -151,6 +151,7 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     """
     from tzcore import hardware
     from tzcore.engine.plan import MemoryPlan, plan, plan_on_card
+    from tzcore.quant.stored import stored_as
 
     memory = hardware.memory() if wish.vram is None else hardware.Memory(wish.vram, wish.vram)
     spec = shape_of(info.config) if info.config else None
@@ -166,7 +167,7 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available, "card": None}
     if spec is not None and made.weights is not None:
         known = _memory(plan(made.weights, spec, wish.context, memory))
-        stored = None if made.stored is None else card_plan.stored_as(spec, made.stored, settings)
+        stored = None if made.stored is None else stored_as(spec, made.stored, settings)
         if wish.vram is None:
             known["card"] = _on_this_card(spec, stored, wish.context)
         elif stored is not None:

@@ -16,7 +16,6 @@ from tzcore import trits
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.cli import plan, plan_words
 from tzcore.cli.budget_arguments import Budget
-from tzcore.cli.card_plan import stored_as
 from tzcore.cli.plan import Wish, estimated, result_of, shape_of
 from tzcore.errors import RequestError
 from tzcore.hub import sources
@@ -28,6 +27,7 @@ from tzcore.quant.budget import Request
 from tzcore.quant.native_import import import_native, recognise
 from tzcore.quant.probe import Rates
 from tzcore.quant.settings import Settings
+from tzcore.quant.stored import stored_as
 
 
 @pytest.fixture(autouse=True)

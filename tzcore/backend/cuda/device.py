@@ -235,6 +235,8 @@ class Device(Protocol):
     capability: tuple[int, int]
     multiprocessors: int
     l2_bytes: int
+    clock: float
+    """The highest rate of its multiprocessors, in hertz."""
 
     def memory(self) -> tuple[int, int]:
         """Free bytes at this moment, and all there are."""

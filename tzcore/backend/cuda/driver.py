@@ -179,6 +179,7 @@ class CudaDevice:
             raise BackendError(card_too_old(self.name, self.capability))
         self.multiprocessors = self._attribute("MULTIPROCESSOR_COUNT")
         self.l2_bytes = self._attribute("L2_CACHE_SIZE")
+        self.clock = 1e3 * self._attribute("CLOCK_RATE")
         self.shared_bytes = self._attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         """The most shared memory that a block can ask for."""
         self._frames: dict[Kernel, list[_Frame]] = {}

@@ -11,7 +11,7 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
 from tzcore.backend.cuda import plan
-from tzcore.backend.cuda.arena import Arena, Ledger
+from tzcore.backend.cuda.arena import Arena, Ledger, Region
 from tzcore.backend.cuda.device import Device, Graph, LostDeviceError
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.loaded import Loaded, staging
@@ -153,6 +153,11 @@ class CudaModel:
 
     def weight_bytes_per_token(self) -> int:
         return self._bytes
+
+    @property
+    def context(self) -> Region:
+        """The memory of all keys and values; measurements fill it with numbers that no text gave."""
+        return self._arena.region(plan.CONTEXT)
 
     def _check_open(self) -> None:
         if self._loaded is None:

@@ -161,14 +161,14 @@ class Uploader:
         self._kernels.launch("arrange", grid, THREADS, arguments, name=name, stream=self._stream)
 
     def _fill(self, target: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> None:
-        """Copy by several threads; NumPy lets them run side by side."""
-        flat = source.reshape(-1)
-        cuts = [len(flat) * i // COPIERS for i in range(COPIERS + 1)]
-        if len(flat) < 1 << 16:
-            target[:] = flat
+        """Copy by several threads, each some rows; NumPy lets them run side by side."""
+        shaped = target.reshape(source.shape)
+        if source.nbytes < 1 << 16:
+            shaped[...] = source
             return
+        cuts = [len(source) * i // COPIERS for i in range(COPIERS + 1)]
         jobs = [
-            self._copiers.submit(np.copyto, target[a:b], flat[a:b]) for a, b in pairwise(cuts)
+            self._copiers.submit(np.copyto, shaped[a:b], source[a:b]) for a, b in pairwise(cuts)
         ]
         for job in jobs:
             job.result()
