@@ -153,10 +153,11 @@ class CudaModel:
     def _step(self, sequence: CudaSequence, ids: npt.NDArray[np.int32], logits: int) -> None:
         device, work, first = self._device, self._work, sequence.length
         if self._shown is not sequence:
-            device.copy_in(work["page_table"], sequence.table)
+            device.copy_in(work["page_table"], sequence.table, self._stream)
             self._shown = sequence
-        device.copy_in(work["tokens"], ids)
-        device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32))
+        # In the stream's order: the step before, which may still run, reads these places too.
+        device.copy_in(work["tokens"], ids, self._stream)
+        device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32), self._stream)
         step = step_for(first, ids.size, logits, self.plan.chunk)
         if not step.few:
             self._network.run(step)
