@@ -210,7 +210,7 @@ def test_no_text_and_device_functions() -> None:
     with pytest.raises(PtxError, match=r"no \.version"):
         InterpretedDevice().load("hello")
     text = ".func (.param .b32 r) f(.param .b32 a);\n.func (.param .b32 r) f(.param .b32 a) { { .reg .b32 %x; } ret; }"
-    assert list(InterpretedDevice().load(HEADER + text + kernel("").split("64\n")[1]).text.kernels) == ["k"]
+    assert list(InterpretedDevice().load(HEADER + text + kernel("").split("64\n")[1]).text.entries) == ["k"]
 
 
 def test_a_trap_stops() -> None:
