@@ -1,18 +1,19 @@
 // Rows of the embedding, out of host memory that is pinned and read over the bus: the stored layout of tzcore/trits,
 // decoded, with its Hadamard transform undone (tzcore/hadamard.py: unrotate), times `factor`.
 //
-// Grid (ceil(K/4096), T), 256 threads.  kind: 0, 1, 2 slots of 2, 4, 8 bits, 3 ten trits and 4 five nine-level digits in
-// 16 bits, 5 halves.  places[column] = vector << 8 | byte << 4 | digit (trits.places) says where in the 64-byte vectors
-// of a tile a column lies; its value is digit - zero.  A token below 0 (see choose) becomes NaN; others are not checked.
+// Grid (ceil(K/4096), T), 256 threads.  kind: 0, 1, 2 slots of 2, 4, 8 bits, 3 ten trits and 4 five nine-level digits
+// in 16 bits, 5 halves.  places[column] = vector << 8 | byte << 4 | digit (trits.places) says where in the 64-byte
+// vectors of a tile a column lies; its value is digit - zero.  A token below 0 (see choose) becomes NaN; others are
+// not checked.
 //
-// Each word crosses the bus once, as 32 bytes of which the row needs 4 (a half: 2).  By arithmetic at 20 GB/s, K = 8192:
-// 2 µs for the first bytes, then i8 3.3, i4 1.7, base 3 0.7, f16 13 µs.
+// Each word crosses the bus once, as 32 bytes of which the row needs 4 (a half: 2).  By arithmetic at 20 GB/s, K =
+// 8192: 2 µs for the first bytes, then i8 3.3, i4 1.7, base 3 0.7, f16 13 µs.
 
 #include "prepare.cuh"
 
 constexpr int THREADS = 256;
-constexpr int SEGMENT = 4096;   // columns of a block
-constexpr int MOST_WORDS = 1024; // vectors in which they lie: as many quads; base 3 has fewer, with whole runs at both ends
+constexpr int SEGMENT = 4096;    // columns of a block
+constexpr int MOST_WORDS = 1024; // vectors in which they lie: one a quad; of base 3 fewer, whole runs at both ends
 
 enum Kind { SLOTS2 = 0, SLOTS4 = 1, SLOTS8 = 2, TRITS = 3, NINES = 4, HALF = 5 };
 
@@ -40,8 +41,8 @@ __device__ __forceinline__ int digit_at(unsigned word, int place, int kind) {
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 embed(const unsigned char* codes, const unsigned short* scales, const unsigned* places, const signed char* signs,
-      int hadamard_block, int kind, int zero, int K, int tile_bytes, int groups, int group, float factor, const int* tokens,
-      float* x) {
+      int hadamard_block, int kind, int zero, int K, int tile_bytes, int groups, int group, float factor,
+      const int* tokens, float* x) {
     __shared__ float row[SEGMENT];
     __shared__ float steps[SEGMENT / 64]; // the groups' scales
     __shared__ unsigned words[MOST_WORDS], low_scratch[WARP], high_scratch[WARP];

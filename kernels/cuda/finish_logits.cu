@@ -1,7 +1,7 @@
 // Logits from the parts of the head's product: multiplied and, where softcap is not 0, softcap·tanh(·/softcap).
 //
-// Grid (ceil(V/256), T), 256 threads.  Its time is that of reading 4·S·V bytes out of the L2 cache and writing 4·V: with
-// V = 128256, S = 1, one token, about 2 µs, launch in a graph included.
+// Grid (ceil(V/256), T), 256 threads.  Its time is that of reading 4·S·V bytes out of the L2 cache and writing 4·V:
+// with V = 128256, S = 1, one token, about 2 µs, launch in a graph included.
 
 constexpr int THREADS = 256;
 

@@ -10,7 +10,9 @@ __device__ __forceinline__ float4 operator*(float4 a, float4 b) {
     return make_float4(a.x * b.x, a.y * b.y, a.z * b.z, a.w * b.w);
 }
 
-__device__ __forceinline__ float4 operator*(float4 a, float b) { return make_float4(a.x * b, a.y * b, a.z * b, a.w * b); }
+__device__ __forceinline__ float4 operator*(float4 a, float b) {
+    return make_float4(a.x * b, a.y * b, a.z * b, a.w * b);
+}
 
 // a·b + c, each rounded once.
 __device__ __forceinline__ float4 fma4(float a, float4 b, float4 c) {
@@ -23,8 +25,8 @@ __device__ __forceinline__ float4 load4(const float* from) { return *reinterpret
 
 __device__ __forceinline__ void store4(float* to, float4 v) { *reinterpret_cast<float4*>(to) = v; }
 
-// Four signs, 1 or -1 as bytes.
-__device__ __forceinline__ float4 signs4(unsigned bytes) {
-    return make_float4(static_cast<signed char>(bytes), static_cast<signed char>(bytes >> 8),
-                       static_cast<signed char>(bytes >> 16), static_cast<signed char>(bytes >> 24));
+// v with the signs of four bytes, each 1 or -1, multiplied into it: their highest bits flip its own.
+__device__ __forceinline__ float4 signed4(float4 v, unsigned signs) {
+    auto flip = [](float x, unsigned sign) { return __uint_as_float(__float_as_uint(x) ^ (sign & 0x80000000u)); };
+    return make_float4(flip(v.x, signs << 24), flip(v.y, signs << 16), flip(v.z, signs << 8), flip(v.w, signs));
 }

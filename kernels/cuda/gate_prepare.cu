@@ -1,11 +1,11 @@
 // Between gate/up and down: act(gate)·up of the parts' sums, transformed and prepared.
 //
-// Grid (ceil(K/segment), T), 512 threads; segment = max(hadamard_block, 512), where hadamard_block is at most 4096
-// (1 without a transform).  Modes 0 and 3.  K is a multiple of 4.
+// Grid (ceil(K/segment), T), 512 threads; segment = max(hadamard_block, 512), where hadamard_block is at most 4096 (1
+// without a transform).  Modes 0 and 3.  K is a multiple of 4.
 //
-// By arithmetic at 1.7 GHz, K = 28672, block 4096, one token, mode 0: seven blocks, each 32·S KiB at 64 bytes a
-// cycle 0.3·S µs, first bytes 0.5, activation 0.1, butterflies 0.3, rounding 0.15, launch in a graph 1.0: 2.4 µs at
-// S = 1.  K = 1536, block 512: three blocks, 1.8 µs.
+// By arithmetic at 1.7 GHz, K = 28672, block 4096, one token, S = 1, mode 0: seven blocks, each some 1100
+// instructions for 16 warps at 4 a cycle 2.6 µs, first bytes 0.6, launch in a graph 1.0: 4.2 µs; every further part
+// 32 KiB at 64 bytes a cycle, 0.3.  K = 1536, block 512: 2.4 µs.
 
 #include "prepare.cuh"
 
@@ -28,8 +28,8 @@ __device__ __forceinline__ float activated(float x, int activation) {
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 gate_prepare(const float* parts, int S, const float* gate_bias, const float* up_bias, int activation,
-             const signed char* signs, int hadamard_block, int mode, int group, int T, int K, signed char* codes, Factors* factors,
-             float* plain) {
+             const signed char* signs, int hadamard_block, int mode, int group, int T, int K, signed char* codes,
+             Factors* factors, float* plain) {
     __shared__ float row[SEGMENT];
 
     int segment = max(hadamard_block, 512), start = blockIdx.x * segment, width = min(segment, K - start);
@@ -58,8 +58,8 @@ gate_prepare(const float* parts, int S, const float* gate_bias, const float* up_
         if (up_bias) up[q] = up[q] + load4(up_bias + start + column);
         float4 v = make_float4(activated(gate[q].x, activation), activated(gate[q].y, activation),
                                activated(gate[q].z, activation), activated(gate[q].w, activation)) * up[q];
-        if (signs) v = v * signs4(*reinterpret_cast<const unsigned*>(signs + start + column));
-        put(row, column, v);
+        if (signs) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
+        put(row, place(column), v);
     });
     __syncthreads();
     write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, factors}, plain);

@@ -1,14 +1,16 @@
 // Between attention and its output product: the splits of the keys merged, transformed and prepared.
 //
-// A split of the keys gives, for each query, its largest score m, the sum Σ e^(score-m) and acc = Σ e^(score-m)·value.
-// Together: Σ e^(m_s - m)·acc_s / Σ e^(m_s - m)·sum_s, m the largest m_s, added in the order of the splits.  The token at
-// position p has splits first to p/split_keys, where first is that of the oldest key in the window; `single`: split 0.
+// A split of the keys gives, for each query, its largest score m, the sum Σ e^(score-m) and acc = Σ
+// e^(score-m)·value. Together: Σ e^(m_s - m)·acc_s / Σ e^(m_s - m)·sum_s, m the largest m_s, added in the order of
+// the splits.  The token at position p has splits first to p/split_keys, where first is that of the oldest key in the
+// window; `single`: split 0.
 //
-// Grid (ceil(K/segment), T), 512 threads, K = heads·head_dim; segment as in gate_prepare.  head_dim is a multiple of 4.
+// Grid (ceil(K/segment), T), 512 threads, K = heads·head_dim; segment as in gate_prepare.  head_dim is a multiple of
+// 4.
 //
-// By arithmetic at 1.7 GHz, K = 8192, block 4096, one token, mode 0: two blocks, each 16 KiB a split at 64 bytes a cycle
-// 0.15 µs a split; beside that statistics 0.4, first bytes 0.5, butterflies 0.3, rounding 0.15, launch in a graph
-// 1.0.  One split: 2.5 µs; 16 splits: 4.8 µs.
+// By arithmetic at 1.7 GHz, K = 8192, block 4096, one token, mode 0: two blocks, each some 950 instructions for 16
+// warps at 4 a cycle 2.2 µs, statistics 0.4, first bytes 0.6, launch in a graph 1.0: 4.2 µs with one split; 60
+// instructions and 16 KiB more a split: 16 splits 6.5 µs.
 
 #include "prepare.cuh"
 
@@ -17,8 +19,8 @@ constexpr int SEGMENT = 4096; // the longest
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 merge_prepare(const float* acc, const float* stats, int splits, int single, const int* positions, int split_keys,
-              int window, int heads, int head_dim, int Dp, const signed char* signs, int hadamard_block, int mode, int group,
-              int T, signed char* codes, Factors* factors, float* plain) {
+              int window, int heads, int head_dim, int Dp, const signed char* signs, int hadamard_block, int mode,
+              int group, int T, signed char* codes, Factors* factors, float* plain) {
     __shared__ float row[SEGMENT];
 
     int K = heads * head_dim;
@@ -48,8 +50,8 @@ merge_prepare(const float* acc, const float* stats, int splits, int single, cons
         }
         float4 v = make_float4(__fdiv_rn(sum.x, weights), __fdiv_rn(sum.y, weights), __fdiv_rn(sum.z, weights),
                                __fdiv_rn(sum.w, weights));
-        if (signs) v = v * signs4(*reinterpret_cast<const unsigned*>(signs + start + column));
-        put(row, column, v);
+        if (signs) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
+        put(row, place(column), v);
     }
     __syncthreads();
     write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, factors}, plain);

@@ -1,7 +1,7 @@
 // What a token's experts made, added by their shares in the order in which they were chosen.
 //
-// Grid (ceil(H/256), T), 256 threads.  parts [S][T][active][H].  With H = 2048, 8 experts, S = 1, one token: 64 KiB over
-// eight blocks, about 2 µs, launch in a graph included.
+// Grid (ceil(H/256), T), 256 threads.  parts [S][T][active][H].  With H = 2048, 8 experts, S = 1, one token: 64 KiB
+// over eight blocks, about 2 µs, launch in a graph included.
 
 constexpr int THREADS = 256;
 

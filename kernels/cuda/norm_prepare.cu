@@ -5,12 +5,14 @@
 //   h = weight ? norm(x, weight) : x;  if signs: h = H·(signs ⊙ h)/√block;  h is written as `mode` says
 //
 // with norm(x, w) = x/√(mean(x²) + eps)·(offset + w).  Mode -1 writes x alone.
-// Grid (T), 512 threads, dynamic shared memory 4·K bytes.  K is a multiple of 4, and so is its address.
 //
-// One token is one block, so that in decode its time is latency: by arithmetic at 1.7 GHz and K = 8192, mode 0, block
-// 4096: 32·(S + 3) KiB through one multiprocessor at 64 bytes a cycle are 0.3·(S + 3) µs; beside that the first
-// bytes 0.5, sum of squares 0.1, three passes of butterflies 3·0.15, rounding 0.3, launch in a graph 1.0.  S = 1: 3.5 µs;
-// S = 4: 4.5 µs.  K = 576: 2.2 µs.  What does not wait for the sum (the norm's weights, the signs) is fetched before it.
+// Grid (T), 512 threads, dynamic shared memory 4·K bytes.  K is a multiple of 4.
+//
+// One token is one block, so that in decode its time is that of one multiprocessor.  By arithmetic at 1.7 GHz, K =
+// 8192, S = 1, mode 0, block 4096: some 1250 instructions for each of 16 warps at 4 a cycle 2.9 µs (reading and
+// adding 0.6, norm and signs 0.4, butterflies 1.0, rounding 0.7), first bytes 0.6, eight barriers 0.3, launch in a
+// graph 1.0: 4.8 µs; every further part 32 KiB at 64 bytes a cycle, 0.3.  K = 576: 2.8 µs.  What does not wait for
+// the sum (the norm's weights, the signs) is fetched before it.
 
 #include "prepare.cuh"
 
@@ -39,14 +41,16 @@ __device__ __forceinline__ float inverse_root(float squares, float* scratch, int
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 norm_prepare(float* x, const float* parts, int S, const float* bias, const float* post_weight, float multiplier,
-             const float* weight, float eps, float offset, const signed char* signs, int hadamard_block, int mode, int group,
-             int T, int K, signed char* codes, Factors* factors, unsigned short* hi, unsigned short* lo, float* plain) {
+             const float* weight, float eps, float offset, const signed char* signs, int hadamard_block, int mode,
+             int group, int T, int K, signed char* codes, Factors* factors, unsigned short* hi,
+             unsigned short* lo, float* plain) {
     extern __shared__ float row[];
     __shared__ float post_scratch[WARP], scratch[WARP];
     __shared__ unsigned top_scratch[WARP];
 
     size_t token = blockIdx.x;
     x += token * K;
+    int shift = place(threadIdx.x * 4) - threadIdx.x * 4; // from a column of this thread to its place
 
     float4 gain[STEPS];
     unsigned sign[STEPS];
@@ -80,7 +84,7 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
                 store4(x + column, sum);
             }
             squares = squared(sum, squares);
-            put(row, column, sum);
+            put(row, column + shift, sum);
         });
     }
     if (parts && post_weight) {
@@ -91,10 +95,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
             each(chunk, K, [&](int q, int column) { post[q] = load4(post_weight + column); });
             each(chunk, K, [&](int q, int column) { old[q] = load4(x + column); });
             each(chunk, K, [&](int q, int column) {
-                float4 sum = old[q] + get(row, column) * root * (all(offset) + post[q]) * multiplier;
+                float4 sum = old[q] + get(row, column + shift) * root * (all(offset) + post[q]) * multiplier;
                 store4(x + column, sum);
                 squares = squared(sum, squares);
-                put(row, column, sum);
+                put(row, column + shift, sum);
             });
         }
     }
@@ -105,10 +109,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         for (int chunk = 0; chunk < K; chunk += CHUNK) {
             if (chunk) fetch(chunk);
             each(chunk, K, [&](int q, int column) {
-                float4 v = get(row, column);
+                float4 v = get(row, column + shift);
                 if (weight) v = v * root * (all(offset) + gain[q]);
-                if (signs) v = v * signs4(sign[q]);
-                put(row, column, v);
+                if (signs) v = signed4(v, sign[q]);
+                put(row, column + shift, v);
             });
         }
     }
@@ -119,10 +123,11 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         write_plain(row, K, plain + token * K);
         return;
     }
-    size_t padded = (K + 127) / 128 * 128, groups = padded / group;
+    size_t padded = (K + 127) / 128 * 128, groups = padded >> (group == 128 ? 7 : 6);
     unsigned top = 0;
-    if (mode != BY_GROUP) {
-        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4) top = max(top, magnitude(get(row, column)));
+    if (mode != GROUPS) {
+        for (int column = threadIdx.x * 4; column < K; column += THREADS * 4)
+            top = max(top, magnitude(get(row, column + shift)));
         top = block_max(top, top_scratch);
     }
     if (mode == HALVES) {
@@ -130,6 +135,10 @@ norm_prepare(float* x, const float* parts, int S, const float* bias, const float
         if (threadIdx.x == 0) reinterpret_cast<float*>(factors)[token] = unit;
         return;
     }
-    float factor = mode == BY_TOKEN ? token_factor(top) : 0.0f;
-    write_codes(row, K, group, factor, {codes + token * padded, factors + token * groups});
+    Prepared out = {codes + token * padded, factors + token * groups};
+    if (mode == TOKENS) {
+        write_codes<true>(row, K, group, token_factor(top), out);
+    } else {
+        write_codes<false>(row, K, group, 0.0f, out);
+    }
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 constexpr unsigned NOT_A_NUMBER = ~0u;
-constexpr unsigned INFINITE = 0xff800000u;
+constexpr unsigned MINUS_INFINITE = 0x007fffffu;
 
 // -0 is 0, and NaN is above all, so that a maximum finds it.
 __device__ __forceinline__ unsigned order(float x) {

@@ -10,7 +10,7 @@
 #include "factors.cuh"
 #include "float4.cuh"
 
-enum Mode { NOTHING = -1, BY_GROUP = 0, BY_TOKEN = 1, HALVES = 2, PLAIN = 3 };
+enum Mode { NOTHING = -1, GROUPS = 0, TOKENS = 1, HALVES = 2, PLAIN = 3 };
 
 // Where codes go.
 struct Prepared {
@@ -36,16 +36,16 @@ __device__ __forceinline__ int place(int column) {
     return column ^ high ^ (__popc(high) & 1) << 4;
 }
 
-__device__ __forceinline__ void put(float* row, int column, float4 v) {
-    int at = place(column); // columns of one float4 differ in bits 0 and 1, which place leaves alone
+// Four neighbouring columns, of which the first one's place is `at`: bits 0 and 1 of a column stay as they are.
+// Adding a multiple of 512 to a column adds it to the place.
+__device__ __forceinline__ void put(float* row, int at, float4 v) {
     row[at] = v.x;
     row[at ^ 1] = v.y;
     row[at ^ 2] = v.z;
     row[at ^ 3] = v.w;
 }
 
-__device__ __forceinline__ float4 get(const float* row, int column) {
-    int at = place(column);
+__device__ __forceinline__ float4 get(const float* row, int at) {
     return make_float4(row[at], row[at ^ 1], row[at ^ 2], row[at ^ 3]);
 }
 
@@ -80,8 +80,12 @@ __device__ __forceinline__ void butterflies(float* row, int width, int first, fl
                 v[i] = sum;
             }
         }
+        if (factor != 1.0f) {
 #pragma unroll
-        for (int i = 0; i < COUNT; ++i) row[at[i]] = v[i] * factor;
+            for (int i = 0; i < COUNT; ++i) v[i] *= factor;
+        }
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) row[at[i]] = v[i];
     }
 }
 
@@ -105,48 +109,83 @@ __device__ __forceinline__ void hadamard(float* row, int width, int block) {
 
 // --- forms ----------------------------------------------------------------------------------------
 
-// A row as int8 codes, a warp for 128 columns, four consecutive ones a lane.  `factor` 0: one scale for
-// each `group` (64 or 128) columns, max|x|/127.  Else all codes are x·factor, and the scales 1/factor.
+// x/s of finite numbers in the middle of the range, with y near 1/s: the steps of IEEE division, so its result.
+__device__ __forceinline__ float divided(float x, float s, float y) {
+    float q = x * y;
+    q = __fmaf_rn(y, __fmaf_rn(-s, q, x), q);
+    return __fmaf_rn(y, __fmaf_rn(-s, q, x), q);
+}
+
+__device__ __forceinline__ float4 divided(float4 v, float s, float y) {
+    return make_float4(divided(v.x, s, y), divided(v.y, s, y), divided(v.z, s, y), divided(v.w, s, y));
+}
+
+// x/s within ±127, and 0 for s = 0.
+__device__ __forceinline__ float clipped(float x, float s) {
+    return fminf(fmaxf(s == 0.0f ? 0.0f : __fdiv_rn(x, s), -127.0f), 127.0f);
+}
+
+// The scale of a group, its largest |x| through 127; a and b become multiples of it.
+__device__ __forceinline__ float scaled(float4& a, float4& b, float top) {
+    float scale;
+    if (top > 1e-28f && top < 1e28f) {
+        scale = divided(top, 127.0f, 1.0f / 127.0f);
+        float y;
+        asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(scale));
+        y = __fmaf_rn(y, __fmaf_rn(-scale, y, 1.0f), y);
+        a = divided(a, scale, y);
+        b = divided(b, scale, y);
+    } else {
+        scale = __fdiv_rn(top, 127.0f);
+        float* each[] = {&a.x, &a.y, &a.z, &a.w, &b.x, &b.y, &b.z, &b.w};
+#pragma unroll
+        for (float* x : each) *x = clipped(*x, scale);
+    }
+    return scale;
+}
+
+// Four numbers between ±127 as bytes, rounded to the nearest, ties to even: at 1.5·2^23 a float's last bit is 1.
+__device__ __forceinline__ unsigned rounded(float4 v) {
+    constexpr float ONES = 12582912.0f;
+    unsigned x = __float_as_uint(v.x + ONES), y = __float_as_uint(v.y + ONES);
+    unsigned z = __float_as_uint(v.z + ONES), w = __float_as_uint(v.w + ONES);
+    return __byte_perm(__byte_perm(x, y, 0x0040), __byte_perm(z, w, 0x0040), 0x5410);
+}
+
+// A row as int8 codes, a warp for 256 columns, eight neighbouring ones a lane.  BY_TOKEN: all codes are x·factor, and
+// the scales 1/factor; else each `group` (64 or 128) of columns has the scale max|x|/127.
 // Columns from `width` up to the next multiple of 128 are zeros.
+template <bool BY_TOKEN>
 __device__ __forceinline__ void write_codes(const float* row, int width, int group, float factor, Prepared out) {
-    int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-    for (int first = threadIdx.x / WARP * 128; first < width; first += warps * 128) {
-        int column = first + lane * 4;
-        float4 v = column < width ? get(row, column) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-        int codes[4];
-        float scale;
-        if (factor == 0.0f) {
-            unsigned top = magnitude(v);
-#pragma unroll
-            for (int step = 8; step; step /= 2) top = max(top, __shfl_xor_sync(~0u, top, step));
-            if (group == 128) top = max(top, __shfl_xor_sync(~0u, top, 16));
-            scale = __fdiv_rn(__uint_as_float(top), 127.0f);
-            float safe = scale > 0.0f ? scale : __int_as_float(0x7f800000); // x / ∞ = 0
-            codes[0] = __float2int_rn(__fdiv_rn(v.x, safe));
-            codes[1] = __float2int_rn(__fdiv_rn(v.y, safe));
-            codes[2] = __float2int_rn(__fdiv_rn(v.z, safe));
-            codes[3] = __float2int_rn(__fdiv_rn(v.w, safe));
+    int padded = (width + 127) / 128 * 128, shift = group == 128 ? 7 : 6;
+    float scale = BY_TOKEN ? __fdiv_rn(1.0f, factor) : 0.0f;
+    for (int first = threadIdx.x / WARP * 256; first < padded; first += blockDim.x * 8) {
+        int column = first + threadIdx.x % WARP * 8, at = place(column);
+        float4 low = all(0.0f), high = low;
+        if (column < width) low = get(row, at);
+        if (column + 4 < width) high = get(row, at ^ 4);
+        if (BY_TOKEN) {
+            low = low * factor;
+            high = high * factor;
         } else {
-            scale = __fdiv_rn(1.0f, factor);
-            codes[0] = __float2int_rn(v.x * factor);
-            codes[1] = __float2int_rn(v.y * factor);
-            codes[2] = __float2int_rn(v.z * factor);
-            codes[3] = __float2int_rn(v.w * factor);
-        }
-        int lowest = factor == 0.0f ? -127 : -128;
-        unsigned packed = 0;
-        int sum = 0;
+            unsigned top = max(magnitude(low), magnitude(high));
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            int code = max(lowest, min(127, codes[i]));
-            packed |= (code & 255) << 8 * i;
-            sum += code;
+            for (int step = 4; step; step /= 2) top = max(top, __shfl_xor_sync(~0u, top, step));
+            if (group == 128) top = max(top, __shfl_xor_sync(~0u, top, 8));
+            scale = scaled(low, high, __uint_as_float(top));
         }
+        uint2 codes = make_uint2(rounded(low), rounded(high));
+        int sum;
+        asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(sum) : "r"(codes.x), "r"(0x01010101), "r"(0));
+        asm("dp4a.s32.s32 %0, %1, %2, %3;" : "=r"(sum) : "r"(codes.y), "r"(0x01010101), "r"(sum));
 #pragma unroll
-        for (int step = 8; step; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
-        if (group == 128) sum += __shfl_xor_sync(~0u, sum, 16);
-        reinterpret_cast<unsigned*>(out.codes)[column / 4] = packed;
-        if (column % group == 0) out.factors[column / group] = {scale, sum};
+        for (int step = 4; step; step /= 2) sum += __shfl_xor_sync(~0u, sum, step);
+        if (group == 128) sum += __shfl_xor_sync(~0u, sum, 8);
+        if (column >= padded) continue;
+        *reinterpret_cast<uint2*>(out.codes + column) = codes;
+        if ((column & group - 1) == 0) {
+            out.factors[column >> shift] = {scale, sum};
+        }
     }
 }
 
@@ -174,7 +213,7 @@ __device__ __forceinline__ float write_halves(const float* row, int width, unsig
     int exponent = max(-126, min(126, static_cast<int>(top >> 23) - 127)); // so that the inverse is exact too
     float inverse = __int_as_float((127 - exponent) << 23);
     for (int column = threadIdx.x * 4; column < (width + 127) / 128 * 128; column += blockDim.x * 4) {
-        float4 v = column < width ? get(row, column) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+        float4 v = column < width ? get(row, place(column)) : all(0.0f);
         float x[4] = {v.x * inverse, v.y * inverse, v.z * inverse, v.w * inverse};
         unsigned short high[4], low[4];
 #pragma unroll
@@ -191,7 +230,7 @@ __device__ __forceinline__ float write_halves(const float* row, int width, unsig
 // A row as it is.
 __device__ __forceinline__ void write_plain(const float* row, int width, float* out) {
     for (int column = threadIdx.x * 4; column < width; column += blockDim.x * 4)
-        store4(out + column, get(row, column));
+        store4(out + column, get(row, place(column)));
 }
 
 // Columns start to start + width of a token's row of K, which begin a group and whole Hadamard blocks:
@@ -204,5 +243,6 @@ __device__ __forceinline__ void write_segment(float* row, int start, int width, 
         return;
     }
     size_t at = token * ((K + 127) / 128 * 128) + start;
-    write_codes(row, width, group, 0.0f, {out.codes + at, out.factors + at / group});
+    size_t groups = at >> (group == 128 ? 7 : 6);
+    write_codes<false>(row, width, group, 0.0f, {out.codes + at, out.factors + groups});
 }

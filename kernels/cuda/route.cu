@@ -1,9 +1,9 @@
 // Which experts a token goes through, and their shares: the `active` largest of softmax(Σ parts), the first among
 // equals, divided by their sum where `normalise` is not 0.
 //
-// Grid (T), 128 threads; at most 1024 experts.  An expert's rank is counted: how many have a larger share, or the same
-// and a lower number.  With 128 experts: two sums over the block and 128 comparisons a thread, about 2.5 µs, launch in a
-// graph included.
+// Grid (T), 128 threads; at most 1024 experts.  An expert's rank is counted: how many have a larger share, or the
+// same and a lower number.  With 128 experts: two sums over the block and 128 comparisons a thread, about 2.5 µs,
+// launch in a graph included.
 
 #include "order.cuh"
 #include "prepare.cuh"

@@ -11,7 +11,7 @@ from tests.ptx.registry import exact, instruction
 from tests.ptx.scalars import SCALARS, Array, Scalar
 from tests.ptx.spaces import SPACES, WINDOWS, Space, rows
 from tests.ptx.state import State
-from tests.ptx.syntax import Immediate, Instruction, Memory, Operand, Register, Symbol, Vector
+from tests.ptx.syntax import Immediate, Instruction, Memory, Operand, Symbol, Vector
 
 Act = Callable[[Space, Array], None]
 _SPACES = ("global", "shared", "const", "local", "param")
@@ -52,8 +52,10 @@ def split(s: State, ins: Instruction, places: Array, act: Callable[[Space, Array
 
 def everywhere(context: Context, ins: Instruction, operand: Operand) -> Callable[[State, Act], None]:
     """A function that calls ``act(space, addresses)`` with the running lanes set to those of that space."""
-    where = addresses(context, ins, operand)
     name = ins.pick(*_SPACES)
+    if name == "param":
+        raise ins.error("parameters of calls are not supported; inline the function")
+    where = addresses(context, ins, operand)
     if not name and isinstance(operand, Memory) and isinstance(operand.base, Symbol):
         name = context.symbols[operand.base.name][0]
     if name:
@@ -169,6 +171,6 @@ def _isspacep(context: Context, ins: Instruction) -> Run:
     return run
 
 
-def base_register(operand: Operand) -> Register | None:
-    """The register that an address starts from."""
-    return operand.base if isinstance(operand, Memory) and isinstance(operand.base, Register) else None
+@instruction("call")
+def _call(context: Context, ins: Instruction) -> Run:
+    raise ins.error("calls are not supported; inline the function")

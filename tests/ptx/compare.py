@@ -25,6 +25,8 @@ _PREDICATE = SCALARS["pred"]
 def _comparison(ins: Instruction, scalar: Scalar) -> Function:
     """The comparison that is the first part of ``ins``; with ``u`` at its end it is true where a NaN takes part."""
     name = ins.parts[0]
+    if scalar.name in ("f16x2", "bf16", "bf16x2"):
+        raise ins.error(f"comparisons of {scalar.name} are not supported")
     if name in _UNSIGNED:
         return _PLAIN[_UNSIGNED[name]]
     if scalar.kind != "f":

@@ -53,9 +53,9 @@ class Module:
     def __init__(self, arena: Arena, text: ModuleText) -> None:
         self.text = text
         self.symbols: dict[str, tuple[str, int]] = {}
+        self.shared = [variable for variable in text.variables if variable.space == "shared"]
         for variable in text.variables:
             if variable.space == "shared":
-                self.symbols[variable.name] = ("dynamic", variable.align)
                 continue
             address = arena.allocate(variable.size)
             if variable.data is not None or variable.space == "const":
@@ -72,7 +72,7 @@ class Module:
                 raise PtxError(f"no kernel {name}; there are {', '.join(self.text.kernels) or 'none'}")
             text = self.text.kernels[name]
             scalars = tuple(p.scalar.name if p.scalar else f"b8[{p.size}]" for p in text.parameters)
-            self.kernels[name] = Kernel(name, scalars, text, Program(text, self.symbols))
+            self.kernels[name] = Kernel(name, scalars, text, Program(text, self.symbols, self.shared))
         return self.kernels[name]
 
 
@@ -175,8 +175,9 @@ class InterpretedDevice:
             raise PtxError(f"{kernel.name}: grid {grid}")
         if not 1 <= block <= kernel.text.max_threads:
             raise PtxError(f"{kernel.name}: {block} threads a block, at most {kernel.text.max_threads}")
-        if kernel.program.shared > 48 << 10 or kernel.program.shared + shared > self.shared_limit:
-            raise PtxError(f"{kernel.name}: {kernel.program.shared} + {shared} bytes of shared memory are too many")
+        static = kernel.program.layout.shared
+        if static > 48 << 10 or static + shared > self.shared_limit:
+            raise PtxError(f"{kernel.name}: {static} + {shared} bytes of shared memory are too many")
         self._do(
             lambda: launch(kernel.program, self.arena, parameters, grid, block, shared, self.checks, self.report)
         )

@@ -6,7 +6,7 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,19 +26,21 @@ from tests.ptx import (
     warp,
 )  # fmt: skip
 from tests.ptx.barriers import Barrier, Barriers, barrier
+from tests.ptx.layout import layout
 from tests.ptx.memory import Arena
-from tests.ptx.operands import Context, Read, Run
+from tests.ptx.operands import Context, Read, Run, read
 from tests.ptx.races import RaceLog
 from tests.ptx.registry import decode
 from tests.ptx.report import Checks, KernelFault, Report
-from tests.ptx.scalars import Array, PtxError
+from tests.ptx.scalars import SCALARS, Array, PtxError
 from tests.ptx.spaces import SPACES
 from tests.ptx.state import WARP, State
-from tests.ptx.syntax import Immediate, Instruction, KernelText
+from tests.ptx.syntax import Immediate, Instruction, KernelText, Variable
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 32768  # threads of a batch: registers of a kernel then lie in the cache
-LIMIT = 200_000_000  # basic blocks run, before a kernel counts as endless
+SHARED = 16 << 20  # bytes of shared memory of a batch
+LIMIT = 5_000_000  # basic blocks run, before a kernel counts as endless
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Block:
     next: int
     meets: Read | None = None
     barrier: Barrier | None = None
+    index: Read | None = None
     count: int = 0
     issued: int = 0
 
@@ -58,21 +61,19 @@ class Block:
 class Program:
     """A kernel decoded."""
 
-    def __init__(self, text: KernelText, symbols: dict[str, tuple[str, int]]) -> None:
+    def __init__(self, text: KernelText, symbols: Mapping[str, tuple[str, int]], shared: Sequence[Variable]) -> None:
+        """``symbols`` the module's variables in the arena, ``shared`` those that each block has of its own."""
         self.text = text
-        spaces = dict(symbols)
-        self.shared, self.local = _layout(text, spaces)
-        self.dynamic = next((address for name, (space, address) in spaces.items() if space == "dynamic"), self.shared)
-        context = Context(text, {n: ("shared" if s == "dynamic" else s, a) for n, (s, a) in spaces.items()})
+        self.layout = layout(text, shared)
+        self.context = context = Context(text, {**symbols, **self.layout.symbols})
         context.parameters = {p.name: p.offset for p in text.parameters}
-        self.context = context
         self.unit = _least_access(text.instructions)
         self.blocks = self._blocks(context)
         self.states: dict[tuple[int, int, int], State] = {}
 
     def _blocks(self, context: Context) -> dict[int, Block]:
         code = self.text.instructions
-        starts = {0} | {ins.target for ins in code if ins.target is not None}
+        starts = {0} | {target for ins in code for target in ins.targets}
         for place, ins in enumerate(code):
             if _ends(ins):
                 starts.add(place + 1)
@@ -90,7 +91,8 @@ class Program:
             runs = [_barrier_of_warp(ins) if ins.opcode == "bar" else decode(context, ins) for ins in body]
             mask = warp.membermask(context, code[start]) if warp.meets(code[start]) else None
             met = barrier(context, last) if last and last.opcode in ("bar", "barrier") else None
-            blocks[start] = Block(start, runs, last, end, mask, met)
+            index = read(context, last, last.operands[0], SCALARS["u32"]) if last and last.opcode == "brx" else None
+            blocks[start] = Block(start, runs, last, end, mask, met, index)
         return blocks
 
     def state(self, blocks: int, threads: int, shared: int) -> State:
@@ -98,25 +100,12 @@ class Program:
         if key not in self.states:
             if len(self.states) > 2:
                 self.states.clear()
-            self.states[key] = State(self.text.registers, blocks, threads, shared, self.local)
+            self.states[key] = State(self.text.registers, blocks, threads, shared, self.layout.local)
         return self.states[key]
 
 
-def _layout(text: KernelText, symbols: dict[str, tuple[str, int]]) -> tuple[int, int]:
-    """Puts the kernel's variables into ``symbols``; bytes of static shared and of local memory."""
-    ends = {"shared": 0, "local": 0}
-    for variable in text.variables:
-        start = -(-ends[variable.space] // variable.align) * variable.align
-        symbols[variable.name] = (variable.space, start)
-        ends[variable.space] = start + variable.size
-    for name, (space, align) in list(symbols.items()):
-        if space == "dynamic":
-            symbols[name] = ("dynamic", -(-ends["shared"] // max(16, align)) * max(16, align))
-    return ends["shared"], ends["local"]
-
-
 def _ends(ins: Instruction) -> bool:
-    if ins.opcode in ("bra", "ret", "exit", "trap", "brkpt"):
+    if ins.opcode in ("bra", "brx", "ret", "exit", "trap", "brkpt"):
         return True
     return ins.opcode in ("bar", "barrier") and not ins.has("warp")
 
@@ -153,16 +142,12 @@ class _Execution:
         steps = 0
         while True:
             if not self.groups:
-                if self.barriers.waiting:
-                    raise self.barriers.stuck()
                 if self.parked:
-                    place = min(self.parked)
-                    ins = self.program.text.instructions[place]
-                    raise KernelFault(
-                        f"{s.kernel}, line {ins.line}: {ins.text}: threads that its mask names never come here, "
-                        + s.where(int(self.parked[place][0]))
-                    )
-                return
+                    self._wake()
+                elif self.barriers.waiting:
+                    raise self.barriers.stuck()
+                else:
+                    return
             place = min(self.groups)
             lanes = self.groups.pop(place)
             if lanes is not None and lanes.size == s.alive_count:
@@ -194,6 +179,22 @@ class _Execution:
         except Exception as error:
             ins = self.program.text.instructions[number]
             raise PtxError(f"{s.kernel}, line {ins.line}: {ins.text}: {error!r}") from error
+
+    def _wake(self) -> None:
+        """Nobody runs: threads go on that wait for others which have left meanwhile."""
+        s = self.s
+        for place, lanes in list(self.parked.items()):
+            s.idx = lanes
+            mask = self.program.blocks[place].meets
+            assert mask is not None
+            if not warp.missing(s, mask(s)).all():
+                self._push(place, self.parked.pop(place))
+        if not self.groups:
+            place = min(self.parked)
+            ins = self.program.text.instructions[place]
+            reason = "threads that its mask names never come here"
+            lane = int(self.parked[place][0])
+            raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: {reason}, {s.where(lane)}")
 
     def _meet(self, block: Block, lanes: Array) -> bool:
         """Whether any thread can go on; those that must wait for others of their warp are set aside."""
@@ -242,8 +243,9 @@ class _Execution:
 
     def _act(self, ins: Instruction, block: Block, lanes: Array | None) -> None:
         if ins.opcode == "bra":
-            assert ins.target is not None
-            self._push(ins.target, lanes)
+            self._push(ins.targets[0], lanes)
+        elif block.index is not None:
+            self._choose(ins, block.index, lanes)
         elif ins.opcode in ("ret", "exit"):
             self._leave(lanes)
         elif block.barrier is not None:
@@ -251,6 +253,16 @@ class _Execution:
         else:
             s = self.s
             raise KernelFault(f"{s.kernel}, line {ins.line}: {ins.text}: reached, {s.where(int(s.active()[0]))}")
+
+    def _choose(self, ins: Instruction, index: Read, lanes: Array | None) -> None:
+        """brx.idx: each thread goes where its number says."""
+        s = self.s
+        s.idx = s.active() if lanes is None else lanes
+        chosen, lanes = np.broadcast_to(index(s), s.idx.shape), s.idx
+        for number in np.unique(chosen):
+            if number >= len(ins.targets):
+                s.fault(ins, f"number {number} of {len(ins.targets)} targets", int(lanes[chosen == number][0]))
+            self._push(ins.targets[number], lanes[chosen == number])
 
     def _leave(self, lanes: Array | None) -> None:
         s = self.s
@@ -271,7 +283,8 @@ def launch(
     total = gx * gy * gz
     width = -(-block // WARP) * WARP
     at_once = max(1, min(total, LANES // width))
-    bytes_ = max(program.shared, program.dynamic) + shared if shared else program.shared
+    bytes_ = program.layout.dynamic + shared if shared else program.layout.shared
+    at_once = max(1, min(at_once, SHARED // max(1, bytes_)))
     report.launches[program.text.name] += 1
     with np.errstate(all="ignore"):
         for first in range(0, total, at_once):

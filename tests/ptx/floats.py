@@ -51,11 +51,25 @@ def modified(ins: Instruction, scalar: Scalar, function: Function) -> Function:
 def arithmetic(context: Context, ins: Instruction) -> Run:
     """add, sub, mul, mad, fma, div, min, max, abs, neg of f16, f32 and f64."""
     scalar, opcode = ins.scalar, ins.opcode
-    if scalar.name in ("f16x2", "bf16x2", "bf16"):
-        raise ins.error("packed or bfloat arithmetic is not supported")
+    if scalar.name in ("bf16x2", "bf16"):
+        raise ins.error("bfloat arithmetic is not supported")
     count = {"fma": 3, "mad": 3, "abs": 1, "neg": 1}.get(opcode, 2)
-    function = modified(ins, scalar, _function(ins, scalar, opcode))
+    half = SCALARS["f16"] if scalar.name == "f16x2" else scalar
+    function = modified(ins, half, _function(ins, half, opcode))
+    if half is not scalar:
+        function = _pairwise(function)
     return elementwise(context, ins, function, scalar, [scalar] * count)
+
+
+def _pairwise(function: Function) -> Function:
+    """``function`` of halves on words that hold two."""
+
+    def run(*words: Array) -> Array:
+        given = np.broadcast_arrays(*words)
+        parts = [np.ascontiguousarray(word).reshape(-1, 1).view(np.float16) for word in given]
+        return np.ascontiguousarray(function(*parts)).view(np.uint32).reshape(given[0].shape)
+
+    return run
 
 
 def _function(ins: Instruction, scalar: Scalar, opcode: str) -> Function:
@@ -80,9 +94,8 @@ def _fma(scalar: Scalar, rounding: str) -> Function:
         return lambda a, b, c: fused.fma32(a, b, c, rounding)
     if scalar.bits == 64:
         return fused.fma64
-    # products of halves are exact in float32 and sums of two exact in float64: one rounding
-    return lambda a, b, c: (
-        np.multiply(a, b, dtype=np.float64) + np.asarray(c, np.float64)
+    return lambda a, b, c: fused.to_odd(
+        np.multiply(a, b, dtype=np.float64), np.asarray(c, np.float64)
     ).astype(np.float16)  # fmt: skip
 
 

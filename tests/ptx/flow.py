@@ -14,7 +14,8 @@ from tests.ptx.state import State
 from tests.ptx.syntax import Immediate, Instruction, Inverted, Memory, Operand, Pair, Register, Vector
 
 _NO_RESULT = {
-    "st", "red", "bra", "bar", "barrier", "ret", "exit", "membar", "fence", "cp", "prefetch", "prefetchu", "trap",
+    "st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "trap", "membar", "fence", "cp", "prefetch",
+    "prefetchu", "nanosleep", "discard", "applypriority",
 }  # fmt: skip
 
 
@@ -112,8 +113,8 @@ def doubtful(code: Sequence[Instruction], blocks: Mapping[int, int]) -> set[Regi
 
 def _followers(code: Sequence[Instruction], end: int) -> list[int]:
     last = code[end - 1]
-    ways = [] if last.opcode in ("bra", "ret", "exit", "trap") and last.guard is None else [end]
-    return ways if last.target is None else [*ways, last.target]
+    ways = [] if last.opcode in ("bra", "brx", "ret", "exit", "trap", "brkpt") and last.guard is None else [end]
+    return [*ways, *last.targets]
 
 
 def watched(run: Run, ins: Instruction, watch: set[Register]) -> Run:

@@ -33,11 +33,11 @@ def narrow(product: Array, addend: Array) -> Array:
     if doubtful.any():
         p, c = np.broadcast_arrays(product, addend)
         total = total.copy()
-        total[doubtful] = _to_odd(p[doubtful], c[doubtful])
+        total[doubtful] = to_odd(p[doubtful], c[doubtful])
     return total.astype(np.float32)
 
 
-def _to_odd(a: Array, b: Array) -> Array:
+def to_odd(a: Array, b: Array) -> Array:
     """``a`` + ``b`` in float64, rounded to odd: a second rounding to a shorter type is then right."""
     total, error = two_sum(a, b)
     bits = total.view(np.int64)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.ptx.device import Checks, InterpretedDevice
+from tests.ptx.device import Checks, InterpretedDevice, Report
 
 PTX = Path(__file__).parents[2] / "tzcore" / "backend" / "cuda" / "ptx"
 
@@ -44,6 +46,17 @@ def _module(device: Any, ptx: str) -> Any:
 @cache
 def _kernel(device: Any, name: str, ptx: str | None, file: str | None) -> Any:
     return _module(device, ptx or ptx_of(file or name)).kernel(name)
+
+
+@contextmanager
+def counted() -> Iterator[Report]:
+    """What the calls within moved, and in how many sectors and wavefronts."""
+    DEVICE.report.clear()
+    DEVICE.checks.counters = True
+    try:
+        yield DEVICE.report
+    finally:
+        DEVICE.checks.counters = False
 
 
 def run(

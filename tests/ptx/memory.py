@@ -37,10 +37,14 @@ class Arena:
     """Allocations are pages apart and never take a place again, so that an access after free is found out."""
 
     def __init__(self, span: int = SPAN) -> None:
-        self.bytes = _reserve(BASE + span)
-        self.written = _reserve(BASE + span)
-        self.views = {size: self.bytes.view(f"u{size}") for size in (1, 2, 4, 8)}
-        self.marks = {size: self.written.view(f"u{size}") for size in (1, 2, 4, 8)}
+        while True:
+            try:
+                self.bytes, self.written = _reserve(BASE + span), _reserve(BASE + span)
+                break
+            except OSError:  # a machine that keeps account of what is only reserved
+                span //= 2
+                if span < 1 << 20:
+                    raise
         self.end = BASE + span
         self.next = BASE
         self.starts: list[int] = []

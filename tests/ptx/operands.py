@@ -105,7 +105,7 @@ def _read_special(ins: Instruction, name: str, scalar: Scalar) -> Read:
         zero = scalar.dtype.type(0)
         return lambda s: zero
     known = ("tid", "ntid", "ctaid", "nctaid", "laneid", "warpid", "nwarpid", "smid", "nsmid", "clock", "lanemask_")
-    if not name.startswith((*known, "dynamic_smem_size", "total_smem_size")):
+    if not name.startswith((*known, "total_smem_size")):
         raise ins.error(f"special register %{name} is not supported")
 
     def special(s: State) -> Array:

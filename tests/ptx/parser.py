@@ -27,9 +27,10 @@ from tests.ptx.syntax import (
 )
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
-_SKIPPED = re.compile(r"\.(version|target|address_size|file|loc|pragma)\b[^\n]*")
+_SKIPPED = re.compile(r"\.(?:(?:version|target|address_size|file|loc)\b[^\n]*|pragma\b[^;]*;)")
 _ENTRY = re.compile(r"(?:\.(?:visible|weak|extern)\s+)*\.(entry|func)\b")
 _LABEL = re.compile(r"([\w$%]+)\s*:(?!:)")
+_TABLE = re.compile(r"([\w$%]+)\s*:\s*\.branchtargets\s+([^;]*);")
 _VARIABLE = re.compile(
     r"(?:\.(?:visible|weak|extern)\s+)*\.(global|const|shared|local)\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+([\w$]+)"
     r"((?:\s*\[\s*\d*\s*\])*)\s*(?:=\s*(.*))?$",
@@ -99,13 +100,23 @@ class _Parser:
                 return module
             match = _ENTRY.match(self.text, self.at)
             if match and match[1] == "func":
-                raise PtxError(f"line {self.line(self.at)}: device functions are not supported; inline them")
-            if match:
+                self.function()
+            elif match:
                 kernel = self.kernel()
                 module.kernels[kernel.name] = kernel
             else:
                 line = self.line(self.at)
                 module.variables.append(_variable(self.until(";"), line))
+
+    def function(self) -> None:
+        """Steps over a device function: a kernel that calls one is refused."""
+        depth = 0
+        for brace in re.finditer(r"[{};]", self.text[self.at :]):
+            depth += {"{": 1, "}": -1, ";": 0}[brace[0]]
+            if not depth:
+                self.at += brace.end()
+                return
+        raise PtxError(f"line {self.line(self.at)}: a function without an end")
 
     def kernel(self) -> KernelText:
         line = self.line(self.at)
@@ -170,6 +181,7 @@ class _Body:
         self.registers: list[dict[str, Register]] = [{}]
         self.labels: list[dict[str, int]] = [{}]
         self.branches: list[tuple[int, str, list[dict[str, int]]]] = []
+        self.tables: dict[str, list[str]] = {}  # of brx.idx
 
     def read(self) -> None:
         source = self.source
@@ -190,6 +202,9 @@ class _Body:
                     break
             elif start == ";":
                 source.at += 1
+            elif table := _TABLE.match(source.text, source.at):
+                self.tables[table[1]] = [name.strip() for name in table[2].split(",")]
+                source.at = table.end()
             elif label := _LABEL.match(source.text, source.at):
                 self.labels[-1][label[1]] = len(self.kernel.instructions)
                 source.at = label.end()
@@ -201,16 +216,21 @@ class _Body:
     def resolve(self) -> None:
         instructions = self.kernel.instructions
         for place, label, scopes in self.branches:
-            found = next((scope[label] for scope in reversed(scopes) if label in scope), None)
-            if found is None:
-                raise instructions[place].error("no such label")
-            instructions[place] = replace(instructions[place], target=found)
+            found = []
+            for name in self.tables.get(label, [label]):
+                target = next((scope[name] for scope in reversed(scopes) if name in scope), None)
+                if target is None:
+                    raise instructions[place].error("no such label")
+                found.append(target)
+            instructions[place] = replace(instructions[place], targets=tuple(found))
 
     def statement(self, text: str, line: int) -> None:
         if text.startswith(".reg"):
             self.declare(text, line)
         elif re.match(r"(\.extern\s+)?\.(shared|local)\b", text):
             self.kernel.variables.append(_variable(text, line))
+        elif text.startswith((".param", ".callprototype")):
+            pass  # arguments of a call, which is refused
         elif text.startswith("."):
             raise PtxError(f"line {line}: unknown directive {text[:60]!r}")
         else:
@@ -235,12 +255,16 @@ class _Body:
             raise PtxError(f"line {line}: {text!r}")
         opcode, *parts = match[3].replace("::", "__").split(".")
         guard = self.register(match[2], line) if match[2] else None
-        operands = tuple(self.operand(piece, line) for piece in _split(match[4]))
+        operands = () if opcode == "call" else tuple(self.operand(piece, line) for piece in _split(match[4]))
         made = Instruction(opcode, tuple(parts), operands, line, text, guard, match[1] == "!")
         if opcode == "bra":
             if len(operands) != 1 or not isinstance(operands[0], Symbol):
                 raise made.error("not a branch to a label")
             self.branches.append((len(self.kernel.instructions), operands[0].name, list(self.labels)))
+        elif opcode == "brx":
+            if len(operands) != 2 or not isinstance(operands[1], Symbol):
+                raise made.error("not a branch to a table")
+            self.branches.append((len(self.kernel.instructions), operands[1].name, list(self.labels)))
         self.kernel.instructions.append(made)
 
     def register(self, name: str, line: int) -> Register:

@@ -95,7 +95,6 @@ class State:
             "smid": np.int64(0),
             "nsmid": np.int64(1),
             "clock": np.int64(0),
-            "dynamic_smem_size": np.int64(0),
             "total_smem_size": np.int64(self.shared_bytes),
         }
         for axis, letter in enumerate("xyz"):

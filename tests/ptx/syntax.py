@@ -87,7 +87,7 @@ class Instruction:
     text: str
     guard: Register | None = None
     inverted: bool = False
-    target: int | None = None
+    targets: tuple[int, ...] = ()
 
     def has(self, part: str) -> bool:
         return part in self.parts

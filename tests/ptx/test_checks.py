@@ -220,6 +220,7 @@ extern "C" __global__ void alone(int* out, int n) {
 extern "C" __global__ void shuffle(int* out, int n) {
     int v = threadIdx.x;
     if (v < n) v = __shfl_xor_sync(MASK, v, 1);
+    __syncthreads();
     out[threadIdx.x] = v;
 }
 """

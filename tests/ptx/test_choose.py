@@ -75,7 +75,7 @@ def peaked(V: int, seed: int = 0, scale: float = 3.0) -> Floats:
     return (np.random.default_rng(seed).standard_normal(V) * scale).astype(np.float32)
 
 
-UNIFORM = np.linspace(0.003, 0.997, 12, dtype=np.float32)
+UNIFORM = np.linspace(0.003, 0.997, 8, dtype=np.float32)
 
 SETTINGS = {
     "defaults": (3000, 3.0, {"temperature": 0.3, "top_k": 40, "top_p": 0.95, "min_p": 0.1}),
@@ -151,6 +151,14 @@ def test_among_equals_the_lower_ids_are_kept(top_k: int, top_p: float) -> None:
     uniform = np.array([0.0, 0.1, 0.37, 0.61, 0.9, 0.9999], np.float32)
     expected = drawn(kept(logits, top_k=top_k, top_p=top_p), uniform)
     assert choose(logits, uniform, top_k=top_k, top_p=top_p) == expected
+
+
+@pytest.mark.parametrize("settings", [{}, {"top_k": 40}, {"top_k": 1200}, {"top_p": 0.7}, {"min_p": 0.1}], ids=str)
+def test_ids_that_are_ruled_out(settings: dict[str, float]) -> None:
+    """Logits of -∞, as a grammar makes them: never drawn, whatever is kept."""
+    logits = np.full(2500, -np.inf, np.float32)
+    logits[[3, 1700, 2499]] = [1.0, 2.0, 1.5]
+    assert choose(logits, UNIFORM, **settings) == drawn(kept(logits, **settings), UNIFORM)  # type: ignore[arg-type]
 
 
 def test_frequencies_are_the_distributions() -> None:

@@ -198,7 +198,7 @@ def test_scopes_have_their_own_registers_and_labels() -> None:
         ("setp.foo.u32 %p, %r1, %r2;", "no comparison foo"),
         ("mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {%r0}, {%r1}, {%r2}, {%r3};", "unknown shape"),
         ("ld.global.u32 %r0, [nothing];", "nothing is not declared"),
-        ("call.uni helper, (%r0);", "operand"),
+        ("{ .param .b32 a; st.param.b32 [a+0], %r0; call.uni (x), helper, (a); }", "inline the function"),
     ],
 )
 def test_what_cannot_be_read_is_named(body: str, reason: str) -> None:
@@ -209,10 +209,60 @@ def test_what_cannot_be_read_is_named(body: str, reason: str) -> None:
 def test_no_text_and_device_functions() -> None:
     with pytest.raises(PtxError, match=r"no \.version"):
         InterpretedDevice().load("hello")
-    with pytest.raises(PtxError, match="device functions"):
-        InterpretedDevice().load(HEADER + ".func f(.param .b32 a) { ret; }")
+    text = ".func (.param .b32 r) f(.param .b32 a);\n.func (.param .b32 r) f(.param .b32 a) { { .reg .b32 %x; } ret; }"
+    assert list(InterpretedDevice().load(HEADER + text + kernel("").split("64\n")[1]).text.kernels) == ["k"]
 
 
 def test_a_trap_stops() -> None:
     with pytest.raises(KernelFault, match="trap"):
         run(kernel("mov.u32 %r0, %tid.x; setp.eq.u32 %p, %r0, 3; @%p trap;"), "k", 1, 32, [np.zeros(1)])
+
+
+TABLE = HEADER + """.visible .entry k(.param .u64 pd) { .reg .b32 %t, %x; .reg .b64 %d, %o;
+ld.param.u64 %d, [pd]; mov.u32 %t, %tid.x; mul.wide.u32 %o, %t, 4; add.u64 %d, %d, %o; rem.u32 %x, %t, 3;
+WAYS: .branchtargets A, B, C;
+brx.idx %x, WAYS;
+A: mov.u32 %x, 100; bra DONE;
+B: mov.u32 %x, 200; bra DONE;
+C: mov.u32 %x, 300;
+DONE: st.global.u32 [%d], %x; ret; }"""
+
+
+def test_a_table_of_branches() -> None:
+    out = np.zeros(64, np.uint32)
+    run(TABLE, "k", 1, 64, [out])
+    assert np.array_equal(out, (np.arange(64) % 3 + 1) * 100)
+
+
+SHARED = """
+__device__ __forceinline__ int* buffer() { __shared__ int b[64]; return b; }
+extern "C" __global__ void one(int* x) {
+    buffer()[threadIdx.x] = x[threadIdx.x];
+    __syncthreads();
+    x[threadIdx.x] = buffer()[threadIdx.x ^ 1];
+}
+extern "C" __global__ void two(int* x) {
+    extern __shared__ int more[];
+    buffer()[threadIdx.x] = x[threadIdx.x];
+    more[threadIdx.x] = 7;
+    __syncthreads();
+    x[threadIdx.x] = buffer()[threadIdx.x ^ 33] + more[threadIdx.x ^ 33];
+}
+extern "C" __global__ void leave(int* x, int n) {
+    if (threadIdx.x >= n) { x[threadIdx.x] = -1; return; }
+    x[threadIdx.x] = __shfl_xor_sync(0xffffffffu, threadIdx.x, 1);
+}
+"""
+
+
+def test_shared_variables_of_several_kernels() -> None:
+    for name, shift, more in (("one", 1, 0), ("two", 33, 7)):
+        out = np.arange(64, dtype=np.int32)
+        run(compiled(SHARED), name, 1, 64, [out], shared=256 if more else 0)
+        assert np.array_equal(out, (np.arange(64) ^ shift) + more)
+
+
+def test_a_mask_may_name_threads_that_left() -> None:
+    out = np.zeros(64, np.int32)
+    run(compiled(SHARED), "leave", 1, 64, [out, 40])
+    assert out.tolist() == [i ^ 1 if i < 40 else -1 for i in range(64)]

@@ -78,8 +78,10 @@ def test_integers_to_integers() -> None:
             scalar = SCALARS[result]
             got = evaluate(f"cvt.{result}.{source} {{d}}, {{0}};", result, (source, a))
             assert np.array_equal(got, a.astype(scalar.dtype)), (result, source)
-            got = evaluate(f"cvt.sat.{result}.{source} {{d}}, {{0}};", result, (source, a))
             low, high = scalar.limits
+            if low <= SCALARS[source].limits[0] and SCALARS[source].limits[1] <= high:
+                continue
+            got = evaluate(f"cvt.sat.{result}.{source} {{d}}, {{0}};", result, (source, a))
             assert got.tolist() == [max(low, min(high, int(each))) for each in a], (result, source)
 
 

@@ -57,7 +57,7 @@ class Case:
 
 
 @pytest.mark.parametrize("name", list(trits.FORMATS))
-@pytest.mark.parametrize(("K", "block", "group"), [(576, 64, 64), (192, 0, 128), (200, 8, 64), (1536, 512, 128)])
+@pytest.mark.parametrize(("K", "block", "group"), [(576, 64, 64), (70, 2, 128), (200, 8, 64), (1536, 512, 128)])
 def test_every_format(name: str, K: int, block: int, group: int) -> None:
     """To the bit: a scale times a code, and the reference's own transform."""
     case = Case(name, K, group, block, factor=0.25)

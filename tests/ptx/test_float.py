@@ -125,6 +125,8 @@ def test_extremes_and_signs(name: str) -> None:
     for opcode, sign in (("min", 1), ("max", -1)):
         got = evaluate(f"{opcode}.{name} {{d}}, {{0}}, {{1}};", name, (name, a), (name, b))
         same(got, [least(x, y, sign) for x, y in pairs], opcode, a, b)
+        if name == "f64":
+            continue
         got = evaluate(f"{opcode}.NaN.{name} {{d}}, {{0}}, {{1}};", name, (name, a), (name, b))
         want = [math.nan if math.isnan(x) or math.isnan(y) else least(x, y, sign) for x, y in pairs]
         same(got, want, opcode, a, b)
@@ -226,3 +228,14 @@ def test_sums_that_cancel() -> None:
     b = np.asarray([-1.5, 0.0, -0.0, -0.0], np.float32)
     for mode, want in (("rm", [-0.0, 0.0, -0.0, -0.0]), ("rp", [0.0, 0.0, -0.0, 0.0]), ("rn", [0.0, 0.0, -0.0, 0.0])):
         same(evaluate(f"add.{mode}.f32 {{d}}, {{0}}, {{1}};", "f32", ("f32", a), ("f32", b)), want, mode, a, b)
+
+
+@pytest.mark.parametrize("opcode", ["add.rn", "mul.rn", "fma.rn", "min", "max", "neg", "abs"])
+def test_pairs_of_halves(opcode: str) -> None:
+    """Each half of the word does what the instruction for one half does."""
+    count = {"fma.rn": 3, "neg": 1, "abs": 1}.get(opcode, 2)
+    inputs = [floats("f16", 2 * COUNT, seed) for seed in range(count)]
+    operands = ", ".join(["{d}", "{0}", "{1}", "{2}"][: count + 1])
+    single = evaluate(f"{opcode}.f16 {operands};", "f16", *[("f16", each) for each in inputs])
+    pairs = evaluate(f"{opcode}.f16x2 {operands};", "b32", *[("b32", each.view(np.uint32)) for each in inputs])
+    same(pairs.view(np.float16), single.tolist(), opcode, *inputs)

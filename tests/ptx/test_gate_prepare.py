@@ -111,7 +111,7 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("ex2.approx", "// ex2.approx"), ("st.global.u32", "// st.global.u32"), ("bar.sync", "// bar.sync")],
+    [("ex2.approx", "// ex2.approx"), ("st.global.v2.u32", "// st.global.v2.u32"), ("bar.sync", "// bar.sync")],
     ids=["no exponential", "no codes", "no barriers"],
 )
 def test_a_wrong_kernel_is_caught(old: str, new: str) -> None:

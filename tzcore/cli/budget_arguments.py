@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tzcore.cli.console import human_bytes
+from tzcore.cli import card_plan
 
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
@@ -44,29 +44,8 @@ class Budget:
         if self.flag == "quality":
             return Request("quality", QUALITIES[self.word], self.word)
         if self.flag == "vram":
-            return Request("memory", room(int(self.value), self.context, spec), self.word)
+            return Request("memory", card_plan.room(int(self.value), self.context, spec), self.word)
         return Request(self.flag, self.value, self.word)
-
-
-def room(memory: int, context: int | None, spec: ModelSpec) -> int:
-    """Bytes that the weights may take of ``memory`` bytes that are free, beside ``context`` tokens and the workspace.
-
-    ``None`` plans for the context that a chat gets when none is asked for.
-    """
-    from tzcore import hardware
-    from tzcore.engine.plan import DEFAULT_CONTEXT, plan
-    from tzcore.quant.allocation import BudgetError
-
-    tokens = min(DEFAULT_CONTEXT, spec.max_context) if context is None else context
-    need = plan(0, spec, tokens, hardware.Memory(memory, memory))
-    left = need.available - need.reserve - need.kv - need.workspace
-    if left <= 0:
-        raise BudgetError(
-            f"{human_bytes(memory)} leave no room for weights: {tokens:,} tokens of context take "
-            f"{human_bytes(need.kv)}, the workspace {human_bytes(need.workspace)}, and "
-            f"{human_bytes(need.reserve)} are kept free"
-        )
-    return left
 
 
 def declare(parser: argparse.ArgumentParser, context_alone: bool = False) -> None:
@@ -77,7 +56,7 @@ def declare(parser: argparse.ArgumentParser, context_alone: bool = False) -> Non
     one.add_argument("--bits", type=bits, metavar="N", help="stored bits a weight of the projections, e.g. 2.35")
     one.add_argument("--size", type=size, metavar="N", help="the whole model folder, e.g. 20GB or 20GiB")
     memory = parser if context_alone else one
-    memory.add_argument("--vram", type=size, metavar="N", help="memory to run in, context included, e.g. 24GiB")
+    memory.add_argument("--vram", type=size, metavar="N", help="memory of a card, context included, e.g. 24GiB")
     one.add_argument(
         "--quality", choices=QUALITIES, help="the smallest that stays this close to the original, as predicted"
     )

@@ -1,4 +1,5 @@
-"""The part of ``tz plan`` about an NVIDIA card: what a model takes there, and the longest contexts."""
+"""A model on an NVIDIA card, for ``tz plan`` and for ``--vram``: what it takes there, the longest contexts, and
+what is left for weights."""
 
 from __future__ import annotations
 
@@ -25,6 +26,51 @@ def this_machines() -> tuple[int, str] | None:
     except (BackendError, MissingExtraError):
         return None
     return place.budget, place.card.name
+
+
+def room(memory: int, context: int | None, spec: ModelSpec) -> int:
+    """Bytes that the weights may take in a model folder that is to run in ``memory`` bytes of a card.
+
+    Beside them are ``context`` tokens (``None``: what a chat gets when none is asked for), the workspace and
+    what the driver takes.  Whatever formats are chosen within that, the plan on the card fits: rows are
+    padded there, and the embedding, which stays in main memory, is counted with the smallest format.
+    """
+    from tzcore.backend.cuda.plan import CONTEXT, WORKSPACE
+    from tzcore.engine.plan import DEFAULT_CONTEXT, plan_on_card
+    from tzcore.quant.allocation import END_MENU, BudgetError, stored_bytes
+    from tzcore.quant.settings import Settings
+    from tzcore.quant.stored import stored_as
+
+    tokens = min(DEFAULT_CONTEXT, spec.max_context) if context is None else context
+    routers = {ref.name for ref in spec.routers()}
+    anything = {name: END_MENU[0] for name in spec.matrices() if name not in routers}
+    need = plan_on_card(spec, stored_as(spec, anything, Settings()), tokens, memory, GIVEN).memory
+    left = memory - need.reserve - need.size(CONTEXT) - need.size(WORKSPACE)
+    if left <= 0:
+        raise BudgetError(
+            f"{human_bytes(memory)} leave no room for weights: {tokens:,} tokens of context take "
+            f"{human_bytes(need.size(CONTEXT))}, the workspace {human_bytes(need.size(WORKSPACE))}, and "
+            f"{human_bytes(need.reserve)} are kept for the driver and the kernels"
+        )
+    rows, cols = spec.embedding.rows, spec.embedding.cols
+    beside = 0 if spec.tied else min(stored_bytes(rows, cols, fmt, 128) for fmt in END_MENU)
+    return int(left / _growth(spec)) + beside
+
+
+def _growth(spec: ModelSpec) -> float:
+    """Bytes on a card over bytes in a folder, of the matrix and the format where that is most."""
+    from tzcore.backend.cuda.layout import device_bytes
+    from tzcore.quant.allocation import MENU, stored_bytes
+    from tzcore.quant.settings import Settings
+    from tzcore.trits import format_named
+
+    most, settings = 1.0, Settings()
+    for rows, cols in set(spec.matrices().values()):
+        for name in MENU:
+            group = settings.group_for(format_named(name), cols)
+            stored = stored_bytes(rows, cols, name, group)
+            most = max(most, device_bytes(format_named(name), rows, cols, group) / stored)
+    return most
 
 
 def described(spec: ModelSpec, made: DevicePlan) -> dict[str, Any]:

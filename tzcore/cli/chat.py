@@ -38,7 +38,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     with opened(args, console) as engine:
         if sys.stdin.isatty() and not console.json:
-            console.note(f"{engine.info.backend_description}, {engine.context:,} tokens of context\n{HELP}")
+            info = engine.info
+            console.note(
+                f"{info.backend_description} ({info.backend_reason}), {engine.context:,} tokens of context\n{HELP}"
+            )
         Chat(engine, args, console).hold(lines())
         if console.json:
             console.done("")

@@ -47,7 +47,9 @@ def opened(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     from tzcore.engine.generation import Engine
 
     path = find_or_make(args.model, console)
-    engine = Engine.open(path, context=args.context, threads=args.threads, report=console.report)
+    engine = Engine.open(
+        path, backend=args.backend, context=args.context, threads=args.threads, report=console.report
+    )
     try:
         console.close()
         for notice in engine.info.notices:

@@ -25,6 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="a system message")
     parser.add_argument("--context", type=int, metavar="N", help="tokens of context (default: up to 8192)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
+    parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
 
 
 def chosen(args: argparse.Namespace, recommended: Sampling) -> Sampling:

@@ -190,5 +190,6 @@ def _loaded(hosted: HostedModel, released: list[str]) -> dict[str, Any]:
             "workspace": memory.workspace,
             "total": memory.total,
             "largest_context": memory.largest_context,
+            "card": memory.card,
         },
     }

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.tiny_models import tiny_source
+from tests.unit.backend.cuda.shapes import shape
 from tests.unit.cli.conftest import Tz
 from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import ModelSpec
-from tzcore.cli import budget_arguments, convert
+from tzcore.backend.cuda.pages import page_bytes
+from tzcore.backend.cuda.plan import RESERVE
+from tzcore.cli import budget_arguments, card_plan, convert
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.main import parse
+from tzcore.engine.plan import plan_on_card
 from tzcore.errors import RequestError
 from tzcore.hub import library
 from tzcore.quant.allocation import BudgetError
-from tzcore.quant.budget import QUALITIES, Request
+from tzcore.quant.budget import QUALITIES, Overhead, Request, assumed_losses, items_of, resolve
+from tzcore.quant.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -98,28 +104,41 @@ def test_budgets_become_requests(spec: ModelSpec) -> None:
 
 def test_vram_is_what_remains_beside_context_and_workspace(spec: ModelSpec) -> None:
     gigabyte = 1 << 30
-    default, short = (budget_arguments.room(gigabyte, context, spec) for context in (None, 256))
-    assert default == budget_arguments.room(gigabyte, spec.max_context, spec)  # its maximum is below the default
-    assert short - default == (spec.max_context - 256) * spec.kv_bytes_per_token()
-    assert default < gigabyte - gigabyte // 20 - spec.max_context * spec.kv_bytes_per_token()
+    default, short = (card_plan.room(gigabyte, context, spec) for context in (None, 256))
+    assert default == card_plan.room(gigabyte, spec.max_context, spec)  # its maximum is below the default
+    page = page_bytes(spec)
+    assert page * 0.5 < short - default <= page  # a page more of context, and rows are padded on a card
+    assert default < gigabyte - RESERVE - 2 * page
     assert Budget("vram", gigabyte, "1GiB-256", 256).request(spec) == Request("memory", short, "1GiB-256")
 
 
-def test_a_plan_for_that_room_fits_exactly(spec: ModelSpec) -> None:
-    from tzcore import hardware
-    from tzcore.engine.plan import plan
-
-    vram = 300_000_000
-    weights = budget_arguments.room(vram, 512, spec)
-    assert plan(weights, spec, 512, hardware.Memory(vram, vram)).fits
-    assert not plan(weights + 1, spec, 512, hardware.Memory(vram, vram)).fits
+@pytest.mark.parametrize(
+    ("name", "vram", "context"),
+    [
+        ("llama-3-70b", 24 << 30, 8192), ("llama-3-70b", 48 << 30, 8192), ("llama-3-8b", 4 << 30, 4096),
+        ("llama-3-8b", 6 * 10**9, None),
+    ],
+)  # fmt: skip
+def test_what_is_made_for_a_card_fits_on_it(name: str, vram: int, context: int | None) -> None:
+    """Whatever the budget's choice: mixtures by assumed losses, and every format alone that the room allows."""
+    large = shape(name)
+    request = Budget("vram", vram, "a card", context).request(large)
+    settings = replace(Settings.default_for(large), request=request)
+    items = items_of(large, assumed_losses(large), settings.group_for)
+    overhead = Overhead.of(large, rotates=True)
+    chosen = resolve(request, items, overhead)
+    made = plan_on_card(large, card_plan.stored_as(large, chosen.formats, settings), context, vram, "a card")
+    assert made.fits, made.sentence()
+    assert made.context == (8192 if context is None else context)
+    if not chosen.note:  # that the largest formats take less
+        assert made.memory.total + made.memory.reserve > 0.94 * vram
 
 
 def test_contexts_that_cannot_be_had(spec: ModelSpec) -> None:
     with pytest.raises(RequestError, match="at most 512"):
-        budget_arguments.room(1 << 30, 513, spec)
+        card_plan.room(1 << 30, 513, spec)
     with pytest.raises(BudgetError, match=r"10\.0 MB leave no room for weights: 512 tokens of context take"):
-        budget_arguments.room(10_000_000, 512, spec)
+        card_plan.room(10_000_000, 512, spec)
 
 
 @pytest.mark.parametrize("word", ["2.35bpw", "20GiB", "24GiB-32k", "1.5GB", "balanced"])

@@ -154,11 +154,14 @@ def test_a_plan_for_a_card() -> None:
     assert made["weights_bytes"] == sum(card["items"][name] for name in ("weights", "head", "norms and tables"))
     assert made["longest_context"] == card["longest_context"] == 8192
     with pytest.raises(BudgetError, match="for the weights"):
-        plan.of_source(info(), for_card(220_000_000, 4096, "220MB-4k"))
+        plan.of_source(info(), for_card(680_000_000, 4096, "680MB-4k"))
     with pytest.raises(RequestError, match=r"at most 8,192"):
         plan.of_source(info(), for_card(10**9, 16384, "1GB-16k"))
     # Memory that holds the model, but not what a driver takes besides.
-    assert not plan.of_source(info(), for_card(300_000_000, 4096, "300MB-4k"))["fits"]
+    small = plan.of_source(info(), Wish(encoding="t1", vram=300_000_000))
+    assert not small["fits"]
+    assert "fits       no" in plan_words.words(small)
+    assert "it does not fit on a card of that size" in plan_words.words(small)
 
 
 LARGE: dict[str, Any] = {

@@ -32,11 +32,10 @@ MOST_THREADS = 1024
 """Threads of a block, at most."""
 MOST_BLOCKS = (2**31 - 1, 65535, 65535)
 """Blocks of a grid along x, y and z, at most."""
-STATIC_SHARED = 48 << 10
-"""Bytes of shared memory that a block may have without asking for more."""
 
+# NVRTC writes ``int`` as u32, which is mostly small and sometimes negative.
 _PACKED = {
-    "u64": "Q", "s64": "q", "b64": "Q", "u32": "I", "s32": "i", "b32": "I", "u16": "H", "s16": "h", "b16": "H",
+    "u64": "Q", "s64": "q", "b64": "Q", "u32": "i", "s32": "i", "b32": "I", "u16": "H", "s16": "h", "b16": "H",
     "u8": "B", "s8": "b", "b8": "B", "f32": "f", "f64": "d",
 }  # fmt: skip
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -45,6 +44,7 @@ _PARAMETER = re.compile(
     r"\.param\s+(?:\.align\s+\d+\s+)?\.(\w+)\s+(?:\.ptr\s+)?(?:\.(?:global|shared|const|local)\s+)?"
     r"(?:\.align\s+\d+\s+)?([\w$%]+)(\s*\[)?"
 )
+_EXACT = 1 << 24  # whole numbers up to here are the same in float32
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -70,14 +70,16 @@ class Parameter:
     def check(self, value: object) -> str | None:
         """What is wrong with ``value`` as this parameter's argument, or None.
 
-        NVRTC writes ``int`` as ``u32`` and pointers as ``u64``, so whole numbers may have either sign.
+        NVRTC writes ``int`` as ``u32`` and pointers as ``u64``, so whole numbers may have either sign.  A float
+        may be a small whole number, but no address.
         """
         if self.kind[0] == "f":
-            if isinstance(value, float | np.floating):
-                if self.kind == "f32" and math.isfinite(value) and abs(float(value)) > _LARGEST:
-                    return f"{value} is too large for {self.kind}"
+            if isinstance(value, int) and abs(value) <= _EXACT:
                 return None
-            return f"{value!r} is no float, which {self.kind} needs"
+            if not isinstance(value, float | np.floating):
+                return f"{value!r} is no float, which {self.kind} needs"
+            too_large = self.kind == "f32" and math.isfinite(value) and abs(float(value)) > _LARGEST
+            return f"{value} is too large for {self.kind}" if too_large else None
         try:
             number = operator.index(value)  # type: ignore[arg-type] # that is the question
         except TypeError:
@@ -94,8 +96,16 @@ class Kernel:
     parameters: tuple[Parameter, ...]
     handle: Any = None
 
-    def check(self, grid: Grid, block: int, arguments: Sequence[Argument], shared: int = 0) -> None:
-        """BackendError for a grid, block or arguments that cannot be meant."""
+    def check_shape(self, grid: Grid, block: int, shared: int = 0) -> None:
+        """BackendError for a grid or block that cannot be meant."""
+        x, y, z = grid
+        if not (0 < x <= MOST_BLOCKS[0] and 0 < y <= MOST_BLOCKS[1] and 0 < z <= MOST_BLOCKS[2]):
+            raise BackendError(f"kernel {self.name} cannot have a grid of {grid} blocks")
+        if not 0 < block <= MOST_THREADS or shared < 0:
+            raise BackendError(f"kernel {self.name} cannot have {block} threads and {shared} bytes a block")
+
+    def check(self, arguments: Sequence[Argument]) -> None:
+        """BackendError for arguments that cannot be meant."""
         if len(arguments) != len(self.parameters):
             raise BackendError(
                 f"kernel {self.name} takes {len(self.parameters)} arguments, not {len(arguments)}: this is a bug"
@@ -103,10 +113,6 @@ class Kernel:
         for number, (parameter, value) in enumerate(zip(self.parameters, arguments, strict=True), 1):
             if wrong := parameter.check(value):
                 raise BackendError(f"kernel {self.name}, argument {number}: {wrong}: this is a bug")
-        if not all(1 <= count <= most for count, most in zip(grid, MOST_BLOCKS, strict=True)):
-            raise BackendError(f"kernel {self.name} cannot have a grid of {grid} blocks")
-        if not 1 <= block <= MOST_THREADS or shared < 0:
-            raise BackendError(f"kernel {self.name} cannot have {block} threads and {shared} bytes a block")
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
@@ -118,17 +124,44 @@ class Kernel:
             at += parameter.size
         return tuple(found)
 
+    @cached_property
+    def _layout(self) -> struct.Struct:
+        form, at = "<", 0
+        for parameter, offset in zip(self.parameters, self.offsets, strict=True):
+            form += "x" * (offset - at) + _PACKED[parameter.kind]
+            at = offset + parameter.size
+        return struct.Struct(form)
+
+    @cached_property
+    def _floats(self) -> tuple[int, ...]:
+        return tuple(number for number, parameter in enumerate(self.parameters) if parameter.kind[0] == "f")
+
+    @property
+    def size(self) -> int:
+        """Bytes that :meth:`pack` gives."""
+        return self._layout.size
+
     def pack(self, arguments: Sequence[Argument]) -> bytes:
-        """The arguments as the kernel reads them, little-endian, at :attr:`offsets`.  They were checked."""
-        out = bytearray()
-        for parameter, offset, value in zip(self.parameters, self.offsets, arguments, strict=True):
-            out.extend(bytes(offset - len(out)))
-            if parameter.kind[0] != "f":
-                value = operator.index(value) & (1 << 8 * parameter.size) - 1  # type: ignore[arg-type]
-                out += value.to_bytes(parameter.size, "little")
-            else:
-                out += struct.pack(f"<{_PACKED[parameter.kind]}", value)
-        return bytes(out)
+        """The arguments as the kernel reads them, little-endian, at :attr:`offsets`; BackendError for wrong ones.
+
+        Thousands of launches make a prompt's reading, so what is plainly right is packed at once.
+        """
+        try:
+            if all(type(arguments[number]) is float for number in self._floats):
+                return self._layout.pack(*arguments)
+        except (struct.error, OverflowError, IndexError, TypeError):
+            pass
+        self.check(arguments)
+        return self._layout.pack(*map(_wrapped, self.parameters, arguments))
+
+
+def _wrapped(parameter: Parameter, value: Argument) -> Argument:
+    """A checked argument as :data:`_PACKED` takes it: numbers of the other sign become their two's complement."""
+    if parameter.kind[0] == "f":
+        return float(value)
+    bits = 8 * parameter.size
+    number = operator.index(value) & (1 << bits) - 1  # type: ignore[arg-type] # it was checked
+    return number - (1 << bits) if _PACKED[parameter.kind].islower() and number >> bits - 1 else number
 
 
 @dataclass(frozen=True, eq=False)

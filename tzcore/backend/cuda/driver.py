@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tzcore.backend.cuda.device import (
-    STATIC_SHARED,
     Argument,
     Event,
     Grid,
@@ -135,6 +134,17 @@ def open_device(number: int = 0) -> CudaDevice:
         return _devices[number]
 
 
+class _Frame:
+    """Memory for the arguments of one launch, and their addresses, as the driver reads both during the call."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        buffer = (ctypes.c_uint8 * max(1, kernel.size))()
+        self.held = memoryview(buffer).cast("B")[: kernel.size]
+        base = ctypes.addressof(buffer)
+        self._places = (ctypes.c_void_p * max(1, len(kernel.offsets)))(*(base + offset for offset in kernel.offsets))
+        self.address = ctypes.addressof(self._places)
+
+
 class CudaGraph:
     """Captured work; see :class:`tzcore.backend.cuda.device.Graph`."""
 
@@ -172,7 +182,9 @@ class CudaDevice:
         self.clock = 1e3 * self._attribute("CLOCK_RATE")
         self.shared_bytes = self._attribute("MAX_SHARED_MEMORY_PER_BLOCK_OPTIN")
         """The most shared memory that a block can ask for."""
-        self._shared: dict[Kernel, int] = {}
+        self._frames: dict[Kernel, list[_Frame]] = {}
+        self._modules: dict[str, Module] = {}
+        self._shared: dict[Kernel, int] = {}  # dynamic shared memory that each kernel was allowed
         self._context = self._retain()
         self._own = self.stream()
 
@@ -294,6 +306,12 @@ class CudaDevice:
     # --- kernels ----------------------------------------------------------------------------------
 
     def load(self, ptx: str) -> Module:
+        """Models share their kernels: a text is compiled once as long as the card is open."""
+        if ptx not in self._modules:
+            self._modules[ptx] = self._compiled(ptx)
+        return self._modules[ptx]
+
+    def _compiled(self, ptx: str) -> Module:
         parameters = parse(ptx)
         api = self._driver.api
         log = bytearray(_LOG)
@@ -322,19 +340,18 @@ class CudaDevice:
         shared: int = 0,
         stream: Stream = None,
     ) -> None:
-        kernel.check(grid, block, arguments, shared)
-        if shared > self._shared.get(kernel, STATIC_SHARED):
-            self._allow(kernel, shared)
+        kernel.check_shape(grid, block, shared)
         packed = kernel.pack(arguments)
-        held = ctypes.create_string_buffer(packed, max(1, len(packed)))
-        base = ctypes.addressof(held)
-        places = (ctypes.c_void_p * max(1, len(arguments)))(*(base + offset for offset in kernel.offsets))
-        self.call(
-            "cuLaunchKernel",
-            *(kernel.handle, *grid, block, 1, 1, shared, self.queue(stream), ctypes.addressof(places), 0),
-        )
+        if shared > self._shared.get(kernel, 0):
+            self._allow(kernel, shared)
+        frames = self._frames.setdefault(kernel, [])
+        frame = frames.pop() if frames else _Frame(kernel)  # not shared by threads that launch at the same time
+        frame.held[:] = packed
+        self.call("cuLaunchKernel", kernel.handle, *grid, block, 1, 1, shared, self.queue(stream), frame.address, 0)
+        frames.append(frame)
 
     def _allow(self, kernel: Kernel, shared: int) -> None:
+        """Ask for dynamic shared memory, which is needed where a block has more than 48 KiB with what is static."""
         if shared > self.shared_bytes:
             raise BackendError(
                 f"kernel {kernel.name} asks for {shared} bytes of shared memory a block, {self.name} has "

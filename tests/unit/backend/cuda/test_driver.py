@@ -194,13 +194,13 @@ def test_a_wrong_call_never_reaches_the_driver(api: PretendedDriver) -> None:
     assert not api.launched
 
 
-def test_much_shared_memory_is_asked_for_once(api: PretendedDriver) -> None:
+def test_shared_memory_is_asked_for_once(api: PretendedDriver) -> None:
     card = open_device()
     kernel = card.load(PTX).kernel("bare")
-    for shared in (40 << 10, 64 << 10, 64 << 10, 90 << 10):
+    for shared in (0, 40 << 10, 40 << 10, 20 << 10, 90 << 10):
         card.launch(kernel, (1, 1, 1), 32, [], shared)
     asked = [arguments for name, arguments in api.calls if name == "cuFuncSetAttribute"]
-    assert asked == [("bare", "dynamic", 64 << 10), ("bare", "dynamic", 90 << 10)]
+    assert asked == [("bare", "dynamic", 40 << 10), ("bare", "dynamic", 90 << 10)]
     with pytest.raises(BackendError, match="too wide for this card"):
         card.launch(kernel, (1, 1, 1), 32, [], 100 << 10)
 
@@ -210,6 +210,34 @@ def test_kernels_are_fetched_when_a_module_is_loaded(api: PretendedDriver) -> No
     assert api.names()[-3:] == ["cuModuleLoadDataEx", "cuModuleGetFunction", "cuModuleGetFunction"]
     image = next(arguments[0] for name, arguments in api.calls if name == "cuModuleLoadDataEx")
     assert image == PTX.encode() + b"\0"
+
+
+def test_a_text_is_compiled_once(api: PretendedDriver) -> None:
+    card = open_device()
+    assert card.load(PTX) is card.load(PTX)
+    assert api.names().count("cuModuleLoadDataEx") == 1
+    assert card.load(PTX + "\n") is not card.load(PTX)
+
+
+def test_launches_at_the_same_time_do_not_share_their_arguments(
+    api: PretendedDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A launch from within a launch stands for one of another thread, while the driver reads the first's arguments."""
+    card = open_device()
+    kernel = card.load(PTX).kernel("k")
+    api.arguments = 3
+    original, nested = api._read, []
+
+    def read(places: int) -> list[bytes]:
+        if not nested:
+            nested.append(True)
+            card.launch(kernel, (1, 1, 1), 32, [2, 2, 2.0])
+        return original(places)
+
+    monkeypatch.setattr(api, "_read", read)
+    card.launch(kernel, (1, 1, 1), 32, [1, 1, 1.0])
+    card.launch(kernel, (1, 1, 1), 32, [3, 3, 3.0])
+    assert [call["values"][0][0] for _, call in api.launched] == [2, 1, 3]
 
 
 @pytest.mark.parametrize("code", ["INVALID_PTX", "INVALID_IMAGE", "NO_BINARY_FOR_GPU", "INVALID_SOURCE"])
