@@ -109,8 +109,10 @@ class CudaModel:
                 )
             self._device.copy_in(work["uniform"], np.array([choice.uniform], np.float32))
             limits = (float(choice.temperature), choice.top_k, float(choice.top_p), float(choice.min_p))
-            arguments = (work["logits"], self.spec.vocabulary, choice.vocabulary, *limits, work["uniform"], work["picked"])
-            self._kernels.launch("choose", (1, 1, 1), 1024, arguments)
+            ids = (self.spec.vocabulary, choice.vocabulary)
+            self._kernels.launch(
+                "choose", (1, 1, 1), 1024, (work["logits"], *ids, *limits, work["uniform"], work["picked"])
+            )
             self._device.copy_out(picked, work["picked"], self._stream)
 
         self._run(sequence, tokens, "last", pick)
