@@ -24,8 +24,8 @@ CONTEXT = 512
 
 FAMILIES = {
     "llama": "t1b3", "mistral": "t2b3", "qwen2": "q2", "qwen3": "t1", "gemma2": "t2b3", "gemma3_text": "i4",
-    "phi3": "t2", "granite": "t1b3", "smollm3": "t2b3", "bitnet": "t1b3", "falcon3": "t1", "biased": "f16", "mixtral": "t1b3",
-    "qwen3_moe": "t2b3",
+    "phi3": "t2", "granite": "t1b3", "smollm3": "t2b3", "bitnet": "t1b3", "falcon3": "t1", "biased": "f16",
+    "mixtral": "t1b3", "qwen3_moe": "t2b3",
 }  # fmt: skip
 """A family of models, and the format that its matrices have here."""
 

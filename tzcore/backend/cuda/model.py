@@ -98,16 +98,16 @@ class CudaModel:
 
     def choose(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], choice: Choice) -> int:
         """See :class:`tzcore.backend.base.ChoosingModel`: one number crosses the bus."""
-        picked, work = np.empty(1, np.int32), self._work
+        picked, uniform, work = np.empty(1, np.int32), np.array([choice.uniform], np.float32), self._work
 
         def pick(_first: int, _count: int) -> None:
             if choice.penalties.size:
-                self._device.copy_in(work["penalties"], choice.penalties)
+                self._device.copy_in(work["penalties"], choice.penalties, self._stream)
                 count = choice.penalties.size
                 self._kernels.launch(
                     "penalise", (-(-count // 256), 1, 1), 256, (work["logits"], work["penalties"], count)
                 )
-            self._device.copy_in(work["uniform"], np.array([choice.uniform], np.float32))
+            self._device.copy_in(work["uniform"], uniform, self._stream)
             limits = (float(choice.temperature), choice.top_k, float(choice.top_p), float(choice.min_p))
             ids = (self.spec.vocabulary, choice.vocabulary)
             self._kernels.launch(
