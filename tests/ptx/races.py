@@ -145,8 +145,9 @@ class RaceLog:
         current = np.full(s.blocks, np.iinfo(np.int64).max)
         np.minimum.at(current, s.block[s.alive], s.epoch[s.alive])
         going_on = np.flatnonzero(key // self.units >= current[block])
-        _, first = np.unique(np.stack([key[going_on], info[going_on]]), axis=1, return_index=True)
-        kept = going_on[first]
+        order = going_on[np.lexsort((info[going_on], key[going_on]))]
+        again = (key[order][1:] == key[order][:-1]) & (info[order][1:] == info[order][:-1])
+        kept = order[~np.r_[np.zeros(min(1, order.size), bool), again]]
         self.keys, self.info = [key[kept]], [info[kept]]
         sites = event[kept]
         # one entry an event again: split by event so that each keeps its instruction
