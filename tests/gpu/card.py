@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tests.ptx.device import Checks, InterpretedDevice
-from tzcore.backend.cuda.device import Device, Kernel, contiguous, parse
+from tests.ptx.device import Checks, InterpretedDevice, PtxError
+from tzcore.backend.cuda.device import Device, Kernel, OutOfMemoryError, contiguous, parse
 from tzcore.errors import BackendError, MissingExtraError
 
 REHEARSE = "TZ_GPU_REHEARSE"
@@ -38,12 +38,18 @@ class Rehearsal(InterpretedDevice):
 
     def load(self, ptx: str) -> Any:
         self._declared |= parse(ptx)
-        return super().load(ptx)
+        try:
+            return super().load(ptx)
+        except PtxError as error:
+            raise BackendError(f"the CUDA kernels are damaged ({error}): install the program again") from error
 
     def allocate(self, size: int) -> int:
         if size < 1:
             raise BackendError(f"{size} bytes cannot be allocated")
-        return super().allocate(size)
+        try:
+            return super().allocate(size)
+        except MemoryError as error:
+            raise OutOfMemoryError(f"not enough memory: {error}") from error
 
     def launch(
         self, kernel: Any, grid: tuple[int, int, int], block: int, arguments: Sequence[Any], shared: int = 0,

@@ -12,10 +12,8 @@ Streams run at once and in the order of the calls; a captured graph keeps launch
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from tests.ptx.memory import Arena
 from tests.ptx.parser import parse
 from tests.ptx.report import Checks, KernelFault, Report
 from tests.ptx.scalars import Array, PtxError
-from tests.ptx.syntax import KernelText, Parameter
+from tests.ptx.syntax import KernelText, ModuleText, Parameter
 
 __all__ = [
     "Checks", "Graph", "HostBuffer", "InterpretedDevice", "Kernel", "KernelFault", "Module", "PtxError", "Report",
@@ -51,23 +49,11 @@ class Kernel:
     program: Program
 
 
-_parsed = lru_cache(maxsize=64)(parse)
-
-
-@lru_cache(maxsize=128)
-def _decoded(ptx: str, name: str, symbols: tuple[tuple[str, tuple[str, int]], ...]) -> Program:
-    """Kept for the next device on which the module's variables lie where they lie on this one."""
-    text = _parsed(ptx)
-    program = Program(text.kernels[name], dict(symbols), [v for v in text.variables if v.space == "shared"])
-    gc.freeze()  # it stays: the collector need not look through it ever again
-    return program
-
-
 class Module:
-    def __init__(self, arena: Arena, ptx: str) -> None:
-        self.ptx = ptx
-        self.text = text = _parsed(ptx)
+    def __init__(self, arena: Arena, text: ModuleText) -> None:
+        self.text = text
         self.symbols: dict[str, tuple[str, int]] = {}
+        self.shared = [variable for variable in text.variables if variable.space == "shared"]
         for variable in text.variables:
             if variable.space == "shared":
                 continue
@@ -82,13 +68,17 @@ class Module:
 
     def kernel(self, name: str) -> Kernel:
         if name not in self.kernels:
-            if name not in self.text.kernels:
-                raise PtxError(f"no kernel {name}; there are {', '.join(self.text.kernels) or 'none'}")
-            text = self.text.kernels[name]
+            text = self.text.kernel(name)
             scalars = tuple(p.scalar.name if p.scalar else f"b8[{p.size}]" for p in text.parameters)
-            program = _decoded(self.ptx, name, tuple(self.symbols.items()))
-            self.kernels[name] = Kernel(name, scalars, text, program.anew())
+            self.kernels[name] = Kernel(name, scalars, text, self._program(text))
         return self.kernels[name]
+
+    def _program(self, text: KernelText) -> Program:
+        """Decoded once for all modules whose variables lie in the same places."""
+        key = frozenset(self.symbols.items())
+        if key not in text.programs:
+            text.programs[key] = Program(text, self.symbols, self.shared)
+        return text.programs[key]
 
 
 @dataclass
@@ -176,7 +166,7 @@ class InterpretedDevice:
         self._do(lambda: self.arena.write(address, np.full(size, byte, np.uint8)))
 
     def load(self, ptx: str) -> Module:
-        return Module(self.arena, ptx)
+        return Module(self.arena, parse(ptx))
 
     def load_file(self, path: Path) -> Module:
         return self.load(path.read_text(encoding="utf-8"))

@@ -63,7 +63,12 @@ def case(name: str, rows: int, cols: int, group: int, tokens: int, seed: int = 0
 
 
 def few(
-    c: Case, splits: int = 1, one: bool | None = None, stride: int | None = None, column: int = 0, ptx: str | None = None
+    c: Case,
+    splits: int = 1,
+    one: bool | None = None,
+    stride: int | None = None,
+    column: int = 0,
+    ptx: str | None = None,
 ) -> Any:
     """``[splits, tokens, stride]`` of product_few."""
     tokens, rows = len(c.inputs), c.shape.rows

@@ -1,0 +1,167 @@
+"""Whole small models on the card against the NumPy reference: families, formats, graphs, and the same bits always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tzcore.architecture.registry import spec_of
+from tzcore.backend.cuda.device import Device
+from tzcore.backend.cuda.model import CudaModel
+from tzcore.backend.cuda.plan import plan
+from tzcore.backend.reference import ReferenceBackend
+from tzcore.bench.random_folder import random_folder
+from tzcore.errors import BackendError, ContextFullError, DoesNotFitError
+from tzcore.hub.formats.synthetic import Synthetic
+
+CONTEXT, CHUNK = 512, 64
+DENSE = "layers=2,hidden=192,intermediate=320,heads=6,kv_heads=2,head_dim=64,vocabulary=500,context=512"
+MODELS = {
+    "llama-3-8b": (DENSE, "t1b3"),
+    "llama-3.2-1b": (DENSE, "t2"),
+    "qwen3-0.6b": (DENSE.replace("head_dim=64", "head_dim=96"), "t2b3"),
+    "mistral-7b": (DENSE.replace("head_dim=64", "head_dim=128"), "q2"),
+    "gemma-2-2b": (DENSE.replace("head_dim=64", "head_dim=256"), "i4"),
+    "phi-4": (DENSE, "t1"),
+    "mixtral-8x7b": (f"{DENSE},experts=4,active=2", "t1b3"),
+    "qwen3-30b-a3b": (f"{DENSE},experts=5,active=3", "i8"),
+}
+"""Shapes of every kind, cut down, each in another format."""
+
+
+class Small:
+    """A random model on the card."""
+
+    def __init__(self, device: Device, name: str, cut: str, fmt: str, head: str = "i8", context: int = CONTEXT) -> None:
+        self.folder = random_folder(Synthetic(name, cut, f"synthetic:{name}", {}), fmt, head)
+        self.spec = spec_of(self.folder, context)
+        planned = plan(self.spec, self.folder.quantization.matrices, context, 4 << 30, chunk=CHUNK)
+        self.model = CudaModel(device, self.folder, self.spec, planned)
+
+    def tokens(self, count: int, seed: int = 0) -> np.ndarray:
+        return np.random.default_rng(seed).integers(0, self.spec.vocabulary, count).astype(np.int32)
+
+
+@pytest.fixture
+def llama(device: Device) -> Iterator[Small]:
+    small = Small(device, "llama-3-8b", DENSE, "t1b3")
+    yield small
+    small.model.close()
+
+
+def divergence(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference of logits in units of their spread."""
+    return float(np.abs(found - expected).max() / expected.std())
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_logits_are_the_references(device: Device, name: str) -> None:
+    small = Small(device, name, *MODELS[name])
+    reference = ReferenceBackend("int8", "f16").load(small.folder, small.spec)
+    tokens = small.tokens(24)
+    ours, theirs = small.model.new_sequence(64), reference.new_sequence(64)
+    for part in (tokens[:20], tokens[20:23], tokens[23:]):
+        found, expected = small.model.forward(ours, part, "all"), reference.forward(theirs, part, "all")
+        assert divergence(found, expected) < 0.05
+        assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
+    small.model.close()
+    reference.close()
+
+
+@pytest.mark.parametrize("head", ["i4", "f16"])
+def test_other_heads(device: Device, head: str) -> None:
+    small = Small(device, "llama-3.2-1b", DENSE, "t1", head)
+    reference = ReferenceBackend("int8", "f16").load(small.folder, small.spec)
+    tokens = small.tokens(12)
+    found = small.model.forward(small.model.new_sequence(16), tokens)
+    assert divergence(found, reference.forward(reference.new_sequence(16), tokens)) < 0.05
+    small.model.close()
+    reference.close()
+
+
+def test_one_token_gives_the_bits_that_it_gives_among_eight(llama: Small) -> None:
+    tokens, model = llama.tokens(24), llama.model
+    together, apart = model.new_sequence(64), model.new_sequence(64)
+    model.forward(together, tokens[:16], "none")
+    model.forward(apart, tokens[:16], "none")
+    among = model.forward(together, tokens[16:], "all")
+    for row, token in zip(among, tokens[16:], strict=True):
+        assert model.forward(apart, np.array([token]), "last").tobytes() == row.tobytes()
+
+
+def test_a_graph_that_runs_again_gives_the_same_bits(llama: Small) -> None:
+    """Tokens, positions and pages are read anew: the first pass captures, the second, on other pages, replays."""
+    tokens, model = llama.tokens(12), llama.model
+    passes = []
+    for _ in range(2):
+        sequence = model.new_sequence(300)
+        passes.append([model.forward(sequence, tokens[i : i + 1]).tobytes() for i in range(len(tokens))])
+        model.new_sequence(10)  # moves the next pass to other pages
+        sequence.close()
+    assert passes[0] == passes[1]
+
+
+def test_runs_repeat_to_the_bit(llama: Small) -> None:
+    """Prompts of many tokens and steps of few, ten times: a race would show sooner or later."""
+    tokens, model = llama.tokens(100), llama.model
+    seen = set()
+    for _ in range(10):
+        sequence = model.new_sequence(128)
+        prompt = model.forward(sequence, tokens[:90], "last").tobytes()
+        steps = model.forward(sequence, tokens[90:], "all").tobytes()
+        seen.add((prompt, steps))
+        sequence.close()
+    assert len(seen) == 1
+
+
+def test_sequences_do_not_disturb_each_other(llama: Small) -> None:
+    tokens, model = llama.tokens(20), llama.model
+    alone = model.new_sequence(32)
+    expected = [model.forward(alone, tokens[i : i + 1]).tobytes() for i in range(10)]
+    alone.close()
+    first, second = model.new_sequence(32), model.new_sequence(32)
+    for i in range(10):
+        assert model.forward(first, tokens[i : i + 1]).tobytes() == expected[i]
+        model.forward(second, tokens[10 + i : 11 + i])
+
+
+def test_a_full_context_is_an_error_and_changes_nothing(llama: Small) -> None:
+    model = llama.model
+    sequence = model.new_sequence(4)
+    model.forward(sequence, llama.tokens(3), "none")
+    with pytest.raises(ContextFullError, match="3 \\+ 2 tokens do not fit into a context of 4"):
+        model.forward(sequence, llama.tokens(2))
+    assert sequence.length == 3
+    assert np.isfinite(model.forward(sequence, llama.tokens(1))).all()
+
+
+def test_more_context_than_was_loaded_is_refused(llama: Small) -> None:
+    held = llama.model.new_sequence(CONTEXT)
+    with pytest.raises(BackendError, match="does not fit on the card"):
+        llama.model.new_sequence(1)
+    held.close()
+
+
+def test_a_model_beyond_the_memory_is_refused(device: Device) -> None:
+    free, total = device.memory()
+    folder = random_folder(Synthetic("llama-3-8b", DENSE, "synthetic:x", {}), "t1", "i8")
+    spec = spec_of(folder)
+    planned = plan(spec, folder.quantization.matrices, CONTEXT, free, device.name)
+    large = plan(spec, folder.quantization.matrices, 2 * total // planned.memory.size("keys and values") * CONTEXT, free)
+    assert not large.fits
+    with pytest.raises(DoesNotFitError, match="does not fit"):
+        CudaModel(device, folder, spec, large)
+    assert device.memory()[0] >= free - (1 << 20)
+
+
+def test_a_closed_model_gives_its_memory_back(device: Device) -> None:
+    before = device.memory()[0]
+    small = Small(device, "llama-3-8b", DENSE, "t1")
+    taken = before - device.memory()[0]
+    assert taken >= small.model.plan.memory.total
+    small.model.close()
+    assert device.memory()[0] >= before - (64 << 20)  # the driver keeps what kernels take
+    with pytest.raises(BackendError, match="closed"):
+        small.model.new_sequence(1)
