@@ -110,7 +110,7 @@ def test_damaged_kernels_are_refused_and_the_device_goes_on(device: Device, dama
     broken = {
         "not PTX at all": "hello",
         "cut short": ptx[: len(ptx) * 2 // 3],
-        "a wrong word": ptx.replace("fma.rn.f32", "fma.rn.f33"),
+        "a wrong word": ptx.replace("st.global.f32", "st.global.f33"),
     }[damage]
     assert broken != ptx
     with pytest.raises(BackendError, match="install the program again"):
