@@ -1,4 +1,4 @@
-"""``python -m tests.gpu``: the tests on this machine's card.  ``--out FOLDER``: then the benchmarks as well, into FOLDER.
+"""``python -m tests.gpu``: the tests on this machine's card.  ``--out FOLDER``: then the benchmarks, into FOLDER.
 
 Needs Python 3.11, NumPy and cuda-python; uses pytest and torch where they are.
 """
@@ -57,14 +57,7 @@ def tests(out: Path | None, wanted: str, end: float) -> int:
         return without_pytest(out, wanted)
     words = [sys.executable, "-m", "pytest", "tests/gpu", "-q", "-p", "no:cacheprovider", "--tb=short"]
     # Options of plugins in pyproject.toml that are not there would be errors.
-    words += [
-        "-o",
-        "addopts=--import-mode=importlib -ra",
-        "-o",
-        "timeout=0",
-        "-W",
-        "ignore::pytest.PytestConfigWarning",
-    ]
+    words += ["-o", "addopts=--import-mode=importlib -ra", "-W", "ignore::pytest.PytestConfigWarning"]
     words += ["-k", wanted] if wanted else []
     return _logged(words, out, "tests", end)
 
@@ -131,10 +124,9 @@ def _logged(words: list[str], out: Path | None, name: str, end: float, ending: s
         out.mkdir(parents=True, exist_ok=True)
         with open(out / f"{name}{ending}", "w", encoding="utf-8") as file:
             errors = subprocess.STDOUT if ending == ".txt" else None
-            done = subprocess.run(
+            code = subprocess.run(
                 words, cwd=ROOT, env=environment, stdout=file, stderr=errors, timeout=left, check=False
-            )
-        code = done.returncode
+            ).returncode
     except subprocess.TimeoutExpired:
         code = 124
     print(f"{name}: exit code {code} after {time.monotonic() - began:.0f} s", flush=True)

@@ -76,9 +76,8 @@ def _raises(kinds: Any, match: str = "") -> Iterator[SimpleNamespace]:
         yield found
     except kinds as error:
         found.value = error
-        assert re.search(match, str(error)), f"{error!r} does not match {match!r}"
-    else:
-        raise AssertionError(f"no {kinds} was raised")
+    if found.value is None or not re.search(match, str(found.value)):
+        raise AssertionError(f"{kinds} matching {match!r} were to be raised, and there was {found.value!r}")
 
 
 def _skip(reason: str) -> None:

@@ -155,9 +155,8 @@ def test_a_model_beyond_the_memory_is_refused(device: Device) -> None:
     folder = random_folder(Synthetic("llama-3-8b", DENSE, "synthetic:x", {}), "t1", "i8")
     spec = spec_of(folder)
     planned = plan(spec, folder.quantization.matrices, CONTEXT, free, device.name)
-    large = plan(
-        spec, folder.quantization.matrices, 2 * total // planned.memory.size("keys and values") * CONTEXT, free
-    )
+    times = 2 * total // planned.memory.size("keys and values")
+    large = plan(spec, folder.quantization.matrices, times * CONTEXT, free, device.name)
     assert not large.fits
     with pytest.raises(DoesNotFitError, match="does not fit"):
         CudaModel(device, folder, spec, large)

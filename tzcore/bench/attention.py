@@ -1,4 +1,4 @@
-"""Attention at depth for one token and for eight, timed inside the engine: a model that is little but keys and values."""
+"""Attention at depth for one token and for eight, inside the engine: a model that is little but keys and values."""
 
 from __future__ import annotations
 

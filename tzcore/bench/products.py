@@ -174,7 +174,7 @@ def issue_seconds(device: Device, shape: Shape, several: bool) -> float | None:
     return issued / (device.multiprocessors * _SCHEDULERS * device.clock)
 
 
-def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings, say: Say) -> Iterable[Row]:
+def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings) -> Iterable[Row]:
     """Operations a second with many tokens, one row a format."""
     device = timer.device
     inputs = Inputs(device, cols, rows, tokens)
@@ -188,10 +188,8 @@ def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings, sa
             finally:
                 _close(graphs, [copies])
             rate = 2 * rows * cols * tokens / seconds
-            row = {"what": "many", "rows": rows, "cols": cols, "format": name, "tokens": tokens, "seconds": seconds,
+            yield {"what": "many", "rows": rows, "cols": cols, "format": name, "tokens": tokens, "seconds": seconds,
                    "operations_per_second": rate}  # fmt: skip
-            say(row)
-            yield row
     finally:
         inputs.close()
 
