@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MODULES = ("test_device", "test_kernels", "test_models")
+MODULES = ("test_card", "test_device", "test_kernels", "test_models")
 MODEL = "synthetic:llama-3-70b"
 BENCHMARKS: dict[str, list[str]] = {
     "kernels": ["--kernels"],
@@ -30,7 +30,7 @@ BENCHMARKS: dict[str, list[str]] = {
 """Arguments of ``tz bench`` by the name of the result."""
 SMALL = "layers=1,hidden=64,intermediate=128,heads=2,kv_heads=1,head_dim=64,vocabulary=300"
 REHEARSED: dict[str, list[str]] = {
-    "small": [f"synthetic:llama-3-8b@{SMALL}", "--context", "300", "--tokens", "2", "--prompt", "20", "--repeat", "2"]
+    "small": [f"synthetic:llama-3-8b@{SMALL}", "--context", "70", "--tokens", "2", "--prompt", "10", "--repeat", "2"]
 }
 
 

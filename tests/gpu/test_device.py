@@ -27,14 +27,6 @@ DONE: ret;
 """
 
 
-def test_facts(device: Device) -> None:
-    free, total = device.memory()
-    assert 0 < free <= total
-    assert device.capability >= (8, 0)
-    assert device.multiprocessors > 0
-    assert device.clock > 0
-
-
 def test_copies_in_all_directions(device: Device) -> None:
     sent = np.random.default_rng(0).integers(0, 256, 10_000, np.uint8)
     first, second = device.allocate(sent.nbytes), device.allocate(sent.nbytes)
