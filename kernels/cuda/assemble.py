@@ -28,7 +28,7 @@ class AssemblyError(Exception):
 
 @dataclass(frozen=True)
 class Usage:
-    """What one kernel takes: ``registers`` a thread, ``stack`` and spills in bytes a thread, ``shared`` bytes a block."""
+    """What one kernel takes: ``registers``, ``stack`` and spills (bytes) a thread, ``shared`` bytes a block."""
 
     kernel: str
     registers: int
@@ -82,8 +82,10 @@ def assemble(ptx: str, architecture: int) -> Assembled:
     if not len(names) == len(stacks) == len(used) == ptx.count(".entry "):
         raise AssemblyError(f"ptxas speaks of {len(names)} kernels in words that are not known here:\n{log}")
     found = {
-        name: Usage(name, int(registers), *map(int, stack), shared=int(shared or 0), threads=threads.get(name, 1024))
-        for name, stack, (registers, shared) in zip(names, stacks, used, strict=True)
+        name: Usage(
+            name, int(registers), int(stack), int(stores), int(loads), int(shared or 0), threads.get(name, 1024)
+        )
+        for name, (stack, stores, loads), (registers, shared) in zip(names, stacks, used, strict=True)
     }
     return Assembled(cubin, tuple(found[name] for name in re.findall(r"\.entry (\w+)", ptx)))
 

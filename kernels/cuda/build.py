@@ -40,7 +40,8 @@ def _library() -> ctypes.CDLL:
     major, minor = ctypes.c_int(), ctypes.c_int()
     library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
     if (major.value, minor.value) != VERSION:
-        raise CompileError(f"NVRTC {major.value}.{minor.value} is installed; the PTX is made by {VERSION[0]}.{VERSION[1]}")
+        found = f"{major.value}.{minor.value}"
+        raise CompileError(f"NVRTC {found} is installed; the PTX is made by {VERSION[0]}.{VERSION[1]}")
     return library
 
 
@@ -85,6 +86,7 @@ def build(source: Path) -> str:
 
 
 def main() -> int:
+    """Build or check; the exit code."""
     parser = argparse.ArgumentParser(description="Compile the CUDA kernels to PTX.")
     parser.add_argument("names", nargs="*", help="sources without .cu (default: all)")
     parser.add_argument("--check", action="store_true", help="compare with the tree instead of writing")

@@ -24,7 +24,7 @@ _JUMPS = ("BRA", "JMP", "CALL")
 
 CLASSES = {
     "IMMA": "MMA", "HMMA": "MMA", "LOP3": "LOP3", "SHF": "SHF", "IMAD": "IMAD", "PRMT": "PRMT", "LDG": "LDG",
-    "LDS": "LDS", "LDSM": "LDS", "LDGSTS": "LDGSTS", "STS": "STS", "FFMA": "FP", "FMUL": "FP", "FADD": "FP", "FFMA2": "FP",
+    "LDS": "LDS", "LDSM": "LDS", "LDGSTS": "LDGSTS", "STS": "STS", "FFMA": "FP", "FMUL": "FP", "FADD": "FP",
     "FMNMX": "FP", "FSETP": "FP", "FSEL": "FP", "MUFU": "FP", "HADD2": "FP", "HFMA2": "FP", "HMUL2": "FP",
     "F2F": "FP", "F2FP": "FP", "I2F": "FP", "I2FP": "FP", "F2I": "FP",
 }  # fmt: skip

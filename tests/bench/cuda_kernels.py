@@ -129,7 +129,7 @@ def _residency(usage: Usage, architecture: int, dynamic: int) -> str:
 
 
 def loops() -> Iterator[str]:
-    yield "Loops over weights: instructions that a warp issues on the longest way once round (loops inside not entered),"
+    yield "Loops over weights: instructions a warp issues on the longest way once round (loops inside not entered),"
     yield "weights of a lane that this takes, their quotient, and the instructions by class."
     yield "m1: one token, m8: up to eight, n128: prefill."
     yield ""

@@ -68,12 +68,17 @@ class Module:
 
     def kernel(self, name: str) -> Kernel:
         if name not in self.kernels:
-            if name not in self.text.kernels:
-                raise PtxError(f"no kernel {name}; there are {', '.join(self.text.kernels) or 'none'}")
-            text = self.text.kernels[name]
+            text = self.text.kernel(name)
             scalars = tuple(p.scalar.name if p.scalar else f"b8[{p.size}]" for p in text.parameters)
-            self.kernels[name] = Kernel(name, scalars, text, Program(text, self.symbols, self.shared))
+            self.kernels[name] = Kernel(name, scalars, text, self._program(text))
         return self.kernels[name]
+
+    def _program(self, text: KernelText) -> Program:
+        """Decoded once for all modules whose variables lie in the same places."""
+        key = frozenset(self.symbols.items())
+        if key not in text.programs:
+            text.programs[key] = Program(text, self.symbols, self.shared)
+        return text.programs[key]
 
 
 @dataclass

@@ -6,8 +6,9 @@ it branches, ends or reaches an instruction where others wait. So threads meet a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +40,7 @@ from tests.ptx.syntax import Immediate, Instruction, KernelText, Variable
 
 _LOADED = (access, arithmetic, atomics, bits, compare, conversions, copies, floats, integers, matrix, warp)
 LANES = 32768  # threads of a batch: registers of a kernel then lie in the cache
+KEEP = 256 << 20  # bytes of states kept for the next launch
 SHARED = 16 << 20  # bytes of shared memory of a batch
 LIMIT = 5_000_000  # basic blocks run, before a kernel counts as endless
 
@@ -54,6 +56,7 @@ class Block:
     meets: Read | None = None
     barrier: Barrier | None = None
     index: Read | None = None
+    labels: Counter[str] = field(default_factory=Counter)
     count: int = 0
     issued: int = 0
 
@@ -69,7 +72,6 @@ class Program:
         context.parameters = {p.name: p.offset for p in text.parameters}
         self.unit = _least_access(text.instructions)
         self.blocks = self._blocks(context)
-        self.states: dict[tuple[int, int, int], State] = {}
 
     def _blocks(self, context: Context) -> dict[int, Block]:
         code = self.text.instructions
@@ -92,16 +94,22 @@ class Program:
             mask = warp.membermask(context, code[start]) if warp.meets(code[start]) else None
             met = barrier(context, last) if last and last.opcode in ("bar", "barrier") else None
             index = read(context, last, last.operands[0], SCALARS["u32"]) if last and last.opcode == "brx" else None
-            blocks[start] = Block(start, runs, last, end, mask, met, index)
+            labels = Counter(ins.label for ins in code[start:end])
+            blocks[start] = Block(start, runs, last, end, mask, met, index, labels)
         return blocks
 
     def state(self, blocks: int, threads: int, shared: int) -> State:
-        key = (blocks, threads, shared)
-        if key not in self.states:
-            if len(self.states) > 2:
-                self.states.clear()
-            self.states[key] = State(self.text.registers, blocks, threads, shared, self.layout.local)
-        return self.states[key]
+        """A state of that size, kept from an earlier launch if there is one."""
+        key = (id(self), blocks, threads, shared)
+        state = _KEPT.pop(key, None) or State(self.text.registers, blocks, threads, shared, self.layout.local)
+        state.program = self
+        _KEPT[key] = state
+        while len(_KEPT) > 1 and sum(each.bytes for each in _KEPT.values()) > KEEP:
+            del _KEPT[next(iter(_KEPT))]
+        return state
+
+
+_KEPT: dict[tuple[int, int, int, int], State] = {}
 
 
 def _ends(ins: Instruction) -> bool:
@@ -296,18 +304,22 @@ def launch(
             state.defined = {register: np.zeros(state.size, bool) for register in program.context.watch}
             if checks.races and state.shared_bytes:
                 state.races = RaceLog(program.unit, state.shared.size)
-            _Execution(program, state).run()
-            if state.races is not None:
-                state.races.judge(state)
-            _finish(state, program)
+            try:
+                _Execution(program, state).run()
+                if state.races is not None:
+                    state.races.judge(state)
+            finally:
+                _finish(state, program)
+                state.copies, state.races = [], None
 
 
 def _finish(state: State, program: Program) -> None:
     """Adds up what ran."""
+    instructions, issued = state.report.instructions, state.report.issued
     for block in program.blocks.values():
         if block.count:
-            for ins in program.text.instructions[block.start : block.next]:
-                state.report.instructions[ins.label] += block.count
-                state.report.issued[ins.label] += block.issued
+            for label, times in block.labels.items():
+                instructions[label] += times * block.count
+                issued[label] += times * block.issued
             block.count = block.issued = 0
 

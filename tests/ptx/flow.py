@@ -71,6 +71,8 @@ def simplified(ins: Instruction, known: Mapping[Register, Immediate]) -> Instruc
     """``ins`` with the registers of ``known`` replaced by their numbers among its plain inputs."""
     count = _results(ins)
     inputs = [known.get(x, x) if isinstance(x, Register) else x for x in ins.operands[count:]]
+    if all(new is old for new, old in zip(inputs, ins.operands[count:], strict=True)):
+        return ins
     return replace(ins, operands=(*ins.operands[:count], *inputs))
 
 

@@ -6,6 +6,7 @@ import re
 import struct
 from bisect import bisect_left
 from dataclasses import replace
+from functools import lru_cache, partial
 
 from tests.ptx.scalars import SCALARS, PtxError, Scalar
 from tests.ptx.syntax import (
@@ -26,9 +27,11 @@ from tests.ptx.syntax import (
     Vector,
 )
 
+_SPACE = re.compile(r"\s*")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
 _SKIPPED = re.compile(r"\.(?:(?:version|target|address_size|file|loc)\b[^\n]*|pragma\b[^;]*;)")
 _ENTRY = re.compile(r"(?:\.(?:visible|weak|extern)\s+)*\.(entry|func)\b")
+_BRACE = re.compile(r"[{};]")
 _LABEL = re.compile(r"([\w$%]+)\s*:(?!:)")
 _TABLE = re.compile(r"([\w$%]+)\s*:\s*\.branchtargets\s+([^;]*);")
 _VARIABLE = re.compile(
@@ -39,11 +42,13 @@ _VARIABLE = re.compile(
 _PARAMETER = re.compile(
     r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\s+(?:\.ptr\s+(?:\.\w+\s+)?(?:\.align\s+\d+\s+)?)?([\w$]+)\s*(?:\[\s*(\d+)\s*\])?"
 )
+_INSTRUCTION = re.compile(r"(?:@(!?)\s*([%\w$]+)\s+)?([\w.:]+)\s*(.*)$", re.S)
 _INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[bB][01]+|\d+)U?$")
 
 
+@lru_cache(64)
 def parse(text: str) -> ModuleText:
-    """The module of ``text``; PtxError names the line that cannot be read."""
+    """The module of ``text``; a kernel is read when it is asked for. PtxError names the line that cannot be read."""
     return _Parser(text).module()
 
 
@@ -75,8 +80,8 @@ class _Parser:
 
     def skip(self) -> None:
         while True:
-            while self.at < len(self.text) and self.text[self.at].isspace():
-                self.at += 1
+            space = _SPACE.match(self.text, self.at)
+            self.at = space.end() if space else self.at
             match = _SKIPPED.match(self.text, self.at)
             if not match:
                 return
@@ -102,24 +107,30 @@ class _Parser:
             if match and match[1] == "func":
                 self.function()
             elif match:
-                kernel = self.kernel()
-                module.kernels[kernel.name] = kernel
+                place = self.at
+                name = re.compile(r"[^{]*?\.entry\s+([\w$]+)").match(self.text, place)
+                if not name:
+                    raise PtxError(f"line {self.line(place)}: an entry without a name")
+                module.entries[name[1]] = partial(self.kernel, place)
+                self.function()
             else:
                 line = self.line(self.at)
                 module.variables.append(_variable(self.until(";"), line))
 
     def function(self) -> None:
-        """Steps over a device function: a kernel that calls one is refused."""
+        """Steps over a function, or its declaration; a kernel that calls one is refused."""
         depth = 0
-        for brace in re.finditer(r"[{};]", self.text[self.at :]):
+        for brace in _BRACE.finditer(self.text, self.at):
             depth += {"{": 1, "}": -1, ";": 0}[brace[0]]
             if not depth:
-                self.at += brace.end()
+                self.at = brace.end()
                 return
         raise PtxError(f"line {self.line(self.at)}: a function without an end")
 
-    def kernel(self) -> KernelText:
-        line = self.line(self.at)
+    def kernel(self, place: int) -> KernelText:
+        """The kernel whose text begins at ``place``."""
+        self.at = place
+        line = self.line(place)
         head = self.until("{")
         match = re.search(r"\.entry\s+([\w$]+)\s*(?:\((.*?)\))?(.*)$", head, re.S)
         if not match:
@@ -182,6 +193,7 @@ class _Body:
         self.labels: list[dict[str, int]] = [{}]
         self.branches: list[tuple[int, str, list[dict[str, int]]]] = []
         self.tables: dict[str, list[str]] = {}  # of brx.idx
+        self.known: dict[str, Operand] = {}  # operands read before, in the scope that is open
 
     def read(self) -> None:
         source = self.source
@@ -193,11 +205,13 @@ class _Body:
             if start == "{":
                 self.registers.append({})
                 self.labels.append({})
+                self.known.clear()
                 source.at += 1
             elif start == "}":
                 source.at += 1
                 self.registers.pop()
                 self.labels.pop()
+                self.known.clear()
                 if not self.registers:
                     break
             elif start == ";":
@@ -240,6 +254,7 @@ class _Body:
         match = re.match(r"\.reg\s+(?:\.v\d\s+)?\.(\w+)\s+(.*)$", text)
         if not match or match[1] not in SCALARS or ".v" in text:
             raise PtxError(f"line {line}: declaration {text!r}")
+        self.known.clear()
         bits = SCALARS[match[1]].bits
         for name in (piece.strip() for piece in match[2].split(",")):
             if spread := re.match(r"(.*?)\s*<\s*(\d+)\s*>$", name):
@@ -250,7 +265,7 @@ class _Body:
                 self.registers[-1][each] = self.kernel.new_register(each, bits)
 
     def instruction(self, text: str, line: int) -> None:
-        match = re.match(r"(?:@(!?)\s*([%\w$]+)\s+)?([\w.:]+)\s*(.*)$", text, re.S)
+        match = _INSTRUCTION.match(text)
         if not match:
             raise PtxError(f"line {line}: {text!r}")
         opcode, *parts = match[3].replace("::", "__").split(".")
@@ -275,6 +290,11 @@ class _Body:
 
     def operand(self, text: str, line: int) -> Operand:
         text = text.strip()
+        if text not in self.known:
+            self.known[text] = self._operand(text, line)
+        return self.known[text]
+
+    def _operand(self, text: str, line: int) -> Operand:
         if text == "_":
             return Sink()
         if text[0] == "{" and text[-1] == "}":
@@ -311,6 +331,8 @@ class _Body:
 
 def _split(text: str) -> list[str]:
     """``text`` cut at its outermost commas."""
+    if not any(bracket in text for bracket in "{[("):
+        return text.split(",") if text else []
     pieces, depth, start = [], 0, 0
     for i, letter in enumerate(text):
         depth += (letter in "{[(") - (letter in "}])")

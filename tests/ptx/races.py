@@ -130,7 +130,7 @@ class RaceLog:
         if pair in self.found or pair[::-1] in self.found:
             return
         self.found.add(pair)
-        place = key % (self.units) * self.unit
+        place = key % self.units * self.unit
         reason = (
             f"races: thread {other} {verb} the same byte {place % s.shared_bytes} of shared memory with no barrier "
             f"between in line {second.line} ({second.text})"
@@ -145,11 +145,11 @@ class RaceLog:
         current = np.full(s.blocks, np.iinfo(np.int64).max)
         np.minimum.at(current, s.block[s.alive], s.epoch[s.alive])
         going_on = np.flatnonzero(key // self.units >= current[block])
-        _, first = np.unique(np.stack([key[going_on], info[going_on]]), axis=1, return_index=True)
-        kept = going_on[first]
-        self.keys, self.info = [key[kept]], [info[kept]]
+        order = going_on[np.lexsort((info[going_on], key[going_on]))]
+        again = (key[order][1:] == key[order][:-1]) & (info[order][1:] == info[order][:-1])
+        kept = order[~np.r_[np.zeros(min(1, order.size), bool), again]]
         sites = event[kept]
-        # one entry an event again: split by event so that each keeps its instruction
+        # split by event again, so that each access keeps its instruction
         order = np.argsort(sites, kind="stable")
         kept, sites = kept[order], sites[order]
         cuts = np.flatnonzero(np.r_[True, sites[1:] != sites[:-1]]) if sites.size else np.zeros(0, np.intp)

@@ -42,9 +42,11 @@ class State:
         self.blocks, self.threads = blocks, threads
         self.width = -(-threads // WARP) * WARP
         self.size = blocks * self.width
+        self.bytes = 0
         self.rows: dict[str, list[Array]] = {}
         for bits, count in registers.items():
             table = np.zeros((count, self.size), next(iter(VIEWS[bits].values())))
+            self.bytes += table.nbytes
             for name, dtype in VIEWS[bits].items():
                 self.rows[name] = list(table.view(dtype))
         self.carry = np.zeros(self.size, bool)
@@ -64,6 +66,8 @@ class State:
         self.checks: Checks
         self.report: Report
         self.kernel = ""
+        self.program: Any = None  # whose state this is, kept alive with it
+        self.bytes += 3 * self.shared.nbytes + self.local.nbytes
         self.first_block = 0
         self.grid = (1, 1, 1)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from tests.ptx.scalars import SCALARS, PtxError, Scalar
 
@@ -150,6 +152,7 @@ class KernelText:
     variables: list[Variable] = field(default_factory=list)
     registers: dict[int, int] = field(default_factory=lambda: {1: 0, 16: 0, 32: 0, 64: 0})
     max_threads: int = 1024
+    programs: dict[Any, Any] = field(default_factory=dict)  # decoded, by where the module's variables lie
 
     def new_register(self, name: str, bits: int) -> Register:
         bits = max(bits, 16) if bits > 1 else 1
@@ -160,5 +163,15 @@ class KernelText:
 
 @dataclass
 class ModuleText:
-    kernels: dict[str, KernelText] = field(default_factory=dict)
+    """``entries`` read a kernel, once."""
+
+    entries: dict[str, Callable[[], KernelText]] = field(default_factory=dict)
     variables: list[Variable] = field(default_factory=list)
+    kernels: dict[str, KernelText] = field(default_factory=dict)
+
+    def kernel(self, name: str) -> KernelText:
+        if name not in self.kernels:
+            if name not in self.entries:
+                raise PtxError(f"no kernel {name}; there are {', '.join(self.entries) or 'none'}")
+            self.kernels[name] = self.entries[name]()
+        return self.kernels[name]

@@ -268,3 +268,34 @@ def test_copies_read_too_early(what: int, reason: str) -> None:
     else:
         with pytest.raises(KernelFault, match=reason):
             run(compiled(EARLY), "early", 1, 64, [a, out, what])
+
+
+LONG = """
+extern "C" __global__ void rounds(const int* in, int* out, int n) {
+    __shared__ int s[64];
+    int sum = 0;
+    s[threadIdx.x] = in[threadIdx.x];
+    __syncthreads();
+    for (int k = 0; k < n; ++k) sum += s[(threadIdx.x + k) & 63];
+    if (threadIdx.x == 63 && in[0] == 7) s[5] = 1;
+    out[blockIdx.x * 64 + threadIdx.x] = sum;
+}
+"""
+
+
+def test_races_in_long_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was noted is thinned out meanwhile, and still known when the write comes."""
+    monkeypatch.setattr("tests.ptx.races._MANY", 3000)
+    a, out = np.arange(64, dtype=np.int32), np.zeros((4, 64), np.int32)
+    run(compiled(LONG), "rounds", 4, 64, [a, out, 64])
+    assert (out == a.sum()).all()
+    a[0] = 7
+    with pytest.raises(KernelFault, match=r"races: thread \d+ reads the same byte 20 "):
+        run(compiled(LONG), "rounds", 4, 64, [a, out, 64])
+
+
+def test_a_kernel_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.ptx.execute.LIMIT", 1000)
+    text = HEADER + ".visible .entry k(.param .u64 p) { .reg .b32 %r; L: add.u32 %r, 1, 2; bra L; }"
+    with pytest.raises(KernelFault, match="no end"):
+        run(text, "k", 1, 32, [np.zeros(1)])

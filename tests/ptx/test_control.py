@@ -210,7 +210,7 @@ def test_no_text_and_device_functions() -> None:
     with pytest.raises(PtxError, match=r"no \.version"):
         InterpretedDevice().load("hello")
     text = ".func (.param .b32 r) f(.param .b32 a);\n.func (.param .b32 r) f(.param .b32 a) { { .reg .b32 %x; } ret; }"
-    assert list(InterpretedDevice().load(HEADER + text + kernel("").split("64\n")[1]).text.kernels) == ["k"]
+    assert list(InterpretedDevice().load(HEADER + text + kernel("").split("64\n")[1]).text.entries) == ["k"]
 
 
 def test_a_trap_stops() -> None:
@@ -266,3 +266,34 @@ def test_a_mask_may_name_threads_that_left() -> None:
     out = np.zeros(64, np.int32)
     run(compiled(SHARED), "leave", 1, 64, [out, 40])
     assert out.tolist() == [i ^ 1 if i < 40 else -1 for i in range(64)]
+
+
+NAMED = """
+extern "C" __global__ void halves(int* out) {
+    __shared__ int s[128];
+    s[threadIdx.x] = threadIdx.x;
+    if (threadIdx.x < 64) asm volatile("bar.sync 1, 64;" ::: "memory");
+    else asm volatile("bar.sync 2, 64;" ::: "memory");
+    out[blockIdx.x * 128 + threadIdx.x] = s[threadIdx.x ^ 33];
+}
+"""
+
+
+def test_barriers_of_a_part_of_the_block() -> None:
+    out = np.zeros(384, np.int32)
+    run(compiled(NAMED), "halves", 3, 128, [out])
+    assert np.array_equal(out, np.tile(np.arange(128) ^ 33, 3))
+
+
+BACK = HEADER + """.visible .entry k(.param .u64 pd) { .reg .b32 %t, %x, %y; .reg .b64 %d, %o; .reg .pred %p;
+ld.param.u64 %d, [pd]; mov.u32 %t, %tid.x; mul.wide.u32 %o, %t, 4; add.u64 %d, %d, %o;
+setp.lt.u32 %p, %t, 5; mov.u32 %x, %t; @%p bra FAR;
+MEET: shfl.sync.bfly.b32 %y, %x, 16, 31, -1; st.global.u32 [%d], %y; ret;
+FAR: add.u32 %x, %x, 1000; bra MEET; }"""
+
+
+def test_threads_wait_for_those_that_come_from_further_down() -> None:
+    out = np.zeros(64, np.uint32)
+    run(BACK, "k", 1, 64, [out])
+    other = np.arange(64) ^ 16
+    assert np.array_equal(out, np.where(other < 5, other + 1000, other))

@@ -11,18 +11,21 @@ import pytest
 from tests.ptx.device import Checks, InterpretedDevice
 from tests.tiny_models import tiny_folder
 from tzcore.architecture.registry import spec_of
+from tzcore.backend.base import PENALTY, Choice
+from tzcore.backend.cpu import CpuBackend
 from tzcore.backend.cuda.model import CudaModel
 from tzcore.backend.cuda.plan import plan
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
+from tzcore.errors import BackendError, ContextFullError, RequestError
 
 CONTEXT = 512
 
 
 FAMILIES = {
     "llama": "t1b3", "mistral": "t2b3", "qwen2": "q2", "qwen3": "t1", "gemma2": "t2b3", "gemma3_text": "i4",
-    "phi3": "t2", "granite": "t1b3", "smollm3": "t2b3", "bitnet": "t1b3", "falcon3": "t1", "biased": "f16", "mixtral": "t1b3",
-    "qwen3_moe": "t2b3",
+    "phi3": "t2", "granite": "t1b3", "smollm3": "t2b3", "bitnet": "t1b3", "falcon3": "t1", "biased": "f16",
+    "mixtral": "t1b3", "qwen3_moe": "t2b3",
 }  # fmt: skip
 """A family of models, and the format that its matrices have here."""
 
@@ -34,7 +37,7 @@ class Pair:
         self.folder = ModelFolder.open(path)
         self.spec = spec_of(self.folder, CONTEXT)
         self.device = InterpretedDevice(checks or Checks.fast())
-        planned = plan(self.spec, self.folder.quantization.matrices, CONTEXT, 4 << 30, chunk=64)
+        planned = plan(self.spec, self.folder.quantization.matrices, 2 * CONTEXT, 4 << 30, chunk=64)
         self.card = CudaModel(self.device, self.folder, self.spec, planned)
         self.reference = ReferenceBackend("int8", "f16").load(self.folder, self.spec)
 
@@ -68,3 +71,77 @@ def test_logits_of_every_family(pair):
         median, kl = divergence(found, expected)
         assert median < 0.03
         assert kl < 1e-2
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    made = Pair(tiny_folder(tmp_path_factory.mktemp("llama") / "model", "llama", "t1b3", "i8"))
+    yield made
+    made.close()
+
+
+def test_one_token_gives_the_bits_that_it_gives_among_eight(llama):
+    """Across the end of a page, with graphs that were captured and ones that are replayed."""
+    tokens = np.random.default_rng(1).integers(0, llama.spec.vocabulary, 272).astype(np.int32)
+    one, eight = llama.card.new_sequence(CONTEXT), llama.card.new_sequence(CONTEXT)
+    try:
+        for sequence in (one, eight):
+            llama.card.forward(sequence, tokens[:252], "none")
+        together = llama.card.forward(eight, tokens[252:260], "all")
+        alone = np.concatenate([llama.card.forward(one, tokens[i : i + 1]) for i in range(252, 260)])
+        assert (alone == together).all()
+        one.truncate(252)
+        assert (llama.card.forward(one, tokens[252:260], "all") == together).all()
+    finally:
+        one.close()
+        eight.close()
+
+
+def test_the_greedy_tokens_of_the_cpu_backend(llama):
+    """What a model without rounding in its favour says: the same twelve tokens, chosen on the card."""
+    cpu = CpuBackend().load(llama.folder, llama.spec, 1)
+    prompt = np.arange(40, 52, dtype=np.int32)
+    greedy = Choice(llama.spec.vocabulary, 0.0, 0, 1.0, 0.0, 0.5, np.zeros(0, PENALTY))
+    ours, theirs = llama.card.new_sequence(64), cpu.new_sequence(64)
+    try:
+        token, expected = llama.card.choose(ours, prompt, greedy), int(cpu.forward(theirs, prompt)[0].argmax())
+        for _ in range(12):
+            assert token == expected
+            row = np.array([token], np.int32)
+            token, expected = llama.card.choose(ours, row, greedy), int(cpu.forward(theirs, row)[0].argmax())
+    finally:
+        ours.close()
+        cpu.close()
+
+
+def test_penalties_count_on_the_card(llama):
+    sequence = llama.card.new_sequence(16)
+    row = llama.card.forward(sequence, np.array([3], np.int32))[0]
+    sequence.truncate(0)
+    best, second = np.argsort(-row)[:2]
+    penalties = np.array([(best, 1.0, row[best] - row[second] + 1)], PENALTY)
+    choice = Choice(llama.spec.vocabulary, 0.0, 0, 1.0, 0.0, 0.5, penalties)
+    assert llama.card.choose(sequence, np.array([3], np.int32), choice) == second
+    sequence.close()
+
+
+def test_a_text_longer_than_its_pages_is_refused_and_changes_nothing(llama):
+    sequence = llama.card.new_sequence(800)
+    llama.card.forward(sequence, np.arange(5, dtype=np.int32), "none")
+    with pytest.raises(ContextFullError, match="do not fit"):
+        llama.card.forward(sequence, np.zeros(800, np.int32))
+    assert sequence.length == 5
+    with pytest.raises(BackendError, match="would fit"):
+        llama.card.new_sequence(300)
+    with pytest.raises(RequestError, match="vocabulary"):
+        llama.card.forward(sequence, np.array([-1], np.int32))
+    sequence.close()
+
+
+def test_what_the_plan_says_is_what_is_allocated(tmp_path):
+    made = Pair(tiny_folder(tmp_path / "model", "qwen3", "t2b3", "i8"))
+    planned, device = made.card.plan.memory, made.device
+    assert device.used == planned.total
+    made.card.close()
+    assert device.used == 0
+    made.close()

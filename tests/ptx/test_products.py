@@ -62,7 +62,14 @@ def case(name: str, rows: int, cols: int, group: int, tokens: int, seed: int = 0
     return Case(shape, codes, scales, gains, inputs, factors)
 
 
-def few(c: Case, splits: int = 1, one: bool | None = None, stride: int | None = None, column: int = 0) -> Any:
+def few(
+    c: Case,
+    splits: int = 1,
+    one: bool | None = None,
+    stride: int | None = None,
+    column: int = 0,
+    ptx: str | None = None,
+) -> Any:
     """``[splits, tokens, stride]`` of product_few."""
     tokens, rows = len(c.inputs), c.shape.rows
     out = poisoned((splits, tokens, stride or rows), np.float32)
@@ -70,18 +77,18 @@ def few(c: Case, splits: int = 1, one: bool | None = None, stride: int | None = 
     many = "m1" if (tokens == 1 if one is None else one) else "m8"
     arguments = (*c.weights(), c.inputs, c.factors, out, *c.layout_arguments(), tokens, out.shape[2], column)
     grid = (-(-c.shape.tiles // 4), splits, 1)
-    run(f"{kernel}_g{c.shape.group}_{many}", grid, 128, *arguments, file=kernel)
+    run(f"{kernel}_g{c.shape.group}_{many}", grid, 128, *arguments, file=kernel, ptx=ptx)
     return out
 
 
-def many(c: Case, width: int) -> Any:
+def many(c: Case, width: int, ptx: str | None = None) -> Any:
     tokens, rows = len(c.inputs), c.shape.rows
     out = poisoned((tokens, rows), np.float32)
     kernel = f"product_many_{c.shape.kind.name}"
     arguments = (*c.weights(), c.inputs, c.factors, out, *c.layout_arguments(), tokens, rows, 0)
     grid = (-(-tokens // width), -(-c.shape.tiles // 8), 1)
     shared = 2 * (16384 + width * (128 + 8 * 128 // c.shape.group))
-    run(f"{kernel}_g{c.shape.group}_n{width}", grid, 256, *arguments, file=kernel, shared=shared)
+    run(f"{kernel}_g{c.shape.group}_n{width}", grid, 256, *arguments, file=kernel, shared=shared, ptx=ptx)
     return out
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,27 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint.reader import ModelFolder
 
 Logits = Literal["last", "all", "none"]
+
+
+PENALTY = np.dtype([("token", np.int32), ("factor", np.float32), ("minus", np.float32)])
+"""A token's logit is divided by ``factor`` if it is above 0, else multiplied by it, and less by ``minus``."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the next token is chosen: penalties, temperature (0: the largest logit, the lowest id among equals),
+    top-k (0: off), top-p (1: off), min-p (0: off), and a draw with the random number ``uniform`` in [0, 1).
+
+    Ids from ``vocabulary`` on are padding and never chosen.  ``penalties`` are :data:`PENALTY`, a token once.
+    """
+
+    vocabulary: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    uniform: float
+    penalties: npt.NDArray[np.void]
 
 
 class Sequence(Protocol):
@@ -54,6 +76,17 @@ class LoadedModel(Protocol):
 
     def close(self) -> None:
         """Release weights and threads."""
+
+
+@runtime_checkable
+class ChoosingModel(Protocol):
+    """A model that chooses tokens where its logits are, so that these need not be brought to the processor."""
+
+    def choose(self, sequence: Sequence, tokens: npt.NDArray[np.int32], choice: Choice) -> int:
+        """Append ``tokens`` as :meth:`LoadedModel.forward` does, and choose what follows them.
+
+        A BackendError where the logits are not numbers.
+        """
 
 
 def weight_bytes_per_token(folder: ModelFolder, spec: ModelSpec) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tzcore.architecture import registry
 from tzcore.architecture.spec import ModelSpec
-from tzcore.backend.base import LoadedModel, Sequence
+from tzcore.backend.base import ChoosingModel, LoadedModel, Sequence
 from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.placement import Neighbours, place
@@ -185,32 +185,30 @@ class Engine:
             raise BackendError("The model was closed")
         cached = self._reuse(prompt)
         done, prefill_seconds = cached, 0.0
-        logits: np.ndarray | None = None
+        token: int | None = None
+        sampling = request.sampling or self.default_sampling
+        # Rows of the head beyond the tokenizer are padding: they stand for no text.
+        sampler = Sampler(sampling, min(self.spec.vocabulary, self.prompts.tokenizer.size))
         yield PrefillProgress(done, len(prompt), None)
         while done < len(prompt) and not cancel.is_set():
             chunk = prompt[done : done + self._chunk]
             last = done + len(chunk) == len(prompt)
-            seconds, logits = self._forward(chunk, last)
+            seconds, token = self._forward(chunk, sampler if last else None)
             prefill_seconds += seconds
             self._adapt(len(chunk), seconds)
             done += len(chunk)
             yield PrefillProgress(done, len(prompt), prefill_seconds / (done - cached) * (len(prompt) - done))
         speed = (done - cached) / prefill_seconds if prefill_seconds else 0.0
-        if logits is None or cancel.is_set():
+        if token is None or cancel.is_set():
             yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
             return
 
-        sampling = request.sampling or self.default_sampling
-        # Rows of the head beyond the tokenizer are padding: they stand for no text.
-        vocabulary = min(self.spec.vocabulary, self.prompts.tokenizer.size)
-        sampler = Sampler(sampling, vocabulary)
         continues = prompt if request.messages is None else []
         decoder = IncrementalDecoder(self.prompts.tokenizer, continues)
         stops = StopFilter(self.prompts.stops(request))
         made, first, decoding = 0, 0.0, time.perf_counter()
         reason: FinishReason
         while True:
-            token = sampler.pick(logits[0, :vocabulary])
             made += 1
             if made == 1:
                 first = time.perf_counter() - began
@@ -228,7 +226,8 @@ class Engine:
             elif cancel.is_set():
                 reason = "cancelled"
             else:
-                _, logits = self._forward([token], True)
+                _, token = self._forward([token], sampler)
+                assert token is not None
                 continue
             break
         # What the decoder and the filter still hold; a stop string may only now be complete.
@@ -253,12 +252,21 @@ class Engine:
             del self._held[common:]
         return common
 
-    def _forward(self, tokens: list[int], want: bool) -> tuple[float, np.ndarray]:
+    def _forward(self, tokens: list[int], sampler: Sampler | None) -> tuple[float, int | None]:
+        """Append ``tokens``; the seconds that took, and what ``sampler`` chooses to follow them."""
         assert self._sequence is not None
         began = time.perf_counter()
-        logits = self._model.forward(self._sequence, np.asarray(tokens, dtype=np.int32), "last" if want else "none")
+        ids, token = np.asarray(tokens, dtype=np.int32), None
+        if sampler is not None and isinstance(self._model, ChoosingModel):
+            token = self._model.choose(self._sequence, ids, sampler.choice())
+            sampler.write(token)
+        elif sampler is not None:
+            logits = self._model.forward(self._sequence, ids, "last")
+            token = sampler.pick(logits[0, : sampler.vocabulary])
+        else:
+            self._model.forward(self._sequence, ids, "none")
         self._held.extend(tokens)
-        return time.perf_counter() - began, logits
+        return time.perf_counter() - began, token
 
     def _adapt(self, tokens: int, seconds: float) -> None:
         """Choose the next chunk: the largest power of two that stays within the time of one call."""

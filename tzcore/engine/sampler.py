@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tzcore.backend.base import PENALTY, Choice
 from tzcore.errors import BackendError, RequestError
 
 DRY_ALLOWED = 8
@@ -108,10 +109,26 @@ class Sampler:
     """One running choice: its random stream and what was written so far."""
 
     def __init__(self, settings: Sampling, vocabulary: int) -> None:
+        self.vocabulary = vocabulary
         self._settings = settings
         self._random = np.random.default_rng(None if settings.seed is None else settings.seed % (1 << 64))
         self._counts = np.zeros(vocabulary, dtype=np.int32)
         self._repeats = _Repeats()
+
+    def choice(self) -> Choice:
+        """What :meth:`pick` would do now, for a backend that chooses by itself; it uses up a random number.
+
+        :meth:`write` what it chose.
+        """
+        s = self._settings
+        uniform = self._random.random()
+        return Choice(self.vocabulary, s.temperature, s.top_k, s.top_p, s.min_p, uniform, self._penalties())
+
+    def write(self, token: int) -> None:
+        """Remember what was chosen."""
+        self._counts[token] += 1
+        if self._settings.dry_multiplier:
+            self._repeats.write(token)
 
     def pick(self, logits: npt.NDArray[np.float32]) -> int:
         """Choose from ``logits`` [vocabulary] and remember the choice.  Not finite: BackendError."""
@@ -121,25 +138,36 @@ class Sampler:
         if not math.isfinite(top):  # argmax and max find NaN and +inf; −inf only where all are
             raise BackendError("The model's output is not a number: its weights are damaged; convert it again")
         token = best if self._settings.temperature == 0 else self._draw(row, top)
-        self._counts[token] += 1
-        if self._settings.dry_multiplier:
-            self._repeats.write(token)
+        self.write(token)
         return token
 
     def _penalised(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        s = self._settings
-        tokens, lengths = self._repeats.prolonging()
-        if s.repetition_penalty == 1.0 and not (s.presence_penalty or s.frequency_penalty or tokens.size):
+        penalties = self._penalties()
+        if not penalties.size:
             return logits
         row = logits.astype(np.float32, copy=True)
-        written = np.flatnonzero(self._counts)
-        values = row[written]
-        values = np.where(values > 0, values / s.repetition_penalty, values * s.repetition_penalty)
-        row[written] = values - s.presence_penalty - s.frequency_penalty * self._counts[written].astype(np.float32)
+        values, factors = row[penalties["token"]], penalties["factor"]
+        row[penalties["token"]] = np.where(values > 0, values / factors, values * factors) - penalties["minus"]
+        return row
+
+    def _penalties(self) -> npt.NDArray[np.void]:
+        """What each token loses now, as :data:`tzcore.backend.base.PENALTY`."""
+        s = self._settings
+        tokens, lengths = self._repeats.prolonging()
+        counted = s.repetition_penalty != 1.0 or bool(s.presence_penalty or s.frequency_penalty)
+        written = np.flatnonzero(self._counts) if counted else tokens
+        found = np.zeros(len(all_of := np.union1d(written, tokens)), PENALTY)
+        found["token"], found["factor"] = all_of, 1
+        if counted:
+            places = np.searchsorted(all_of, written)
+            found["factor"][places] = s.repetition_penalty
+            amounts = s.presence_penalty + s.frequency_penalty * self._counts[written].astype(np.float32)
+            found["minus"][places] = amounts
         if tokens.size:
             excess = np.minimum(lengths - DRY_ALLOWED, DRY_STEEPEST).astype(np.float32)
-            row[tokens] -= np.float32(s.dry_multiplier) * np.float32(DRY_BASE) ** excess
-        return row
+            places = np.searchsorted(all_of, tokens)
+            found["minus"][places] += np.float32(s.dry_multiplier) * np.float32(DRY_BASE) ** excess
+        return found
 
     def _draw(self, row: npt.NDArray[np.float32], top: float) -> int:
         s = self._settings

@@ -113,7 +113,7 @@ def _hold_out(windows: Tokens) -> tuple[Tokens, int]:
 
 
 def _ids(tokenizer: Tokenizer, text: str, window: int) -> list[int]:
-    ids = list(tokenizer.encode(text, add_special_tokens=False).ids)
+    ids = list(tokenizer.encode(text, add_special_tokens=False).ids) if text.strip() else []
     if not ids:
         raise ConversionError("the calibration text is empty")
     return ids * (-(-window // len(ids)))

@@ -53,7 +53,7 @@ class Tuning:
 
     tokens: int = 12288
     passes: int = 1
-    windows: int = 2
+    windows: int = 1
     rate: float = 2e-3
     floor: float = 1.0
     first_moment: float = 0.9

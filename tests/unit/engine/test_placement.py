@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from tests.unit.backend.cuda.shapes import shape, stored
 from tests.unit.engine.scripted_model import spec
 from tzcore import hardware
 from tzcore.architecture.registry import spec_of
+from tzcore.backend.cuda.backend import CudaBackend
 from tzcore.backend.cuda.device import LostDeviceError
+from tzcore.backend.select import select
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine import placement
 from tzcore.engine.generation import Engine, Finished, Request, Sampling
@@ -98,6 +101,21 @@ def test_an_engine_on_a_card_takes_what_was_planned(machine: PretendedDriver, ti
     assert isinstance([*engine.generate(request)][-1], Finished)
     engine.close()
     assert not machine.places
+
+
+def test_a_card_that_nobody_planned_for(machine: PretendedDriver, tiny: Path) -> None:
+    """Measurements load a model by the backend's name alone."""
+    folder = ModelFolder.open(tiny)
+    backend, _ = select("cuda")
+    model = backend.load(folder, spec_of(folder))
+    assert isinstance(model, CudaModel)
+    assert model.arena.plan.size("keys and values") > 0
+    model.close()
+    assert not machine.places
+    assert isinstance(backend, CudaBackend)
+    full = replace(backend.place, card=replace(backend.place.card, free=1000))
+    with pytest.raises(DoesNotFitError, match="does not fit on NVIDIA"):
+        CudaBackend(full).load(folder, spec_of(folder))
 
 
 def test_memory_that_is_gone_at_loading(machine: PretendedDriver, tiny: Path) -> None:

@@ -27,9 +27,9 @@ def allowed(logits: npt.NDArray[np.float32], s: Sampling) -> set[int]:
         order = np.sort(p)[::-1]
         if s.top_k:  # ties at the edge of top-k do not add to the sum
             order = order[: s.top_k]
-        count = int(np.searchsorted(np.cumsum(order), s.top_p * order.sum() * (1 - 1e-9))) + 1
-        p = np.where(p >= order[min(count, order.size) - 1] * (1 - 1e-9), p, 0)
-    return set(np.flatnonzero((p >= s.min_p * (1 - 1e-9)) & (p > 0)).tolist())
+        count = int(np.searchsorted(np.cumsum(order), s.top_p * order.sum() * (1 - 1e-6))) + 1
+        p = np.where(p >= order[min(count, order.size) - 1] * (1 - 1e-6), p, 0)
+    return set(np.flatnonzero((p >= s.min_p * (1 - 1e-6)) & (p > 0)).tolist())
 
 
 @settings(max_examples=200, deadline=None)

@@ -109,9 +109,10 @@ def test_bad_texts_are_named(files: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match="not UTF-8"):
         calibration.collect(files, 256, 128, binary, VOCABULARY)
     empty = tmp_path / "empty.txt"
-    empty.write_text("")
-    with pytest.raises(ConversionError, match="empty"):
-        calibration.collect(files, 256, 128, empty, VOCABULARY)
+    for nothing in ("", " \n\n \t"):
+        empty.write_text(nothing)
+        with pytest.raises(ConversionError, match="empty"):
+            calibration.collect(files, 256, 128, empty, VOCABULARY)
 
 
 def test_bad_tokenizers_are_named(files: dict[str, Path]) -> None:

@@ -224,9 +224,10 @@ class Graph(Protocol):
 class Device(Protocol):
     """A card, or what stands for one.
 
-    Addresses are plain numbers.  Work with a ``stream`` is queued and returns at once: arrays copied
-    so must stay alive and unchanged until the stream is done.  Without one, copies and fills are done
-    when the call returns; launches are queued on the device's own stream.  Every method raises BackendError with
+    Addresses are plain numbers.  Work with a ``stream`` is queued, in order: arrays in pinned memory that are
+    copied so must stay unchanged until the stream is done, others are read or filled before the call returns.
+    Without one, copies and fills are done when the call returns, *in no order* with other streams; launches
+    are queued on the device's own stream.  Every method raises BackendError with
     one clear line: :class:`OutOfMemoryError` where memory is short, :class:`LostDeviceError` where
     the device failed.
     """

@@ -17,9 +17,8 @@ from tzcore.architecture.spec import LayerSpec
 from tzcore.backend.cuda import products
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.layout import Shape
-from tzcore.backend.cuda.products import HALVES, WARPS, Form, Part, Stage
+from tzcore.backend.cuda.products import WARPS, Form, Part, Stage
 from tzcore.backend.cuda.workspace import FEW, Workspace
-from tzcore.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +63,6 @@ def routed(
     tables: dict[tuple[Form, Shape, int], npt.NDArray[np.uint64]] = {}
     for number, stage in enumerate(stages):
         for form, parts in stage.inputs:
-            if form.mode == HALVES:
-                raise BackendError(
-                    "the CUDA kernels do not run experts in half precision: convert the model with another encoding, "
-                    "or run it on the processor (--backend cpu)"
-                )
             for part in parts:
                 key = (form, part.matrix.shape, part.column)
                 table = tables.setdefault(key, np.zeros((len(stages), 3), np.uint64))
@@ -118,15 +112,12 @@ def run(network: Network, stages: ExpertStages, layer: LayerSpec, step: Step, wa
     for form, parts in stages.gate_up.inputs:
         network.norm(form, tokens, (0, 0, 0), norm, stages.gate_up.cols)
         made = multiply(kernels, work, parts, stages.gate_up, tokens, active, own=False)
-    expert = layer.experts[0]
-    if expert.gate_bias or expert.up_bias or expert.down_bias:
-        raise BackendError("the CUDA kernels do not run experts with biases: use --backend cpu")
     slots = tokens * active
 
     def down(form: Form, parts: Sequence[RoutedPart] | Sequence[Part]) -> int:
         return multiply(kernels, work, parts, stages.down, tokens, active, own=True)  # type: ignore[arg-type]
 
-    gated = network.gated(made, expert)
+    gated = network.gated(made, layer.experts[0])
     splits = network.through(stages.down, slots, "gate_prepare", gated, network.vector(layer.mlp_sub_norm), down)
     hidden = network.spec.hidden
     kernels.launch(

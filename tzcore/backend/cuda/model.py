@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tzcore.architecture.spec import ModelSpec
-from tzcore.backend.base import Logits, weight_bytes_per_token
+from tzcore.backend.base import Choice, Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
 from tzcore.backend.cuda import plan
 from tzcore.backend.cuda.arena import Arena, Ledger, Region
@@ -85,13 +86,47 @@ class CudaModel:
 
     def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
         """See :class:`tzcore.backend.base.LoadedModel`."""
+        rows = {"last": 1, "all": np.size(tokens), "none": 0}[logits]
+        out = np.empty((rows, self.spec.vocabulary), np.float32)
+
+        def keep(first: int, count: int) -> None:
+            at = first if logits == "all" else 0
+            self._device.copy_out(out[at : at + count], self._work["logits"], self._stream)
+
+        self._run(sequence, tokens, logits, keep)
+        return out
+
+    def choose(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], choice: Choice) -> int:
+        """See :class:`tzcore.backend.base.ChoosingModel`: one number crosses the bus."""
+        picked, uniform, work = np.empty(1, np.int32), np.array([choice.uniform], np.float32), self._work
+
+        def pick(_first: int, _count: int) -> None:
+            if choice.penalties.size:
+                self._device.copy_in(work["penalties"], choice.penalties, self._stream)
+                count = choice.penalties.size
+                self._kernels.launch(
+                    "penalise", (-(-count // 256), 1, 1), 256, (work["logits"], work["penalties"], count)
+                )
+            self._device.copy_in(work["uniform"], uniform, self._stream)
+            limits = (float(choice.temperature), choice.top_k, float(choice.top_p), float(choice.min_p))
+            ids = (self.spec.vocabulary, choice.vocabulary)
+            self._kernels.launch(
+                "choose", (1, 1, 1), 1024, (work["logits"], *ids, *limits, work["uniform"], work["picked"])
+            )
+            self._device.copy_out(picked, work["picked"], self._stream)
+
+        self._run(sequence, tokens, "last", pick)
+        if picked[0] < 0:
+            raise BackendError("The model's output is not a number: its weights are damaged; convert it again")
+        return int(picked[0])
+
+    def _run(self, sequence: BaseSequence, tokens: Any, logits: Logits, take: Callable[[int, int], None]) -> None:
+        """Append ``tokens``; ``take(first, count)`` is called when so many tokens' logits are in the workspace."""
         self._check_open()
         if not isinstance(sequence, CudaSequence):
             raise BackendError("the sequence belongs to another backend")
         sequence.check_open()
         ids = self._ids(tokens, sequence)
-        rows = {"last": 1, "all": ids.size, "none": 0}[logits]
-        out = np.empty((rows, self.spec.vocabulary), np.float32)
         began, done = sequence.length, 0
         try:
             while done < ids.size:
@@ -100,8 +135,7 @@ class CudaModel:
                 wanted = count if logits == "all" else int(last and logits == "last")
                 self._step(sequence, ids[done : done + count], wanted)
                 if wanted:
-                    at = done if logits == "all" else 0
-                    self._device.copy_out(out[at : at + wanted], self._work["logits"], self._stream)
+                    take(done, wanted)
                 sequence.advance(count)
                 done += count
             self._device.synchronize(self._stream)
@@ -109,7 +143,6 @@ class CudaModel:
             if not isinstance(error, LostDeviceError):
                 sequence.truncate(began)
             raise
-        return out
 
     def _next(self, position: int, left: int, logits: Logits) -> int:
         """Tokens of the next launch: few where all have logits, and never over an edge where splits of keys change."""
@@ -122,10 +155,11 @@ class CudaModel:
     def _step(self, sequence: CudaSequence, ids: npt.NDArray[np.int32], logits: int) -> None:
         device, work, first = self._device, self._work, sequence.length
         if self._shown is not sequence:
-            device.copy_in(work["page_table"], sequence.table)
+            device.copy_in(work["page_table"], sequence.table, self._stream)
             self._shown = sequence
-        device.copy_in(work["tokens"], ids)
-        device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32))
+        # In the stream's order: the step before, which may still run, reads these places too.
+        device.copy_in(work["tokens"], ids, self._stream)
+        device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32), self._stream)
         step = step_for(first, ids.size, logits, self.plan.chunk)
         if not step.few:
             self._network.run(step)

@@ -104,7 +104,8 @@ class Network:
         for form, part in self._loaded.products():
             for file, name in products.names(form, part):
                 self.kernels.get(file, name)
-        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", "qkv", "finish_logits"):
+        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", "qkv", "finish_logits",
+                     "penalise", "choose"):  # fmt: skip
             self.kernels.get(file)
         for name in ("few", "several", "many"):
             if name != "several" or self._head_dim in _SEVERAL_HEADS:

@@ -14,8 +14,9 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda import arena
 from tzcore.backend.cuda.arena import aligned
 from tzcore.backend.cuda.layout import device_bytes
-from tzcore.backend.cuda.pages import PAGE, page_bytes, pages_for
+from tzcore.backend.cuda.pages import PAGE, padded_head, page_bytes, pages_for
 from tzcore.backend.cuda.workspace import CHUNK, Items, Matrices, workspace_items
+from tzcore.errors import BackendError
 from tzcore.hardware import in_words
 
 RESERVE = 512 << 20
@@ -24,6 +25,11 @@ PRECISIONS = (16.0, 8.5, 5.5, 4.125, 3.25)
 """Bits of a key's or value's number, scales included, that contexts are planned for."""
 RUNS = (16.0,)
 """Those of :data:`PRECISIONS` that this version stores."""
+
+LARGEST_TRANSFORM = 4096
+"""Columns of a transform's block, at most."""
+MOST_EXPERTS = 1024
+"""Experts of a layer, at most."""
 
 WEIGHTS, HEAD, TABLES, CONTEXT, WORKSPACE = "weights", "head", "norms and tables", "keys and values", "workspace"
 
@@ -57,6 +63,31 @@ class DevicePlan:
     def require(self) -> None:
         """Raise DoesNotFitError, with the sum and what would help, where the plan does not fit."""
         self.memory.require()
+
+
+def check(spec: ModelSpec, matrices: Matrices) -> None:
+    """BackendError for a model that the kernels cannot run, with what is in the way."""
+    reason = next(_obstacles(spec, matrices), None)
+    if reason:
+        raise BackendError(f"the CUDA kernels cannot run this model ({reason}): use the processor (--backend cpu)")
+
+
+def _obstacles(spec: ModelSpec, matrices: Matrices) -> Iterator[str]:
+    padded_head(spec.head_dim)
+    widths = {"hidden size": spec.hidden, "intermediate size": spec.intermediate, "head size": spec.head_dim}
+    yield from (f"its {name} of {size} is no multiple of 4" for name, size in widths.items() if size % 4)
+    blocks = [entry.transform.block for name in spec.matrices() if (entry := matrices[name]).transform]
+    if max(blocks, default=0) > LARGEST_TRANSFORM:
+        yield f"an input is transformed in blocks of {max(blocks)}, more than {LARGEST_TRANSFORM}"
+    for layer in spec.layers:
+        if layer.router is None:
+            continue
+        if len(layer.experts) > MOST_EXPERTS:
+            yield f"a layer has {len(layer.experts)} experts, more than {MOST_EXPERTS}"
+        if any(expert.gate_bias or expert.up_bias or expert.down_bias for expert in layer.experts):
+            yield "its experts have biases"
+        if any(matrices[ref.name].format.packing == "half" for e in layer.experts for ref in (e.gate, e.up, e.down)):
+            yield "its experts are in half precision"
 
 
 def weight_items(spec: ModelSpec, matrices: Matrices) -> Items:
@@ -126,6 +157,7 @@ def plan(
     ``matrices`` is how each matrix is stored.  BackendError for a model that the kernels cannot run.
     The advice, should it not fit, names a shorter context from ``least`` tokens on.
     """
+    check(spec, matrices)
     items = (
         (WEIGHTS, _sum(weight_items(spec, matrices))),
         (HEAD, aligned(head_bytes(spec, matrices))),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from tzcore import trits
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
+from tzcore.backend.base import PENALTY
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.layout import KBLOCK
 from tzcore.backend.cuda.pages import padded_head, pages_for
@@ -38,8 +39,9 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
     x ``[T][hidden]`` float; parts ``[splits][T][rows]`` float, the sums of a product; codes int8,
     factors (a float and an int32 a group), hi and lo half, plain float: the input of a product, ``[T][columns]``;
     q ``[T][heads][Dp]`` half; acc ``[splits][T][heads][Dp]`` and stats ``[splits][T][heads][2]`` float;
-    angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares, order and mixed:
-    experts of each token; tokens, positions, uniform, picked: a number a token; page_table int32.
+    angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares and mixed:
+    experts of each token; tokens, positions, uniform, picked: a number a token; penalties of a choice;
+    page_table int32.
     """
     few = min(FEW, chunk)
     spread = max(KEY_SPLITS * few, chunk) * spec.heads
@@ -65,13 +67,13 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
         ("page_table", 4 * pages_for(spec.max_context)),
         ("uniform", 4 * few),
         ("picked", 4 * few),
+        ("penalties", PENALTY.itemsize * spec.vocabulary),
     ]
-    active, experts = _routed(spec)
+    active = _routed(spec)
     if active:
         items += [
             ("chosen", 4 * chunk * active),
             ("shares", 4 * chunk * active),
-            ("order", 4 * (chunk * active + experts + 1)),
             ("mixed", 4 * chunk * spec.hidden),
         ]
     return [(name, size) for name, size in items if size]
@@ -141,7 +143,6 @@ def _is_half(ref: MatrixRef, matrices: Matrices | None) -> bool:
     return matrices is None or matrices[ref.name].format.packing == "half"
 
 
-def _routed(spec: ModelSpec) -> tuple[int, int]:
-    """Experts that a token goes through, and that a layer has, at most; zeros without any router."""
-    pairs = [(layer.router.active, len(layer.experts)) for layer in spec.layers if layer.router]
-    return max((active for active, _ in pairs), default=0), max((count for _, count in pairs), default=0)
+def _routed(spec: ModelSpec) -> int:
+    """Experts that a token goes through, at most; 0 without any router."""
+    return max((layer.router.active for layer in spec.layers if layer.router), default=0)

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.tiny_models import tiny_folder
-from tests.unit.backend.cuda.shapes import shape, stored
+from tests.unit.backend.cuda.shapes import routed, shape, stored
 from tests.unit.engine.scripted_model import spec
 from tzcore.architecture.registry import spec_of
 from tzcore.backend.cuda.layout import device_bytes
 from tzcore.backend.cuda.plan import RESERVE, embedding_bytes, longest_contexts, plan, table_items, weight_items
 from tzcore.checkpoint.reader import ModelFolder
+from tzcore.checkpoint.schema import Transform
 from tzcore.errors import BackendError, DoesNotFitError
 from tzcore.trits import FORMATS
 
@@ -99,3 +100,16 @@ def test_heads_that_no_kernel_has() -> None:
     small = replace(spec(), head_dim=512)
     with pytest.raises(BackendError, match="too wide for the CUDA kernels"):
         plan(small, stored(small), 256, GIB)
+
+
+def test_what_the_kernels_cannot_run_is_named() -> None:
+    odd = replace(shape("llama-3-8b"), intermediate=14338)
+    with pytest.raises(BackendError, match="intermediate size of 14338 is no multiple of 4"):
+        plan(odd, stored(odd), 256, 1 << 40)
+    many = routed(experts=1025)
+    with pytest.raises(BackendError, match="1025 experts, more than 1024"):
+        plan(many, stored(many), 256, 1 << 40)
+    wide = shape("llama-3-8b")
+    turned = {name: replace(entry, transform=Transform(8192, "signs")) for name, entry in stored(wide).items()}
+    with pytest.raises(BackendError, match="blocks of 8192"):
+        plan(wide, turned, 256, 1 << 40)

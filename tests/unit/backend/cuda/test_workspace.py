@@ -7,7 +7,7 @@ import pytest
 from tests.unit.backend.cuda.shapes import routed, shape, stored
 from tests.unit.engine.scripted_model import spec
 from tzcore.backend.cuda.arena import Region, aligned
-from tzcore.backend.cuda.workspace import Workspace, workspace_items
+from tzcore.backend.cuda.workspace import KEY_SPLITS, Workspace, workspace_items
 
 
 def test_the_buffers_of_a_large_model() -> None:
@@ -16,13 +16,20 @@ def test_the_buffers_of_a_large_model() -> None:
     assert found["x"] == 4 * 512 * 8192
     assert found["parts"] == 4 * 512 * 2 * 28672  # gate and up of a chunk
     assert found["codes"] == 512 * 28672
-    assert found["scales"] == found["sums"] == 4 * 512 * 28672 // 64
+    assert found["factors"] == 8 * 512 * 28672 // 64
     assert found["q"] == 2 * 512 * 64 * 128
-    assert found["acc"] == 4 * 128 * 8 * 64 * 128  # splits of eight tokens are more than a chunk
-    assert found["stats"] == 8 * 128 * 8 * 64
+    assert found["acc"] == 4 * 512 * 64 * 128
+    assert found["stats"] == 8 * 512 * 64
     assert found["angles"] == 4 * 512 * 64 * 2
     assert found["logits"] == 4 * 8 * 128256
     assert found.keys().isdisjoint({"hi", "lo", "plain", "chosen"})
+
+
+def test_splits_of_the_keys_are_more_than_a_short_chunk() -> None:
+    small = spec()
+    found = dict(workspace_items(small, 64, stored(small)))
+    assert found["acc"] == 4 * KEY_SPLITS * 8 * 4 * 64
+    assert found["stats"] == 8 * KEY_SPLITS * 8 * 4
 
 
 def test_few_tokens_of_a_wide_head_are_the_largest_product() -> None:
