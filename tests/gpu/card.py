@@ -37,11 +37,15 @@ class Rehearsal(InterpretedDevice):
         self._declared: dict[str, tuple[Any, ...]] = {}
 
     def load(self, ptx: str) -> Any:
-        self._declared |= parse(ptx)
+        declared = parse(ptx)
         try:
-            return super().load(ptx)
+            module = super().load(ptx)
+            for name in declared:
+                module.kernel(name)  # compiled at once, as a driver does
         except PtxError as error:
             raise BackendError(f"the CUDA kernels are damaged ({error}): install the program again") from error
+        self._declared |= declared
+        return module
 
     def allocate(self, size: int) -> int:
         if size < 1:
@@ -55,7 +59,9 @@ class Rehearsal(InterpretedDevice):
         self, kernel: Any, grid: tuple[int, int, int], block: int, arguments: Sequence[Any], shared: int = 0,
         stream: Any = None,
     ) -> None:  # fmt: skip
-        Kernel(kernel.name, self._declared[kernel.name]).check(grid, block, arguments, shared)
+        declared = Kernel(kernel.name, self._declared[kernel.name])
+        declared.check_shape(grid, block, shared)
+        declared.check(arguments)
         super().launch(kernel, grid, block, arguments, shared, stream)
 
     def copy_in(self, address: int, array: Any, stream: Any = None) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tzcore.architecture.registry import spec_of
+from tzcore.backend.base import LoadedModel
 from tzcore.backend.cuda.device import Device
 from tzcore.backend.cuda.model import CudaModel
 from tzcore.backend.cuda.plan import plan
@@ -51,34 +53,38 @@ def llama(device: Device) -> Iterator[Small]:
     small.model.close()
 
 
-def divergence(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest difference of logits in units of their spread."""
-    return float(np.abs(found - expected).max() / expected.std())
+def distance(found: np.ndarray, expected: np.ndarray) -> float:
+    """Root of the mean squared difference of logits, in units of their spread."""
+    return float(np.sqrt(np.mean((found - expected) ** 2)) / expected.std())
 
 
-@pytest.mark.parametrize("name", list(MODELS))
-def test_logits_are_the_references(device: Device, name: str) -> None:
-    small = Small(device, name, *MODELS[name])
-    reference = ReferenceBackend("int8", "f16").load(small.folder, small.spec)
+def logits(model: LoadedModel, tokens: np.ndarray) -> np.ndarray:
+    """Of all tokens: a prompt, a few at once, and one."""
+    sequence = model.new_sequence(64)
+    cuts = (0, len(tokens) - 4, len(tokens) - 1, len(tokens))
+    return np.concatenate([model.forward(sequence, tokens[a:b], "all") for a, b in pairwise(cuts)])
+
+
+@pytest.mark.parametrize(
+    ("name", "cut", "fmt", "head"),
+    [*((name, *made, "i8") for name, made in MODELS.items()),
+     ("llama-3.2-1b", DENSE, "t1", "i4"), ("llama-3.2-1b", DENSE, "i8", "f16")],
+)  # fmt: skip
+def test_logits_are_the_references(device: Device, name: str, cut: str, fmt: str, head: str) -> None:
+    """A difference in the last bit moves a rounding to int8 here and there, and what follows with it.  So the card
+    must be no farther from exact inputs than NumPy with the same roundings is, and about as near to that."""
+    small = Small(device, name, cut, fmt, head)
     tokens = small.tokens(24)
-    ours, theirs = small.model.new_sequence(64), reference.new_sequence(64)
-    for part in (tokens[:20], tokens[20:23], tokens[23:]):
-        found, expected = small.model.forward(ours, part, "all"), reference.forward(theirs, part, "all")
-        assert divergence(found, expected) < 0.05
-        assert (found.argmax(-1) == expected.argmax(-1)).mean() > 0.9
+    found = logits(small.model, tokens)
     small.model.close()
-    reference.close()
-
-
-@pytest.mark.parametrize("head", ["i4", "f16"])
-def test_other_heads(device: Device, head: str) -> None:
-    small = Small(device, "llama-3.2-1b", DENSE, "t1", head)
-    reference = ReferenceBackend("int8", "f16").load(small.folder, small.spec)
-    tokens = small.tokens(12)
-    found = small.model.forward(small.model.new_sequence(16), tokens)
-    assert divergence(found, reference.forward(reference.new_sequence(16), tokens)) < 0.05
-    small.model.close()
-    reference.close()
+    rounded, exact = (
+        logits(ReferenceBackend(inputs, "f16").load(small.folder, small.spec), tokens) for inputs in ("int8", "float")
+    )
+    noise = distance(rounded, exact)
+    assert distance(found[:1], rounded[:1]) < 1e-3 + noise  # the first token attends to nothing but itself
+    assert distance(found, exact) < 1.25 * noise
+    assert distance(found, rounded) < 1.5 * noise
+    assert (found.argmax(-1) == rounded.argmax(-1)).mean() > 0.9
 
 
 def test_one_token_gives_the_bits_that_it_gives_among_eight(llama: Small) -> None:
@@ -94,12 +100,12 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight(llama: Small) -> Non
 def test_a_graph_that_runs_again_gives_the_same_bits(llama: Small) -> None:
     """Tokens, positions and pages are read anew: the first pass captures, the second, on other pages, replays."""
     tokens, model = llama.tokens(12), llama.model
-    passes = []
+    passes, held = [], None
     for _ in range(2):
-        sequence = model.new_sequence(300)
+        sequence = model.new_sequence(20)
         passes.append([model.forward(sequence, tokens[i : i + 1]).tobytes() for i in range(len(tokens))])
-        model.new_sequence(10)  # moves the next pass to other pages
         sequence.close()
+        held = held or model.new_sequence(10)  # moves the next pass to another page
     assert passes[0] == passes[1]
 
 
@@ -149,7 +155,8 @@ def test_a_model_beyond_the_memory_is_refused(device: Device) -> None:
     folder = random_folder(Synthetic("llama-3-8b", DENSE, "synthetic:x", {}), "t1", "i8")
     spec = spec_of(folder)
     planned = plan(spec, folder.quantization.matrices, CONTEXT, free, device.name)
-    large = plan(spec, folder.quantization.matrices, 2 * total // planned.memory.size("keys and values") * CONTEXT, free)
+    times = 2 * total // planned.memory.size("keys and values")
+    large = plan(spec, folder.quantization.matrices, times * CONTEXT, free, device.name)
     assert not large.fits
     with pytest.raises(DoesNotFitError, match="does not fit"):
         CudaModel(device, folder, spec, large)

@@ -1,4 +1,4 @@
-"""Attention for one token at depth, timed inside the engine: a model that is little but keys and values."""
+"""Attention at depth for one token and for eight, inside the engine: a model that is little but keys and values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from tzcore.architecture.registry import spec_of
 from tzcore.backend.cuda.model import CudaModel
 from tzcore.backend.cuda.plan import plan
+from tzcore.backend.cuda.workspace import FEW
 from tzcore.bench.products import Say
 from tzcore.bench.random_folder import random_folder
 from tzcore.bench.recorder import Recorder, times_of_kinds
@@ -25,7 +26,7 @@ DEPTHS = (8 << 10, 32 << 10, 128 << 10)
 def at_depths(
     timer: Timer, depths: tuple[int, ...], repeat: int, ceiling: float, say: Say, cut: str = CUT
 ) -> list[Any]:
-    """One row a depth that fits on the card; ``ceiling`` is its copy bandwidth."""
+    """Two rows a depth that fits on the card; ``ceiling`` is its copy bandwidth."""
     device = timer.device
     rows = []
     for depth in depths:
@@ -40,19 +41,21 @@ def at_depths(
         try:
             block = np.random.default_rng(1).standard_normal(4 << 20, np.float32).astype(np.float16)
             fill(device, model.context.address, model.context.size, block)
-            sequence = model.new_sequence(depth + 8)
+            sequence = model.new_sequence(depth + FEW)
             sequence.advance(depth)
-            model.forward(sequence, np.zeros(1, np.int32), "none")
-            assert recorder.last is not None
-            launches = [one for one in recorder.last.launches if one.kernel.name.startswith("attend")]
-            (kind,) = times_of_kinds(timer, launches, repeat)
-            held = kv_bytes(spec, depth)
-            rate = held / kind.seconds
-            row = {"what": "attention", "depth": depth, "layers": kind.launches, "bytes": held, "seconds": kind.seconds,
-                   "bytes_per_second": rate, "share_of_ceiling": rate / ceiling,
-                   "predicted_memory": held / ceiling}  # fmt: skip
-            rows.append(row)
-            say(row)
+            for tokens in (1, FEW):
+                model.forward(sequence, np.zeros(tokens, np.int32), "none")
+                sequence.truncate(depth)
+                assert recorder.last is not None
+                launches = [one for one in recorder.last.launches if one.kernel.name.startswith("attend")]
+                (kind,) = times_of_kinds(timer, launches, repeat)
+                held = kv_bytes(spec, depth)
+                rate = held / kind.seconds
+                row = {"what": "attention", "kernel": kind.kernel, "depth": depth, "tokens": tokens,
+                       "layers": kind.launches, "bytes": held, "seconds": kind.seconds, "bytes_per_second": rate,
+                       "share_of_ceiling": rate / ceiling, "predicted_memory": held / ceiling}  # fmt: skip
+                rows.append(row)
+                say(row)
         finally:
             model.close()
     return rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 from tzcore.backend.cuda.device import Device
@@ -40,15 +41,13 @@ def measure(device: Device, effort: Effort, say: Say) -> Row:
         for row in found:
             say(row)
         few += found
-    many = [
-        row
-        for rows, cols in settings.shapes
-        for tokens in settings.many
-        for row in products.many(timer, rows, cols, tokens, settings, say)
-    ]
     peak = int8_peak(timer, effort, say)
-    for row in many:
-        row["share_of_peak"] = row["operations_per_second"] / peak["operations_per_second"]
+    many: list[Row] = []
+    for (rows, cols), tokens in product(settings.shapes, settings.many):
+        for row in products.many(timer, rows, cols, tokens, settings):
+            row["share_of_peak"] = row["operations_per_second"] / peak["operations_per_second"]
+            say(row)
+            many.append(row)
     deep = attention.at_depths(timer, effort.depths, settings.repeat, ceiling, say, effort.attention)
     half = half_rows(effort, device, say) if effort.peers and torch_peers.available() else []
     return {
@@ -70,8 +69,7 @@ def int8_peak(timer: Timer, effort: Effort, say: Say) -> Row:
     """The best int8 product that was seen: our own 8-bit one, and cuBLAS's through torch."""
     rows, cols, tokens = effort.square
     settings = products.Settings(formats=("i8",), repeat=effort.products.repeat)
-    quiet: Say = lambda row: None  # noqa: E731
-    (own,) = products.many(timer, rows, cols, tokens, settings, quiet)
+    (own,) = products.many(timer, rows, cols, tokens, settings)
     peer = None
     if effort.peers and torch_peers.available():
         peer = torch_peers.int8_operations(rows, cols, tokens, settings.repeat)

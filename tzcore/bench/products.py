@@ -25,11 +25,11 @@ from tzcore.trits import FORMATS, Format
 GROUP = 128
 TOKENS = (1, 2, 4, 8)
 ISSUED = {
-    "slots2": (0.76, 1.06), "base3": (1.45, 1.62), "slots4": (0.81, 1.18), "slots8": (0.79, 0.95),
+    "slots2": (0.73, 1.00), "base3": (1.45, 1.62), "slots4": (0.75, 1.06), "slots8": (0.66, 0.95),
     "base9": (2.64, 2.82),
 }  # fmt: skip
 """Instructions that a lane issues for a weight of its own, with one token and with more: the hot loop of
-``product_few`` in the machine code for sm_90, counted by hand (CUDA 12.9's assembler)."""
+``product_few`` in the machine code for sm_90, as counted in ``tests/bench/results/cuda-kernels.txt``."""
 _SCHEDULERS, _LANES = 4, 32
 
 Row = dict[str, Any]
@@ -174,7 +174,7 @@ def issue_seconds(device: Device, shape: Shape, several: bool) -> float | None:
     return issued / (device.multiprocessors * _SCHEDULERS * device.clock)
 
 
-def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings, say: Say) -> Iterable[Row]:
+def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings) -> Iterable[Row]:
     """Operations a second with many tokens, one row a format."""
     device = timer.device
     inputs = Inputs(device, cols, rows, tokens)
@@ -188,10 +188,8 @@ def many(timer: Timer, rows: int, cols: int, tokens: int, settings: Settings, sa
             finally:
                 _close(graphs, [copies])
             rate = 2 * rows * cols * tokens / seconds
-            row = {"what": "many", "rows": rows, "cols": cols, "format": name, "tokens": tokens, "seconds": seconds,
+            yield {"what": "many", "rows": rows, "cols": cols, "format": name, "tokens": tokens, "seconds": seconds,
                    "operations_per_second": rate}  # fmt: skip
-            say(row)
-            yield row
     finally:
         inputs.close()
 

@@ -73,12 +73,13 @@ def _many(row: Row) -> str:
 
 def _peak(row: Row) -> str:
     peer = "not there" if row["cublas"] is None else tera(row["cublas"])
-    return f"{_shape(row)} {row['tokens']:>5} tokens: our product {tera(row['own'])}, cuBLAS through torch {peer}"
+    own = f"our product {tera(row['own'])}, cuBLAS through torch {peer}"
+    return f"int8 peak   {_shape(row)} {row['tokens']:>5} tokens: {own}"
 
 
 def _attention(row: Row) -> str:
     return (
-        f"{row['depth']:>7} keys, {row['layers']} layers {micro(row['seconds']):>11} "
+        f"{row['tokens']} tokens, {row['depth']:>7} keys, {row['layers']} layers {micro(row['seconds']):>11} "
         f"{rate(row['bytes_per_second']):>11} {row['share_of_ceiling']:>6.0%} {micro(row['predicted_memory']):>11}"
     )
 
@@ -139,8 +140,7 @@ _HEADS = {
     "few": "products    rows x columns, format, tokens, microseconds, rate, share of a copy in turns and of the "
     "memory's rate, times one token, predicted by memory and by instructions (microseconds)",
     "many": "products    rows x columns, format, tokens, microseconds, rate",
-    "int8 peak": "int8 peak   rows x columns, tokens",
-    "attention": "attention   one token: microseconds, rate, share of the memory's rate, predicted (microseconds)",
+    "attention": "attention   microseconds, rate, share of the memory's rate, predicted (microseconds)",
     "cublas fp16": "cuBLAS fp16 rows x columns, tokens, microseconds, rates",
     "decode": "decode      depth, tokens a step, tokens/s, ms a step, ms on the card alone, ms predicted, weights, "
     "keys and values, share of the memory's rate, the same on the card alone",

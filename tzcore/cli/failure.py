@@ -96,6 +96,6 @@ def _unforeseen(error: Exception) -> str:
         paths.logs().mkdir(parents=True, exist_ok=True)
         log = paths.logs() / f"tz-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
         log.write_text(f"{' '.join(sys.argv)}\n{text}", encoding="utf-8")
-    except OSError:
+    except (OSError, ImportError):
         return f"{what} (set TZ_DEBUG=1 to see where)"
     return f"{what} (the details are in {log})"

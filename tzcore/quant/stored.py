@@ -15,9 +15,10 @@ def stored_as(spec: ModelSpec, formats: Mapping[str, str], settings: Settings) -
     """From the format of each matrix; what is not among ``formats`` (routers) is halves."""
     turned: dict[str, Transform] = {}
     for layer in spec.layers if settings.rotates else ():
+        owners = layer.transforms()
         for stage in layer.stages():
             if (block := block_for(stage[0].cols)) >= 2:
-                turned |= {ref.name: Transform(block, stage[0].name) for ref in stage}
+                turned |= {ref.name: Transform(block, f"{owners[stage[0].name]}.signs") for ref in stage}
     entries = {}
     for name, (rows, cols) in spec.matrices().items():
         fmt = format_named(formats.get(name, "f16"))
