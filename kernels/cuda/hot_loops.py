@@ -1,8 +1,9 @@
 """The loops that a model's time is spent in, and what one weight costs there.
 
-An ``mma.m16n8k32`` takes 512 codes, 16 a lane; twice as many products as weights are made where a weight has two
-planes.  The loop over whole steps is the one with the most of them; with five kblocks to a step their number is
-divisible by five, which that of the loops over the remaining kblocks is not.
+Weights of a lane are counted by the codes that it reads on one turn, 16 bytes at a time; of product_many, which
+reads them unpacked, by its products: an ``mma.m16n8k32`` takes 16 codes a lane, each with eight tokens.  The loop
+over whole steps is the longest; that of trits is told from the one over the remaining kblocks, which are stored
+as slots, by the permutations that unpack bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from kernels.cuda.assemble import assemble, disassemble
 from kernels.cuda.build import PTX
 from kernels.cuda.sass import Function, Turn, functions
 
-CODES = 16  # a lane and mma
+A_BYTE = {"slots2": 4.0, "slots4": 2.0, "slots8": 1.0, "base3": 5.0, "base9": 2.5}
+"""Weights in one byte of codes."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,16 @@ def _code(file: str, architecture: int) -> dict[str, Function]:
 @cache
 def hot_loop(kernel: str, architecture: int) -> HotLoop:
     """Of a product of a quantised matrix."""
-    form = re.match(r"product_(few|many|routed)_([a-z0-9]+)_", kernel)
+    form = re.match(r"product_(few|many|routed)_([a-z0-9]+)_g\d+(?:_[a-z](\d+))?", kernel)
     if not form:
         raise ValueError(f"{kernel} has no loop over weights")
-    fives = form[1] != "many" and form[2] in ("base3", "base9")
-    function = _code(f"product_{form[1]}_{form[2]}", architecture)[kernel]
-    turns = [turn for turn in function.turns() if turn.opcodes["IMMA"]]
-    turn = max((t for t in turns if not fives or t.opcodes["IMMA"] % 5 == 0), key=lambda t: t.opcodes["IMMA"])
-    planes = 2 if form[2] == "base9" and fives else 1
-    # A warp of product_many multiplies each code with several eights of tokens.
-    tokens = {"many_n128": 8, "many_n32": 4}.get(f"{form[1]}_{kernel.rsplit('_', 1)[1]}", 1)
-    return HotLoop(kernel, architecture, turn, turn.opcodes["IMMA"] * CODES // planes // tokens)
+    family, packing, tokens = form[1], form[2], form[3]
+    unpacks = "PRMT" if packing in ("base3", "base9") else "IMMA"
+    turns = _code(f"product_{family}_{packing}", architecture)[kernel].turns()
+    turn = max((turn for turn in turns if turn.opcodes["IMMA"] and turn.opcodes[unpacks]), key=len)
+    if family == "many":
+        weights = turn.opcodes["IMMA"] * 16 // {"128": 8, "32": 4}[tokens]
+    else:
+        reads = [i for i in turn.instructions if i.name == "LDS.128" and not i.guard]
+        weights = int(len(reads) * 16 * A_BYTE[packing])
+    return HotLoop(kernel, architecture, turn, weights)

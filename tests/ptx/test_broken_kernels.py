@@ -89,8 +89,8 @@ FAULTS = {
     "trits in the opposite order": Fault(
         "base 3", "product_few.cuh", "in.quads(kblock + i, half)", "in.quads(kblock + 4 - i, half)", WRONG
     ),
-    "a trit less what came before twice": Fault(
-        "base 3", "fragments.cuh", "now - 3 * before", "now - 2 * before", WRONG
+    "a trit less twice what came before": Fault(
+        "base 3", "product_few.cuh", "-= 3 * before", "-= 2 * before", WRONG
     ),
     "the input of the next token": Fault(
         "2-bit, several tokens", "product_few.cuh", "token = min(g, tokens", "token = min(g + 1, tokens", WRONG
