@@ -91,6 +91,10 @@ def _half(row: Row) -> str:
     )
 
 
+def _compile(row: Row) -> str:
+    return f"kernels     {row['files']} files compiled by the driver, or found in its cache, in {row['seconds']:.1f} s"
+
+
 def _load(row: Row) -> str:
     return (
         f"load        {row['seconds']:.2f} s for {gib(row['bytes'])}: {rate(row['bytes_per_second'])}, "
@@ -134,7 +138,8 @@ def _kinds(row: Row) -> str:
 
 _LINES: dict[str, Callable[[Row], str]] = {
     "ceilings": _ceilings, "few": _few, "many": _many, "int8 peak": _peak, "attention": _attention,
-    "cublas fp16": _half, "load": _load, "prefill": _prefill, "decode": _decode, "memory": _memory, "kinds": _kinds,
+    "cublas fp16": _half, "compile": _compile, "load": _load, "prefill": _prefill, "decode": _decode,
+    "memory": _memory, "kinds": _kinds,
 }  # fmt: skip
 _HEADS = {
     "few": "products    rows x columns, format, tokens, microseconds, rate, share of a copy in turns and of the "
