@@ -96,23 +96,19 @@ __device__ __forceinline__ float widen(u16 half) {
     return wide;
 }
 
-// Five trits of each of four bytes, one digit after the other.
+// Five trits of each of four bytes, one after the other.
 struct Trits {
-    u32 even, odd, before;
+    u32 even, odd;
 
     __device__ __forceinline__ void begin(u32 bytes) {
         even = bytes & 0x00ff00ffu;
         odd = __byte_perm(bytes, 0, 0x4341);
-        before = 0;
     }
 
-    // The next trit (0…2) of every byte.
+    // Vᵢ of every byte for the next i, from 1 on.
     __device__ __forceinline__ u32 next() {
         even *= 3;
         odd *= 3;
-        u32 now = __byte_perm(even, odd, 0x7351);
-        u32 digits = now - 3 * before;
-        before = now;
-        return digits;
+        return __byte_perm(even, odd, 0x7351);
     }
 };

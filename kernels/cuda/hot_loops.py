@@ -13,7 +13,7 @@ from functools import cache
 
 from kernels.cuda.assemble import assemble, disassemble
 from kernels.cuda.build import PTX
-from kernels.cuda.sass import Turn, functions
+from kernels.cuda.sass import Function, Turn, functions
 
 CODES = 16  # a lane and mma
 
@@ -33,15 +33,19 @@ class HotLoop:
 
 
 @cache
+def _code(file: str, architecture: int) -> dict[str, Function]:
+    return functions(disassemble(assemble((PTX / f"{file}.ptx").read_text(encoding="utf-8"), architecture).cubin))
+
+
+@cache
 def hot_loop(kernel: str, architecture: int) -> HotLoop:
     """Of a product of a quantised matrix."""
     form = re.match(r"product_(few|many|routed)_([a-z0-9]+)_", kernel)
     if not form:
         raise ValueError(f"{kernel} has no loop over weights")
-    file = f"product_{form[1]}_{form[2]}"
-    code = disassemble(assemble((PTX / f"{file}.ptx").read_text(encoding="utf-8"), architecture).cubin)
     fives = form[1] != "many" and form[2] in ("base3", "base9")
-    turns = [turn for turn in functions(code)[kernel].turns() if turn.opcodes["IMMA"]]
+    function = _code(f"product_{form[1]}_{form[2]}", architecture)[kernel]
+    turns = [turn for turn in function.turns() if turn.opcodes["IMMA"]]
     turn = max((t for t in turns if not fives or t.opcodes["IMMA"] % 5 == 0), key=lambda t: t.opcodes["IMMA"])
     planes = 2 if form[2] == "base9" and fives else 1
     # A warp of product_many multiplies each code with several eights of tokens.

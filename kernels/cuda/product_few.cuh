@@ -102,18 +102,21 @@ struct Step {
         for (int h = 0; h < 2; h++) multiply_unsigned(acc[group(h)], masked(w[h], 0x0f0f0f0fu), low(b, h), high(b, h));
     }
 
+    // Σ tᵢ·a = Σ Vᵢ·a − 3·Σ Vᵢ₋₁·a: the tensor cores, which have time, subtract in place of the multipliers.
     __device__ __forceinline__ void base3(const uint4 (&w)[parts(KIND)], const Place<GROUP, ONE>& in, int kblock) {
+        int before[GROUPS][4] = {};
 #pragma unroll
         for (int plane = 0; plane < parts(KIND) / 4; plane++) {
             if (plane == 1) {
 #pragma unroll
                 for (int i = 0; i < GROUPS; i++)
 #pragma unroll
-                    for (int j = 0; j < 4; j += ONE ? 2 : 1) acc[i][j] *= 3;
+                    for (int j = 0; j < 4; j += ONE ? 2 : 1) acc[i][j] *= 3, before[i][j] *= 3;
             }
 #pragma unroll
             for (int half = 0; half < 2; half++) {
                 Trits t[2][4];
+                uint4 last[2];
 #pragma unroll
                 for (int odd = 0; odd < 2; odd++) {
                     uint4 bytes = w[4 * plane + 2 * half + odd];
@@ -122,15 +125,21 @@ struct Step {
 #pragma unroll
                 for (int i = 0; i < 5; i++) {
                     uint4 b = in.quads(kblock + i, half);
-                    int(&sum)[4] = acc[i * PER + (PER == 2 ? half : 0)];
+                    int group = i * PER + (PER == 2 ? half : 0);
 #pragma unroll
                     for (int odd = 0; odd < 2; odd++) {
                         uint4 a = make_uint4(t[odd][0].next(), t[odd][1].next(), t[odd][2].next(), t[odd][3].next());
-                        multiply_unsigned(sum, a, odd ? b.z : b.x, odd ? b.w : b.y);
+                        multiply_unsigned(acc[group], a, odd ? b.z : b.x, odd ? b.w : b.y);
+                        if (i) multiply_unsigned(before[group], last[odd], odd ? b.z : b.x, odd ? b.w : b.y);
+                        last[odd] = a;
                     }
                 }
             }
         }
+#pragma unroll
+        for (int i = PER; i < GROUPS; i++)
+#pragma unroll
+            for (int j = 0; j < 4; j += ONE ? 2 : 1) acc[i][j] -= 3 * before[i][j];
     }
 };
 
@@ -266,11 +275,11 @@ __device__ __forceinline__ void product_few(const Matrix& matrix, const s8* code
 }
 
 // Resident blocks that the compiler makes room for: it spills where it is left to guess.
-constexpr int resident(Kind kind) { return kind == BASE9 ? 2 : 3; }
+constexpr int resident(Kind kind, int group) { return kind == BASE9 || (kind == BASE3 && group == 64) ? 2 : 3; }
 
 // The kernel product_few_NAME_gGROUP_mM: grid (tiles / 4 rounded up, splits), 128 threads.
 #define FEW(NAME, KIND, GROUP, M)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(128, resident(KIND)) product_few_##NAME##_g##GROUP##_m##M(         \
+    extern "C" __global__ void __launch_bounds__(128, resident(KIND, GROUP)) product_few_##NAME##_g##GROUP##_m##M(  \
         const uint4* __restrict__ codes, const u32* __restrict__ scales, const float* __restrict__ gains,           \
         const s8* __restrict__ in_codes, const Factors* __restrict__ in_factors, float* __restrict__ out, int rows, \
         int steps, int tail, int zero, int tokens, int stride, int column) {                                        \
@@ -290,7 +299,7 @@ constexpr int resident(Kind kind) { return kind == BASE9 ? 2 : 3; }
 // the ``active`` experts of a token.  ``experts`` holds the Matrix of each; one without codes is another kernel's.
 // The input of slot z is row z where ``own``, else row z / active.
 #define ROUTED(NAME, KIND, GROUP)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(128, resident(KIND)) product_routed_##NAME##_g##GROUP(             \
+    extern "C" __global__ void __launch_bounds__(128, resident(KIND, GROUP)) product_routed_##NAME##_g##GROUP(      \
         const Matrix* __restrict__ experts, const int* __restrict__ chosen, const s8* __restrict__ in_codes,        \
         const Factors* __restrict__ in_factors, float* __restrict__ out, int rows, int steps, int tail, int zero,   \
         int active, int own, int stride, int column) {                                                              \

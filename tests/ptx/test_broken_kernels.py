@@ -1,4 +1,4 @@
-"""Kernels that are wrong on purpose: each change of the shipped sources below is caught, and by what is said beside it."""
+"""Kernels that are wrong on purpose: each change of the shipped sources is caught, and by what is said beside it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ FAULTS = {
         "base 3", "fragments.cuh", "now - 3 * before", "now - 2 * before", WRONG
     ),
     "the input of the next token": Fault(
-        "2-bit, several tokens", "product_few.cuh", "token = min(g, tokens - 1)", "token = min(g + 1, tokens - 1)", WRONG
+        "2-bit, several tokens", "product_few.cuh", "token = min(g, tokens", "token = min(g + 1, tokens", WRONG
     ),
     "scales of the next row": Fault(
         "2-bit, one token", "product_few.cuh", "* groups * 8 + g}", "* groups * 8 + g + 1}", "out of bounds"
@@ -103,13 +103,13 @@ FAULTS = {
         "2-bit, one token", "product_few.cuh", "tile * 16 >= rows", "tile * 16 >= rows + 16", "out of bounds"
     ),
     "a step too many": Fault(
-        "2-bit, one token", "product_few.cuh", "zero, end - begin, ring)", "zero, end - begin + 1, ring)", "out of bounds"
+        "2-bit, one token", "product_few.cuh", "end - begin, ring)", "end - begin + 1, ring)", "out of bounds"
     ),
     "copies read before they have come": Fault(
         "2-bit, one token", "product_few.cuh", "await_copies<ring.BATCHES - 2>();", "", NO_WAIT
     ),
     "one batch of copies too few waited for": Fault(
-        "2-bit, several tokens", "product_few.cuh", "await_copies<ring.BATCHES - 2>", "await_copies<ring.BATCHES - 1>", NO_WAIT
+        "2-bit, several tokens", "product_few.cuh", "<ring.BATCHES - 2>", "<ring.BATCHES - 1>", NO_WAIT
     ),
     "the last copies not waited for": Fault("2-bit, one token", "product_few.cuh", "await_copies<0>();", "", NO_WAIT),
     "the first batch never fetched": Fault(
@@ -119,7 +119,7 @@ FAULTS = {
     "no barrier between kblocks": Fault("prefill", "product_many.cuh", "__syncthreads();", "", "races", nth=1),
     "one buffer instead of two": Fault("prefill", "product_many.cuh", "buffers[kblock % 2 ^ 1]", "buffers[0]", NO_WAIT),
     "a barrier that not all reach": Fault(
-        "prefill", "product_many.cuh", "__syncthreads();", "if (lane) __syncthreads();", "barrier", nth=1
+        "prefill", "product_many.cuh", "__syncthreads();", "if (lane) __syncthreads();", "barrier|never come", nth=1
     ),
     "the first weights never put there": Fault(
         "prefill", "product_many.cuh", "put_weights(buffers[0], a);", "", "that nothing wrote"

@@ -135,12 +135,12 @@ def test_many(name, group, width, tokens):
     assert_close(many(c, width), c)
 
 
-@pytest.mark.parametrize("own", [0, 1])
-@pytest.mark.parametrize("name", ["t1", "t2b3"])
-def test_routed(name, own):
+@pytest.mark.parametrize(("group", "own"), [(64, 1), (128, 0)])
+@pytest.mark.parametrize("name", ["t1", "t1b3", "i4", "t2b3", "i8"])
+def test_routed(name, group, own):
     experts, active, tokens, rows, cols, splits = 3, 2, 2, 40, 704, 2
     slots = active * tokens
-    made = [case(name, rows, cols, 128, slots, seed=7 + e) for e in range(experts)]
+    made = [case(name, rows, cols, group, slots, seed=7 + e) for e in range(experts)]
     chosen = np.array([2, 0, 1, 2], np.int32)
     codes = np.concatenate([c.weights()[0].reshape(-1) for c in made])
     scales = np.concatenate([c.weights()[1].reshape(-1) for c in made])
@@ -156,7 +156,7 @@ def test_routed(name, own):
     arguments = (chosen, x.inputs, x.factors, out, *x.layout_arguments(), active, own, rows, 0)
     grid = (-(-shape.tiles // 4), splits, slots)
     kernel = f"product_routed_{shape.kind.name}"
-    run(f"{kernel}_g128", grid, 128, (table, codes, scales, gains), *arguments, file=kernel)
+    run(f"{kernel}_g{group}", grid, 128, (table, codes, scales, gains), *arguments, file=kernel)
     for slot in range(slots):
         e, row = chosen[slot], slot if own else slot // active
         rows_of_input = (x.inputs[row : row + 1], x.factors[row : row + 1])

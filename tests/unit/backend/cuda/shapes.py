@@ -43,6 +43,7 @@ def stored(spec: ModelSpec, fmt: str = "t1", ends: str = "i8", rotated: bool = T
     found = {}
     for name, (rows, cols) in spec.matrices().items():
         chosen = FORMATS["f16" if name in routers else ends if name in tables else fmt]
-        turned = Transform(min(cols & -cols, 4096), f"{name}.signs") if rotated and name not in tables | routers else None
+        turns = rotated and name not in tables | routers
+        turned = Transform(min(cols & -cols, 4096), f"{name}.signs") if turns else None
         found[name] = MatrixEntry(name, rows, cols, chosen, 0 if chosen.packing == "half" else 128, turned)
     return found
