@@ -12,6 +12,7 @@ Streams run at once and in the order of the calls; a captured graph keeps launch
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +79,7 @@ class Module:
         key = frozenset(self.symbols.items())
         if key not in text.programs:
             text.programs[key] = Program(text, self.symbols, self.shared)
+            gc.freeze()  # the collector need not look through it ever again
         return text.programs[key]
 
 
