@@ -28,7 +28,7 @@ def small() -> None:
     kernels.Effort = lambda: KERNELS  # type: ignore[assignment,misc]
 
     def measure(device, folder, spec, planned, effort, say):  # type: ignore[no-untyped-def]
-        effort = replace(effort, room=1 << 12, depths=(0, 40))
+        effort = replace(effort, room=1 << 12, depths=(0, 40), compile=False)
         return measure_model(device, folder, spec, planned, effort, say)
 
     whole_model.measure = measure

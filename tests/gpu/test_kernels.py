@@ -22,7 +22,8 @@ def _shared(name: str, value: object) -> bool:
     if name.startswith("test_"):
         # A test that makes an interpreter of its own is about that.
         return not name.endswith("_is_caught") and InterpretedDevice.__name__ not in value.__code__.co_names  # type: ignore[attr-defined]
-    return type(value).__name__ == "FixtureFunctionDefinition" and name not in OURS
+    fixture = type(value).__name__ == "FixtureFunctionDefinition" or hasattr(value, "_pytestfixturefunction")
+    return fixture and name not in OURS
 
 
 for _file in FILES:

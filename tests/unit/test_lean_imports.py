@@ -50,6 +50,11 @@ def test_listing_imports_nothing_heavy() -> None:
     check(code, (*HEAVY, "numpy", "httpx", "huggingface_hub", "rich", "PySide6"))
 
 
+def test_a_command_about_a_card_imports_nothing_heavy() -> None:
+    code = "from tzcore.cli.main import main; assert main(['bench', '--kernels', '--help']) == 0"
+    check(code, (*HEAVY, "numpy", "httpx", "rich", "PySide6"))
+
+
 def test_run_really_answers_without_torch(tiny_model: Path) -> None:
     arguments = ["run", str(tiny_model), "A river begins", "--temperature", "0", "--max-tokens", "4", "--json"]
     out = check(f"from tzcore.cli.main import main; assert main({arguments!r}) == 0", (*HEAVY, "PySide6"))

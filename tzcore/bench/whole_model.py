@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda.device import Device
+from tzcore.backend.cuda.kernels import FOLDER
 from tzcore.backend.cuda.model import CudaModel
 from tzcore.backend.cuda.plan import DevicePlan
 from tzcore.backend.cuda.sequence import CudaSequence
@@ -34,13 +35,14 @@ Say = Callable[[Row], None]
 @dataclass(frozen=True)
 class Effort:
     """``tokens`` are decoded ``repeat`` times at each depth, ``prompt`` tokens read as often.  ``room`` bytes are
-    copied to learn what the memory gives."""
+    copied to learn what the memory gives; ``compile`` has the driver compile all kernels before loading is timed."""
 
     tokens: int = 32
     prompt: int = 4096
     repeat: int = 5
     room: int = 1 << 30
     depths: tuple[int, ...] = DEPTHS
+    compile: bool = True
 
 
 def kv_bytes(spec: ModelSpec, position: int) -> int:
@@ -62,6 +64,8 @@ def measure(device: Device, folder: ModelFolder, spec: ModelSpec, planned: Devic
     ceilings = {"copy_bandwidth": copy, "host_bandwidth": bus}
     say({"what": "ceilings", **ceilings})
     before = device.memory()[0]
+    if effort.compile:
+        say(compiled(device))
     recorder = Recorder(device)
     began = time.perf_counter()
     model = CudaModel(recorder.as_device, folder, spec, planned)
@@ -95,6 +99,15 @@ def measure(device: Device, folder: ModelFolder, spec: ModelSpec, planned: Devic
         }  # fmt: skip
     finally:
         model.close()
+
+
+def compiled(device: Device) -> Row:
+    """Every shipped file compiled, or taken from the driver's cache: loading is not to be blamed for it afterwards."""
+    files = sorted(FOLDER.glob("*.ptx"))
+    began = time.perf_counter()
+    for path in files:
+        device.load(path.read_text(encoding="utf-8"))
+    return {"what": "compile", "files": len(files), "seconds": time.perf_counter() - began}
 
 
 class _Bench:

@@ -79,7 +79,7 @@ def _peak(row: Row) -> str:
 
 def _attention(row: Row) -> str:
     return (
-        f"{row['tokens']} tokens, {row['depth']:>7} keys, {row['layers']} layers {micro(row['seconds']):>11} "
+        f"{row['tokens']:>2} {row['depth']:>8} {row['layers']:>6} {micro(row['seconds']):>11} "
         f"{rate(row['bytes_per_second']):>11} {row['share_of_ceiling']:>6.0%} {micro(row['predicted_memory']):>11}"
     )
 
@@ -89,6 +89,10 @@ def _half(row: Row) -> str:
         f"{_shape(row)} {row['tokens']:>5} {micro(row['seconds']):>11} {rate(row['bytes_per_second']):>11} "
         f"{tera(row['operations_per_second']):>13}"
     )
+
+
+def _compile(row: Row) -> str:
+    return f"kernels     {row['files']} files compiled by the driver, or found in its cache, in {row['seconds']:.1f} s"
 
 
 def _load(row: Row) -> str:
@@ -134,14 +138,20 @@ def _kinds(row: Row) -> str:
 
 _LINES: dict[str, Callable[[Row], str]] = {
     "ceilings": _ceilings, "few": _few, "many": _many, "int8 peak": _peak, "attention": _attention,
-    "cublas fp16": _half, "load": _load, "prefill": _prefill, "decode": _decode, "memory": _memory, "kinds": _kinds,
+    "cublas fp16": _half, "compile": _compile, "load": _load, "prefill": _prefill, "decode": _decode,
+    "memory": _memory, "kinds": _kinds,
 }  # fmt: skip
+_SHAPE = f"{'rows':>6} x {'columns':<7}"
 _HEADS = {
-    "few": "products    rows x columns, format, tokens, microseconds, rate, share of a copy in turns and of the "
-    "memory's rate, times one token, predicted by memory and by instructions (microseconds)",
-    "many": "products    rows x columns, format, tokens, microseconds, rate",
-    "attention": "attention   microseconds, rate, share of the memory's rate, predicted (microseconds)",
-    "cublas fp16": "cuBLAS fp16 rows x columns, tokens, microseconds, rates",
-    "decode": "decode      depth, tokens a step, tokens/s, ms a step, ms on the card alone, ms predicted, weights, "
-    "keys and values, share of the memory's rate, the same on the card alone",
-}  # fmt: skip
+    "few": "products of few tokens (T): beside copies of as many bytes in turns, the memory's rate, and one token\n"
+    f"{_SHAPE}{'':5} {'T':>2} {'µs':>9} {'rate':>11} {'copies':>6} {'memory':>7} {'T / 1':>6} {'µs bytes':>9} "
+    f"{'µs issue':>9}",
+    "many": f"products of many tokens\n{_SHAPE}{'':5} {'T':>5} {'µs':>11} {'rate':>13}",
+    "attention": "attention of T tokens, beside the memory's rate\n"
+    f"{'T':>2} {'keys':>8} {'layers':>6} {'µs':>11} {'rate':>11} {'memory':>6} {'µs bytes':>11}",
+    "cublas fp16": f"cuBLAS, halves\n{_SHAPE}{'T':>5} {'µs':>11} {'rate':>11} {'rate':>13}",
+    "decode": "decoding, T tokens a step: all of it, and the step on the card alone, beside the memory's rate\n"
+    f"{'depth':>7} {'T':>2} {'tokens/s':>10} {'ms':>9} {'card ms':>9} {'ms bytes':>9} {'weights':>10} {'KV':>10} "
+    f"{'memory':>7} {'card':>7}",
+}
+"""Lines above the first row of a kind."""

@@ -17,7 +17,7 @@ from tzcore.cli.console import Console, human_bytes
 from tzcore.errors import BackendError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
-    from tzcore.backend.base import LoadedModel
+    from tzcore.backend.base import Backend, LoadedModel
     from tzcore.hub.reference import Reference
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         args.usage_error("name a model, or give --kernels")
     if args.kernels:
         return bench_card.kernels(console)
-    if (shape := _on_card(args.model, args.backend)) is not None:
+    if (shape := _on_card(args.model, args.backend, console)) is not None:
         return bench_card.model(args, shape, console)
     from tzcore.cli.pipeline import find_or_make
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _on_card(model: str, backend: str) -> Reference | None:
+def _on_card(model: str, backend: str, console: Console) -> Reference | None:
     """The shape that ``model`` names if it is to run on a card: a synthetic one, where a card is."""
     from tzcore.hub import reference
 
@@ -70,7 +70,8 @@ def _on_card(model: str, backend: str) -> Reference | None:
     if backend == "auto":
         try:
             bench_card.open_card()
-        except (BackendError, MissingExtraError):
+        except (BackendError, MissingExtraError) as error:
+            console.note(f"Not on a card ({error}): random weights are converted for the processor instead.")
             return None
     return reference.parse(model)
 
@@ -81,9 +82,7 @@ def measure(
     """The numbers of ``tz bench --json``; bandwidths in bytes a second, each a median of ``repeat`` runs."""
     import numpy as np
 
-    from tzcore import hardware
     from tzcore.architecture.registry import spec_of
-    from tzcore.backend.cpu import CpuBackend
     from tzcore.checkpoint.reader import ModelFolder
     from tzcore.engine.placement import place
 
@@ -97,7 +96,7 @@ def measure(
             ids = np.random.default_rng(0).integers(0, spec.vocabulary, prompt + tokens, dtype=np.int32)
             _time_run(model, ids[: min(prompt, 64)], ids[prompt : prompt + min(tokens, 8)])  # pages in, warms up
             runs = [_time_run(model, ids[:prompt], ids[prompt:]) for _ in range(repeat)]
-            read_bandwidth = statistics.median(CpuBackend().read_bandwidth(threads) for _ in range(3))
+            read_bandwidth, processor = _ceiling(backend, threads)
             decode_tps = tokens / statistics.median(decode for _, decode in runs)
             bytes_per_token = model.weight_bytes_per_token()
             return {
@@ -109,13 +108,26 @@ def measure(
                 "bytes_per_token": bytes_per_token,
                 "threads": getattr(model, "threads", threads or 1),
                 "backend": f"{backend.name} {getattr(backend, 'variant', '')}".strip(),
-                "processor": hardware.processor().name,
+                "processor": processor,
                 "prompt": prompt,
                 "tokens": tokens,
                 "repeat": repeat,
             }
         finally:
             model.close()
+
+
+def _ceiling(backend: Backend, threads: int | None) -> tuple[float, str]:
+    """Bytes a second that the memory gives where ``backend`` runs, and what computes there."""
+    from tzcore import hardware
+    from tzcore.backend.cuda.backend import CudaBackend
+
+    if isinstance(backend, CudaBackend):
+        return bench_card.copy_rate(backend.place.number), backend.place.card.name
+    from tzcore.backend.cpu import CpuBackend
+
+    rate = statistics.median(CpuBackend().read_bandwidth(threads) for _ in range(3))
+    return rate, hardware.processor().name
 
 
 def _time_run(model: LoadedModel, prompt: Any, tokens: Any) -> tuple[float, float]:

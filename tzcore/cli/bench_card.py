@@ -44,6 +44,15 @@ def open_card() -> Device:
     return open_device()
 
 
+def copy_rate(number: int) -> float:
+    """Bytes a second, read and written, of copies within the card that CUDA counts as ``number``."""
+    from tzcore.backend.cuda.driver import open_device
+    from tzcore.bench.timing import Timer, copy_bandwidth
+
+    device = open_device(number)
+    return copy_bandwidth(Timer(device), min(256 << 20, device.memory()[0] // 2), 5)
+
+
 def kernels(console: Console) -> int:
     """``tz bench --kernels``."""
     from tzcore.bench.kernels import Effort, measure

@@ -135,6 +135,8 @@ def test_lines() -> None:
     assert text.count("8192 x 8192") == 4
     assert "  90%" in text
     assert text.endswith("{'what': 'new'}")
+    head, row = (line for line in text.splitlines() if "T / 1" in line or (" 1 " in line and "t1" in line))
+    assert head.index("T / 1") + 5 == row.index("1.00") + 4
 
 
 def test_prediction_of_the_bytes_of_a_format() -> None:

@@ -127,14 +127,16 @@ def _rows(spec: ModelSpec, head: bool) -> int:
 
 def _plain(layer: LayerSpec, spec: ModelSpec, matrices: Matrices | None) -> int:
     """Numbers a token of the inputs that are looked at as a whole before they are rounded: those with a norm
-    in front, with one scale a token, or of f16 matrices."""
+    in front, with one scale a token, of f16 matrices, or of experts that want them in different forms."""
     whole = spec.activations == "token"
     active = layer.router.active if layer.router else 1
     down = layer.experts[0].down
     sizes = [0]
     if whole or layer.attention_sub_norm or _is_half(layer.o, matrices):
         sizes.append(layer.o.cols)
-    if whole or layer.mlp_sub_norm or any(_is_half(expert.down, matrices) for expert in layer.experts):
+    downs = [expert.down for expert in layer.experts]
+    forms = {(entry.group, entry.transform) for ref in downs if matrices for entry in [matrices[ref.name]]}
+    if whole or layer.mlp_sub_norm or len(forms) > 1 or any(_is_half(ref, matrices) for ref in downs):
         sizes.append(active * down.cols)
     return max(sizes)
 

@@ -63,7 +63,6 @@ def test_experts_have_a_row_each() -> None:
     found = dict(workspace_items(small, 64, stored(small)))
     assert found["codes"] == 64 * 4 * 128  # inputs of four experts' down
     assert found["chosen"] == found["shares"] == 4 * 64 * 4
-    assert found["order"] == 4 * (64 * 4 + 10)
     assert found["mixed"] == 4 * 64 * 64
     assert found["hi"] == 2 * 64 * 128  # the router is stored as halves
     assert found["parts"] == 4 * max(8 * 8 * 4 * 2 * 96, 64 * 4 * 2 * 96)
