@@ -53,7 +53,7 @@ class Tuning:
 
     tokens: int = 24576
     passes: int = 1
-    windows: int = 1
+    windows: int = 2
     rate: float = 2e-3
     floor: float = 1.0
     first_moment: float = 0.9
