@@ -140,8 +140,7 @@ class _Conversion:
         self.job, self.index = job, index
         vectors = layer_vectors(job.spec, index)
         job.add_vectors(vectors)
-        kept = {n: torch.tensor(job.originals.vector(n)) for n in vectors}
-        self.block = Block(job.spec, index, kept, job.device.coarse)
+        self.block = Block(job.spec, index, {n: torch.tensor(job.originals.vector(n)) for n in vectors})
         self.weights = job.originals.layer(index)
         self.stored: dict[str, torch.Tensor] = {}
         self.errors = job.noted("errors")

@@ -93,16 +93,10 @@ class Routing:
 
 
 class Block:
-    """Layer ``index`` of ``spec`` with its ``vectors`` (norms, biases) by tensor name.
+    """Layer ``index`` of ``spec`` with its ``vectors`` (norms, biases) by tensor name."""
 
-    ``coarse`` products take factors of eight binary digits (bfloat16) and sum them in float32.
-    """
-
-    def __init__(
-        self, spec: ModelSpec, index: int, vectors: Mapping[str, torch.Tensor], coarse: bool = False
-    ) -> None:
+    def __init__(self, spec: ModelSpec, index: int, vectors: Mapping[str, torch.Tensor]) -> None:
         self.spec = spec
-        self._coarse = coarse
         self.layer: LayerSpec = spec.layers[index]
         self._vectors = vectors
 
@@ -114,9 +108,6 @@ class Block:
         from torch.nn.functional import linear
 
         x = rounded(x) if self.spec.activations == "token" else x
-        if self._coarse:
-            made = linear(x.bfloat16(), matrices(ref).bfloat16()).float()
-            return made if bias is None else made + self._vectors[bias]
         return linear(x, matrices(ref), None if bias is None else self._vectors[bias])
 
     def _add(self, x: torch.Tensor, made: torch.Tensor, norm: str | None) -> torch.Tensor:

@@ -29,11 +29,6 @@ class Device:
         """For a person: ``the CPU``, ``cuda:0 (NVIDIA GeForce RTX 4090)``."""
         return f"{self.name} ({self.model})" if self.model else "the CPU"
 
-    @property
-    def coarse(self) -> bool:
-        """Whether it multiplies bfloat16 much faster than float32, which is then done wherever that little precision
-        does no harm: what a conversion rounds away is a thousand times more."""
-        return self.name == "cpu" and bool(installed().cpu._is_avx512_bf16_supported())
 
     def give_back(self) -> None:
         """Memory of a card that torch keeps for its next tensors goes to whoever comes, the engine for one."""

@@ -208,8 +208,7 @@ class Tuner:
 
         if x.requires_grad:
             vectors = {name: value.requires_grad_() for name, value in vectors.items()}
-        block = Block(self.spec, index, vectors, self.job.device.coarse)
-        return block.forward(x, matrices), weights, vectors
+        return Block(self.spec, index, vectors).forward(x, matrices), weights, vectors
 
     def _backward(self, index: int, x: torch.Tensor, gradient: torch.Tensor, rate: float) -> torch.Tensor:
         """Pass ``gradient`` through block ``index`` and let its parameters take their step."""

@@ -42,20 +42,3 @@ def test_logits_are_those_of_transformers(family: str, tokens: int, monkeypatch:
     # Where inputs are rounded, a sum in another order now and then tips one to the next integer.
     limit = 0.02 if spec.activations == "token" else 2e-4
     assert (found - expected).abs().max() < limit * expected.abs().max()
-
-
-def test_coarse_products_change_a_block_by_their_last_digits_only() -> None:
-    source = tiny_source("qwen2", seed=3)  # has biases
-    spec = read_spec(source.config, set(source.names()), context=40)
-    originals = Originals(source, spec)
-    vectors = {n: torch.from_numpy(originals.vector(n)) for n in layer_vectors(spec, 0)}
-    x = torch.randn(2, 40, spec.hidden, generator=torch.Generator().manual_seed(0))
-
-    def made(coarse: bool) -> torch.Tensor:
-        weights = originals.layer(0)
-        block = decoder.Block(spec, 0, vectors, coarse)
-        return block.forward(x, lambda ref: weights[ref.name][ref.start : ref.start + ref.rows]) - x
-
-    exact, coarse = made(False), made(True)
-    assert exact.dtype == coarse.dtype == torch.float32
-    assert 0 < (coarse - exact).norm() < 0.01 * exact.norm()

@@ -47,10 +47,7 @@ def content(folder: Path) -> dict[str, Any]:
         ("qwen3_moe", {"calibrated": False, "rotate": True}),
     ],
 )
-def test_the_card_makes_what_the_cpu_makes(
-    family: str, settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Device, "coarse", False)
+def test_the_card_makes_what_the_cpu_makes(family: str, settings: dict[str, Any], tmp_path: Path) -> None:
     chosen, source = {**QUICK, **settings}, tiny_source(family, num_hidden_layers=2)
     with same_attention():
         expected = convert(source, tmp_path / "cpu" / "m", Settings(**chosen))

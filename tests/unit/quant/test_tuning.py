@@ -15,7 +15,6 @@ from tzcore.checkpoint import ModelFolder
 from tzcore.progress import Progress
 from tzcore.quant import tuning
 from tzcore.quant.convert import Settings, convert
-from tzcore.quant.device import Device
 from tzcore.quant.settings import Tuning
 
 QUICK: dict[str, Any] = {"format": "t1", "tokens": 2048, "window": 64, "threads": 1}
@@ -62,7 +61,6 @@ def test_gradients_are_those_of_the_divergence(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One step's gradients against the change of the loss along them."""
-    monkeypatch.setattr(Device, "coarse", False)  # differences of losses need all digits
     caught: list[tuple[tuning.Tuner, dict[str, torch.Tensor]]] = []
 
     def run(self: tuning.Tuner) -> None:
