@@ -22,21 +22,18 @@ from tzcore.quant.convert import Settings, convert
 from tzcore.quant.evaluation import compare
 from tzcore.quant.solver import Effort
 
-GPTQ = Effort(correction=0.0, sweeps=0, rounds=0)
-DESCENT = Effort(correction=0.0, rounds=0)
-AGAIN = Effort(correction=0.0)
+GPTQ = Effort(correction=0.0, sweeps=0)
+DESCENT = Effort(correction=0.0)
 VARIANTS: dict[str, dict[str, Any]] = {
     "nearest codes, best scales": {"calibrated": False, "rotate": False, "tuned": False},
     "+ transform": {"calibrated": False, "rotate": True, "tuned": False},
     "GPTQ without transform": {"rotate": False, "tuned": False, "effort": GPTQ},
     "GPTQ + transform": {"tuned": False, "effort": GPTQ},
     "+ descent on codes, scales refitted": {"tuned": False, "effort": DESCENT},
-    "+ groups solved again": {"tuned": False, "effort": AGAIN},
     "+ half of the drift corrected": {"tuned": False},
     "+ scales and norms tuned (the default)": {},
     "all but the transform": {"rotate": False},
-    "all but the correction": {"effort": AGAIN},
-    "all but groups solved again": {"effort": Effort(rounds=0)},
+    "all but the correction": {"effort": DESCENT},
 }
 
 

@@ -152,14 +152,14 @@ def _blocks(spec: ModelSpec, settings: Settings) -> float:
     """Both streams forward; of each stage the moments of its inputs with themselves and with their error (two
     operations for a token and pair of columns each), the factor (a third of the cube of the width) and the two
     triangular systems behind the correction; of each matrix its target (two for each weight and
-    column), the errors carried over to later groups (one) and those of all groups in each further round (two)."""
+    column) and the errors carried over to later groups (one)."""
     tokens, shares = float(settings.tokens), _shares(spec)
     total = 2 * _forward(spec, settings, tokens)
     for layer in spec.layers:
         for stage in layer.stages():
             cols, reached = stage[0].cols, tokens * shares.get(stage[0].name, 1.0)
             total += 4 * reached * cols**2 + (FACTOR_WORTH / 3 + 2) * cols**3
-            total += sum((3 + 2 * settings.effort.rounds) * ref.rows * cols**2 for ref in stage)
+            total += sum(3 * ref.rows * cols**2 for ref in stage)
     return total
 
 

@@ -6,10 +6,6 @@ The loss is the output error ``Σ E·H·Eᵀ``, ``E = W − Q``, ``H = XᵀX`` o
 in order, each against the weights ``W_B + C_B·V_BB⁻¹`` in the metric ``S = V_BB·V_BBᵀ``.  This is
 GPTQ (Frantar et al. 2022), whose triangular factor of ``H⁻¹`` is ``V⁻¹``, in whole groups and without
 inverting ``H``.  The native solver (``kernels/cpu/src/fit.rs``) minimises within a group.
-
-Then groups are solved again in the same order, each against what all others leave, the later ones too: with them
-fixed the loss is ``E_B·H_BB·E_Bᵀ`` of the weights ``W_B + Σ E_O·H_OB·H_BB⁻¹``.  Rows that come nearer are taken, so no
-round can lose anything.
 """
 
 from __future__ import annotations
@@ -35,8 +31,8 @@ class Effort:
     """How hard to try.  ``damping`` is a share of the Hessian's mean diagonal.
 
     ``trials`` scales are tried per row and group, the best ``starts`` of them polished by up to
-    ``sweeps`` passes of coordinate descent; ``rounds`` times all groups are solved again.  ``correction``
-    is the share of the error met so far that a stage makes good.
+    ``sweeps`` passes of coordinate descent.  ``correction`` is the share of the error met so far
+    that a stage makes good.
     """
 
     damping: float = 0.05
@@ -44,7 +40,6 @@ class Effort:
     trials: int = 12
     starts: int = 1
     sweeps: int = 8
-    rounds: int = 2
 
 
 def trial_scales(fmt: Format, count: int) -> Floats:
@@ -200,50 +195,22 @@ def solve(
     import torch
 
     rows, cols = weights.shape
-    factor, hessian = factored.factor, factored.hessian
+    factor = factored.factor
     error = torch.empty(rows, cols)
     codes = np.empty((rows, cols), np.int8)
     scales = np.empty((rows, groups(cols, group)), np.float16)
-
-    def fit(away: torch.Tensor, block: torch.Tensor, inverse: torch.Tensor) -> tuple[Codes, Halves]:
-        """The group ``columns`` in the metric ``block·blockᵀ``, its weights moved by ``away``."""
-        parts = (weights[:, columns] + away, inverse, block @ block.T)
-        wanted, inverted, metric = (part.cpu().numpy() for part in parts)
-        return fit_group(wanted, inverted, metric, fmt, effort, threads, name)
-
-    spans = [slice(start, min(start + group, cols)) for start in range(0, cols, group)]
-    for index, columns in enumerate(spans):
-        block = factor[columns, columns]
-        inverse = _inverse(block)
-        before = slice(0, columns.start)
-        found, steps = fit(error[:, before] @ (factor[before, columns] @ inverse), block, inverse)
-        codes[:, columns], scales[:, index] = found, steps
-        error[:, columns] = weights[:, columns] - dequantised(found, steps[:, None], group)
-    for index, columns in [*enumerate(spans)] * (effort.rounds if len(spans) > 1 else 0):
-        own = hessian[columns, columns]
-        block = factorise(own.clone(), 0.0, name).factor
-        inverse = _inverse(block)
-        old = error[:, columns]
-        away = (error @ hessian[:, columns] - old @ own) @ inverse.T @ inverse
-        found, steps = fit(away, block, inverse)
-        new = weights[:, columns] - dequantised(found, steps[:, None], group)
-        nearer = _energy(new + away, own) < _energy(old + away, own)
-        error[:, columns] = torch.where(nearer[:, None], new, old)
-        taken = nearer.cpu().numpy()
-        codes[taken, columns], scales[taken, index] = found[taken], steps[taken]
+    for index, start in enumerate(range(0, cols, group)):
+        stop = min(start + group, cols)
+        block = factor[start:stop, start:stop]
+        inverse = torch.linalg.solve_triangular(block, torch.eye(stop - start), upper=True)
+        target = weights[:, start:stop].clone()
+        if start:
+            target += error[:, :start] @ (factor[:start, start:stop] @ inverse)
+        wanted, inverted, metric = (part.cpu().numpy() for part in (target, inverse, block @ block.T))
+        found, steps = fit_group(wanted, inverted, metric, fmt, effort, threads, name)
+        codes[:, start:stop], scales[:, index] = found, steps
+        error[:, start:stop] = weights[:, start:stop] - dequantised(found, steps[:, None], group)
     return codes, scales
-
-
-def _inverse(block: torch.Tensor) -> torch.Tensor:
-    """Of an upper triangular matrix."""
-    import torch
-
-    return torch.linalg.solve_triangular(block, torch.eye(len(block)), upper=True)
-
-
-def _energy(error: torch.Tensor, metric: torch.Tensor) -> torch.Tensor:
-    """``e·S·eᵀ`` of every row."""
-    return ((error @ metric) * error).sum(1)
 
 
 def dequantised(codes: Codes, scales: Halves, group: int) -> torch.Tensor:

@@ -158,23 +158,6 @@ def test_output_error_is_far_below_rounding(name: str, cols: int, group: int) ->
     assert np.array_equal(codes, again[0])
 
 
-@pytest.mark.parametrize("name", UNIFORM)
-def test_every_round_over_the_groups_brings_rows_nearer(name: str) -> None:
-    fmt, group = trits.FORMATS[name], 64
-    weights, hessian = calibrated(24, 200, 5)
-    factored = solver.factorise(hessian, 0.01)
-
-    def left(rounds: int) -> np.ndarray:
-        codes, scales = solver.solve(weights, factored, fmt, group, Effort(rounds=rounds), 2)
-        error = (weights - solver.dequantised(codes, scales, group)).double().numpy()
-        return np.einsum("ri,ij,rj->r", error, hessian.double().numpy(), error)
-
-    losses = [left(rounds) for rounds in range(3)]
-    for before, after in itertools.pairwise(losses):
-        assert (after <= before * (1 + 1e-5)).all()
-    assert losses[2].sum() < 0.98 * losses[0].sum()
-
-
 def test_metric_of_a_group_is_the_loss_left_after_the_best_compensation() -> None:
     """With the first group's error fixed, the free columns can lower the loss to E·S·Eᵀ and no further."""
     _, hessian = calibrated(1, 96, 2)
