@@ -51,7 +51,7 @@ class Tuning:
     ``tokens`` of the calibration text are read ``passes`` times, ``windows`` at a step.
     """
 
-    tokens: int = 24576
+    tokens: int = 12288
     passes: int = 1
     windows: int = 2
     rate: float = 2e-3
