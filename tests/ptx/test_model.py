@@ -11,6 +11,7 @@ import pytest
 from tests.ptx.device import Checks, InterpretedDevice
 from tests.tiny_models import tiny_folder
 from tzcore.architecture.registry import spec_of
+from tzcore.architecture.spec import LayerSpec
 from tzcore.backend.base import PENALTY, Choice
 from tzcore.backend.cpu import CpuBackend
 from tzcore.backend.cuda.model import CudaModel
@@ -71,6 +72,19 @@ def test_logits_of_every_family(pair):
         median, kl = divergence(found, expected)
         assert median < 0.03
         assert kl < 1e-2
+
+
+def test_experts_whose_inputs_are_turned_each_in_its_own_way(tmp_path, monkeypatch):
+    """As conversions had it that did not share the signs: one form of the input for every expert."""
+    with monkeypatch.context() as patch:
+        patch.setattr(LayerSpec, "transforms", lambda layer: {stage[0].name: stage[0].name for stage in layer.stages()})
+        path = tiny_folder(tmp_path / "model", "mixtral", "t1b3", "i8")
+    pair = Pair(path)
+    tokens = np.array([5, 9, 300], np.int32)
+    found = pair.card.forward(pair.card.new_sequence(16), tokens, "all")
+    expected = pair.reference.forward(pair.reference.new_sequence(16), tokens, "all")
+    assert divergence(found, expected)[1] < 1e-2
+    pair.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tzcore.architecture.spec import LayerSpec
 from tzcore.backend.cuda import products
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.layout import Shape
-from tzcore.backend.cuda.products import WARPS, Form, Part, Stage
+from tzcore.backend.cuda.products import WARPS, Form, Stage
 from tzcore.backend.cuda.workspace import FEW, Workspace
 
 if TYPE_CHECKING:
@@ -112,13 +112,10 @@ def run(network: Network, stages: ExpertStages, layer: LayerSpec, step: Step, wa
     for form, parts in stages.gate_up.inputs:
         network.norm(form, tokens, (0, 0, 0), norm, stages.gate_up.cols)
         made = multiply(kernels, work, parts, stages.gate_up, tokens, active, own=False)
-    slots = tokens * active
-
-    def down(form: Form, parts: Sequence[RoutedPart] | Sequence[Part]) -> int:
-        return multiply(kernels, work, parts, stages.down, tokens, active, own=True)  # type: ignore[arg-type]
-
-    gated = network.gated(made, layer.experts[0])
-    splits = network.through(stages.down, slots, "gate_prepare", gated, network.vector(layer.mlp_sub_norm), down)
+    down, gated = stages.down, network.gated(made, layer.experts[0])
+    sub_norm = network.vector(layer.mlp_sub_norm)
+    for _, parts in network.prepared(down.inputs, down.cols, tokens * active, "gate_prepare", gated, sub_norm):
+        splits = multiply(kernels, work, parts, down, tokens, active, own=True)
     hidden = network.spec.hidden
     kernels.launch(
         "mix", (-(-hidden // 256), tokens, 1), 256,

@@ -8,9 +8,9 @@ captured list serves every step of the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 from tzcore.architecture.spec import Expert, LayerSpec, ModelSpec
 from tzcore.backend.cuda import experts, products
@@ -30,6 +30,7 @@ _SEVERAL_HEADS = (64, 96, 128)
 """Widths of heads that the kernel for several queries has; it gives the bits that the one for few gives."""
 
 
+Parts = TypeVar("Parts")
 Waiting = tuple[int, int, int]
 """Sums in ``parts`` that are not added to x yet: their splits (0: there are none), bias and norm."""
 NONE: Waiting = (0, 0, 0)
@@ -166,7 +167,8 @@ class Network:
         self.kernels.launch(f"attend_{name}_d{self._head_dim}", grid, 128, (*arguments, *outputs))
         merged = (*outputs, step.key_splits, 0, work["positions"], step.split_keys)
         shape = (window, spec.heads, spec.head_dim, self._head_dim)
-        return self.through(stages.o, tokens, "merge_prepare", (*merged, *shape), self.vector(layer.attention_sub_norm))
+        sub_norm = self.vector(layer.attention_sub_norm)
+        return self._through(stages.o, tokens, "merge_prepare", (*merged, *shape), sub_norm)
 
     def _mlp(self, number: int, layer: LayerSpec, step: Step, waiting: Waiting) -> Waiting:
         mlp, tokens, expert = self._loaded.layers[number].mlp, step.tokens, layer.experts[0]
@@ -175,7 +177,7 @@ class Network:
             return NONE
         splits = self.enter(mlp.gate_up, tokens, waiting, self.vector(layer.mlp_norm))
         gated, norm = self.gated(splits, expert), self.vector(layer.mlp_sub_norm)
-        splits = self.through(mlp.down, tokens, "gate_prepare", gated, norm)
+        splits = self._through(mlp.down, tokens, "gate_prepare", gated, norm)
         return splits, self.vector(expert.down_bias), self.vector(layer.post_mlp_norm)
 
     def _logits(self, step: Step, waiting: Waiting) -> None:
@@ -204,32 +206,35 @@ class Network:
             made = products.multiply(self.kernels, self.work, form, parts, stage, tokens)
         return made
 
-    def through(
+    def prepared(
         self,
-        stage: Stage | experts.RoutedStage,
+        inputs: Sequence[tuple[Form, Parts]],
+        cols: int,
         rows: int,
         kernel: str,
         arguments: tuple[int | float, ...],
         norm: int,
-        multiply: Callable[[Form, Sequence[Any]], int] | None = None,
-    ) -> int:
-        """Prepare ``rows`` rows of what ``kernel`` makes of sums, and multiply them with the stage's matrices.
+    ) -> Iterator[tuple[Form, Parts]]:
+        """Prepare ``rows`` rows of ``cols`` columns that ``kernel`` makes of sums, in one form after the other.
 
-        Where the input is normed or looked at as a whole it is written down in between.
+        Where they are normed or looked at as a whole, or taken in several forms, they are written down in between:
+        products overwrite the sums.
         """
-        if multiply is None:
-            multiply = lambda form, parts: products.multiply(self.kernels, self.work, form, parts, stage, rows)  # type: ignore[arg-type] # noqa: E731
-        plain = Form(0, 1, PLAIN, 0)
-        whole = norm or len(stage.inputs) > 1 or stage.inputs[0][0].mode != GROUPS
+        whole = norm or len(inputs) > 1 or inputs[0][0].mode != GROUPS
         if whole:
-            self._prepare(kernel, arguments, plain, rows, stage.cols)
-        made = 0
-        for form, parts in stage.inputs:
+            self._prepare(kernel, arguments, Form(0, 1, PLAIN, 0), rows, cols)
+        for form, parts in inputs:
             if whole:
-                self.norm(form, rows, NONE, norm, stage.cols, x="plain")
+                self.norm(form, rows, NONE, norm, cols, x="plain")
             else:
-                self._prepare(kernel, arguments, form, rows, stage.cols)
-            made = multiply(form, parts)
+                self._prepare(kernel, arguments, form, rows, cols)
+            yield form, parts
+
+    def _through(self, stage: Stage, tokens: int, kernel: str, arguments: tuple[int | float, ...], norm: int) -> int:
+        """Multiply what ``kernel`` makes of sums with the stage's matrices; the splits of their sums."""
+        made = 0
+        for form, parts in self.prepared(stage.inputs, stage.cols, tokens, kernel, arguments, norm):
+            made = products.multiply(self.kernels, self.work, form, parts, stage, tokens)
         return made
 
     def _prepare(self, kernel: str, arguments: tuple[int | float, ...], form: Form, tokens: int, cols: int) -> None:
