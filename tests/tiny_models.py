@@ -345,11 +345,11 @@ def tiny_folder(
             transform, signs = None, None
             if hadamard and format != "f16":
                 cols = stage[0].cols
-                signs = rng.choice(np.array([-1, 1], np.int8), cols)
                 transform = Transform(cols & -cols, f"{layer.transforms()[stage[0].name]}.signs")
-                signs = made.setdefault(transform.signs, signs)
-                if not writer.has(transform.signs):
-                    writer.add_signs(transform.signs, signs)
+                if transform.signs not in made:
+                    made[transform.signs] = rng.choice(np.array([-1, 1], np.int8), cols)
+                    writer.add_signs(transform.signs, made[transform.signs])
+                signs = made[transform.signs]
             for name in dict.fromkeys(ref.name for ref in stage):
                 add(name, format, transform, signs)
         if layer.router:

@@ -17,6 +17,7 @@ import ctypes
 import importlib.util
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent
@@ -51,9 +52,15 @@ def _strings(values: Sequence[str]) -> ctypes.Array[ctypes.c_char_p]:
 
 def compile_source(text: str, name: str = "kernel.cu", headers: dict[str, str] | None = None) -> str:
     """The PTX of the CUDA C++ ``text``; ``headers`` by the names they are included under (default: ``*.cuh`` here)."""
-    library = _library()
     if headers is None:
         headers = {path.name: path.read_text(encoding="utf-8") for path in sorted(SOURCES.glob("*.cuh"))}
+    # NVRTC leaves its thread in the C locale, where files are ASCII, so that it gets one of its own.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_compile, text, name, headers).result()
+
+
+def _compile(text: str, name: str, headers: dict[str, str]) -> str:
+    library = _library()
     program = ctypes.c_void_p()
     bodies, names = _strings(list(headers.values())), _strings(list(headers))
     library.nvrtcCreateProgram(

@@ -31,16 +31,16 @@ from tzcore.quant.texts import Text, open_texts, windows_of
 def projection_bits(folder: ModelFolder, spec: ModelSpec) -> float:
     """Stored bits per weight of the projections: codes, scales and signs."""
     stored = weights = 0
+    signs: dict[str, int] = {}  # which stages, and experts, share
     for layer in spec.layers:
         for stage in layer.stages():
-            signs = 0
             for name in stage_names(stage):
                 matrix = folder.matrix(name)
                 stored += matrix.codes.nbytes + (0 if matrix.scales is None else matrix.scales.nbytes)
                 weights += matrix.entry.rows * matrix.entry.cols
-                signs = 0 if matrix.signs is None else matrix.signs.nbytes
-            stored += signs
-    return 8 * stored / weights
+                if matrix.entry.transform is not None and matrix.signs is not None:
+                    signs[matrix.entry.transform.signs] = matrix.signs.nbytes
+    return 8 * (stored + sum(signs.values())) / weights
 
 
 def small_files(folder: Path) -> dict[str, Path]:

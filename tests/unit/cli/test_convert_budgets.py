@@ -24,6 +24,7 @@ from tzcore.hub import library
 from tzcore.quant.allocation import BudgetError
 from tzcore.quant.budget import QUALITIES, Overhead, Request, assumed_losses, items_of, resolve
 from tzcore.quant.settings import Settings
+from tzcore.quant.stored import stored_as
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_what_is_made_for_a_card_fits_on_it(name: str, vram: int, context: int |
     items = items_of(large, assumed_losses(large), settings.group_for)
     overhead = Overhead.of(large, rotates=True)
     chosen = resolve(request, items, overhead)
-    made = plan_on_card(large, card_plan.stored_as(large, chosen.formats, settings), context, vram, "a card")
+    made = plan_on_card(large, stored_as(large, chosen.formats, settings), context, vram, "a card")
     assert made.fits, made.sentence()
     assert made.context == (8192 if context is None else context)
     if not chosen.note:  # that the largest formats take less
