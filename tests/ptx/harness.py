@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -117,10 +118,10 @@ def run(
 
 @cache
 def compiled(text: str) -> str:
-    """PTX of CUDA C++; the test is skipped where NVRTC is not installed."""
+    """PTX of CUDA C++; the test is skipped where there is no NVRTC to install (it is a wheel for Linux)."""
     try:
         return compile_source(text, headers={})
     except CompileError as error:
-        if "NVRTC is missing" in str(error):
+        if "NVRTC is missing" in str(error) and sys.platform != "linux":
             pytest.skip("NVRTC is not installed")
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -310,7 +311,8 @@ def _broken(device: InterpretedDevice, name: str, old: str, new: str) -> Kernel:
     ids=["a key of the future", "a window too small", "memory never written", "read before it comes", "no barrier"],
 )
 def test_a_broken_kernel_is_caught(device: InterpretedDevice, name: str, old: str, new: str) -> None:
-    pytest.importorskip("nvidia.cuda_nvrtc")
+    if sys.platform != "linux":  # elsewhere there is no wheel of it
+        pytest.importorskip("nvidia.cuda_nvrtc")
     kernel = _broken(device, name, old, new)
     with pytest.raises((AssertionError, KernelFault)):
         check(device, kernel, Case(64, 64, 1, 4, 3, 40, window=20))
