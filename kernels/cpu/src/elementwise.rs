@@ -93,7 +93,8 @@ pub(crate) unsafe fn hadamard<S: Simd>(x: *mut f32, count: usize, block: usize) 
 pub(crate) struct Quantised {
     pub codes: *mut i8,
     pub scales: *mut f32,
-    pub sums: *mut f32,
+    /// Negative.
+    pub sums: *mut i32,
     pub block: usize,
     pub per_token: bool,
 }
@@ -137,7 +138,7 @@ pub(crate) unsafe fn quantise<S: Simd>(x: *const f32, count: usize, group: usize
             }
         }
         *to.scales.add(g * to.block) = if largest.is_finite() { scale } else { f32::NAN };
-        *to.sums.add(g * to.block) = S::sum_i(sum) as f32;
+        *to.sums.add(g * to.block) = -S::sum_i(sum);
     }
 }
 

@@ -101,7 +101,15 @@ impl Step<'_> {
             let (first, tokens) = order.segment(e);
             if tokens > 0 {
                 let outputs = [gate.add(first * wide), up.add(first * wide)];
-                multiply(self.kernels, &expert.gate_up, &space.inputs, (first, tokens), &outputs, worker);
+                multiply(
+                    self.kernels,
+                    &expert.gate_up,
+                    &space.inputs,
+                    (first, tokens),
+                    &outputs,
+                    &private.unpacked,
+                    worker,
+                );
             }
         }
         worker.barrier();
@@ -119,7 +127,15 @@ impl Step<'_> {
             let (first, tokens) = order.segment(e);
             if tokens > 0 {
                 let output = space.made.pointer().add(first * hidden);
-                multiply(self.kernels, &expert.down, &space.inputs, (first, tokens), &[output], worker);
+                multiply(
+                    self.kernels,
+                    &expert.down,
+                    &space.inputs,
+                    (first, tokens),
+                    &[output],
+                    &private.unpacked,
+                    worker,
+                );
             }
         }
         worker.barrier();
@@ -154,7 +170,7 @@ impl Step<'_> {
             self.prepare(stage, row, (0, stage.cols), place, inputs, private);
         }
         worker.barrier();
-        multiply(self.kernels, stage, inputs, (0, count), &[space.logits.pointer()], worker);
+        multiply(self.kernels, stage, inputs, (0, count), &[space.logits.pointer()], &private.unpacked, worker);
         worker.barrier();
         let experts = layer.experts.len();
         for token in worker.share(count) {

@@ -51,8 +51,13 @@ impl FormatId {
         }
     }
 
+    /// Whether its digits are cheaper to unpack once than for every block of tokens.
+    pub fn is_base3(self) -> bool {
+        matches!(self, T1B3 | T2B3)
+    }
+
     /// What is added to a value to make its digit.
-    fn zero(self) -> i32 {
+    pub fn zero(self) -> i32 {
         match self {
             T1 | T1B3 => 1,
             Q2 => 2,
@@ -70,56 +75,131 @@ pub(crate) fn padded(cols: usize) -> usize {
 
 /// A format as a kernel sees it.
 pub(crate) trait Format {
+    /// That of its codes on disk.
     const ID: FormatId;
+    /// Whether the upper half of the chains holds four times what it stands for.
+    const FOURS: bool = false;
 
-    /// Takes a whole row of the tile at `state.codes` into the state's totals.
+    /// Takes whole rows into the state's totals.
     ///
     /// # Safety
     /// As for [`product::integers`](crate::product::integers).
-    unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job);
+    unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job);
 
     /// # Safety
     /// As for [`Simd`].
     #[inline(always)]
-    unsafe fn dot<S: Simd>(acc: S::I, codes: S::I, quad: i32) -> S::I {
-        S::dot(acc, codes, quad)
+    unsafe fn dot<S: Simd>(acc: S::I, codes: S::I, activations: S::I) -> S::I {
+        S::dot(acc, codes, activations)
     }
 
-    /// What the stored digits, as [`Format::dot`] takes them, exceed the values by.
+    /// What the stored digits, as [`Format::dot`] takes them, exceed the values by: 0 or a power of two.
     #[inline(always)]
-    fn zero<S: Simd>() -> f32 {
-        Self::ID.zero() as f32
+    fn zero<S: Simd>(_: &Job) -> i32 {
+        Self::ID.zero()
     }
 }
 
-macro_rules! slot_format {
-    ($name:ident, $id:ident, $quads:literal, $mask:literal) => {
+/// A format whose digits are unpacked once for many tokens.
+pub(crate) trait Packed: Format {
+    /// Writes the digits of a strip's row of `blocks` blocks as quads `[16 · blocks, LANES, 4]`, and
+    /// perhaps some more quads.
+    ///
+    /// # Safety
+    /// As for [`Simd`]; `codes` is readable as far as its format says, and `to` writable.
+    unsafe fn unpack<S: Simd>(codes: *const u8, blocks: usize, to: *mut u8);
+}
+
+/// Runs `$body` for every block of a row, group by group; the last group may be short.
+macro_rules! for_each_block {
+    ($state:ident, $job:ident, $body:block) => {
+        let mut left = $job.blocks();
+        while left > 0 {
+            let count = left.min($job.group / COLUMN_PAD);
+            left -= count;
+            $state.begin::<Self>($job);
+            for _ in 0..count {
+                $body
+            }
+            $state.flush::<Self>();
+        }
+    };
+}
+
+/// The slots of some strips' vectors: `(v >> shift) & mask`.
+#[inline(always)]
+unsafe fn fields<S: Simd, const T: usize>(mut vectors: [S::I; T], shift: i32, mask: i32) -> [S::I; T] {
+    for s in 0..T {
+        vectors[s] = S::field(vectors[s], shift, mask);
+    }
+    vectors
+}
+
+/// Two-bit slots.  For few tokens two slots share a shift: the upper one of them stays where it is, so
+/// that its digits are four times as large, and has sums of its own.
+macro_rules! quarter_slots {
+    ($name:ident, $id:ident) => {
+        pub(crate) struct $name;
+
+        impl Format for $name {
+            const ID: FormatId = FormatId::$id;
+            const FOURS: bool = true;
+
+            #[inline(always)]
+            unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
+                const LOW: i32 = 0x0303_0303;
+                for_each_block!(state, job, {
+                    for _ in 0..BLOCK_QUADS / 4 {
+                        let vectors = state.load(0);
+                        for (i, shift) in [(0, 0), (2, 4)] {
+                            if M <= S::SPREAD {
+                                state.take::<Self>(fields::<S, T>(vectors, shift, LOW), State::<S, T, M>::chain(i));
+                                state.take::<Self>(
+                                    fields::<S, T>(vectors, shift, LOW << 2),
+                                    State::<S, T, M>::chain(i + 1),
+                                );
+                            } else {
+                                state.take::<Self>(fields::<S, T>(vectors, shift, LOW), 0);
+                                state.take::<Self>(fields::<S, T>(vectors, shift + 2, LOW), 0);
+                            }
+                        }
+                        state.pass(1, VECTOR);
+                    }
+                });
+            }
+        }
+    };
+}
+
+macro_rules! half_slots {
+    ($name:ident, $id:ident) => {
         pub(crate) struct $name;
 
         impl Format for $name {
             const ID: FormatId = FormatId::$id;
 
             #[inline(always)]
-            unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job) {
-                for _ in 0..job.blocks() {
-                    for _ in 0..BLOCK_QUADS / $quads {
-                        let vector = S::load_quads(state.codes);
-                        for i in 0..$quads {
-                            state.take::<Self>(S::field(vector, i * (8 / $quads), $mask));
+            unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
+                const LOW: i32 = 0x0F0F_0F0F;
+                for_each_block!(state, job, {
+                    for _ in 0..BLOCK_QUADS / 4 {
+                        for i in [0, 2] {
+                            let vectors = state.load(0);
+                            state.take::<Self>(fields::<S, T>(vectors, 0, LOW), State::<S, T, M>::chain(i));
+                            state.take::<Self>(fields::<S, T>(vectors, 4, LOW), State::<S, T, M>::chain(i + 1));
+                            state.pass(1, VECTOR);
                         }
-                        state.codes = state.codes.add(VECTOR);
                     }
-                    state.end_block::<Self>(job);
-                }
+                });
             }
         }
     };
 }
 
-slot_format!(TritSlots, T1, 4, 0x0303_0303);
-slot_format!(Crumbs, Q2, 4, 0x0303_0303);
-slot_format!(NineSlots, T2, 2, 0x0F0F_0F0F);
-slot_format!(Nibbles, I4, 2, 0x0F0F_0F0F);
+quarter_slots!(TritSlots, T1);
+quarter_slots!(Crumbs, Q2);
+half_slots!(NineSlots, T2);
+half_slots!(Nibbles, I4);
 
 pub(crate) struct SignedBytes;
 
@@ -127,24 +207,47 @@ impl Format for SignedBytes {
     const ID: FormatId = I8;
 
     #[inline(always)]
-    unsafe fn row<S: Simd, const M: usize>(state: &mut State<S, M>, job: &Job) {
-        for _ in 0..job.blocks() {
-            for _ in 0..BLOCK_QUADS {
-                state.take::<Self>(S::load_quads(state.codes));
-                state.codes = state.codes.add(VECTOR);
+    unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
+        for_each_block!(state, job, {
+            for _ in 0..BLOCK_QUADS / 4 {
+                for i in 0..4 {
+                    state.take::<Self>(state.load(0), State::<S, T, M>::chain(i));
+                    state.pass(1, VECTOR);
+                }
             }
-            state.end_block::<Self>(job);
-        }
+        });
     }
 
     #[inline(always)]
-    unsafe fn dot<S: Simd>(acc: S::I, codes: S::I, quad: i32) -> S::I {
-        S::dot_signed(acc, codes, quad)
+    unsafe fn dot<S: Simd>(acc: S::I, codes: S::I, activations: S::I) -> S::I {
+        S::dot_signed(acc, codes, activations)
     }
 
     #[inline(always)]
-    fn zero<S: Simd>() -> f32 {
+    fn zero<S: Simd>(_: &Job) -> i32 {
         S::SIGNED_ZERO
+    }
+}
+
+/// What [`Packed::unpack`] wrote, of whichever format.
+pub(crate) struct Digits;
+
+impl Format for Digits {
+    const ID: FormatId = I8;
+
+    #[inline(always)]
+    unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
+        for_each_block!(state, job, {
+            for _ in 0..BLOCK_QUADS {
+                state.take::<Self>(state.load(0), 0);
+                state.pass(1, 4 * S::LANES);
+            }
+        });
+    }
+
+    #[inline(always)]
+    fn zero<S: Simd>(job: &Job) -> i32 {
+        job.zero
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) struct Kernels {
     pub block: usize,
     pub half_block: usize,
     pub product: unsafe fn(FormatId, usize, &product::Job),
+    /// Unpacks a tile of a base-3 format, once for many tokens, for `digits` to multiply.
+    pub unpack: unsafe fn(FormatId, &product::Job, usize, *mut u8),
+    pub digits: unsafe fn(usize, &product::Job),
     pub attend: unsafe fn(&attention::Job),
     pub multiply: unsafe fn(*const f32, *const f32, *mut f32, usize),
     pub accumulate: unsafe fn(*mut f32, *const f32, usize),
@@ -32,7 +35,7 @@ impl Kernels {
         let largest = self.block.min(limit);
         let mut next = 0;
         std::iter::from_fn(move || {
-            let count = [16, 8, 4, 2, 1].into_iter().find(|&n| n <= largest && n <= tokens - next)?;
+            let count = [8, 4, 2, 1].into_iter().find(|&n| n <= largest && n <= tokens - next)?;
             next += count;
             Some((next - count, count))
         })
@@ -62,33 +65,39 @@ macro_rules! compile_for {
             type S = $simd;
 
             #[target_feature(enable = $features)]
-            unsafe fn integers<F: Format, const M: usize>(job: &product::Job) {
-                product::integers::<S, F, M>(job)
+            unsafe fn integers<F: Format, const T: usize, const LT: usize, const M: usize>(job: &product::Job) {
+                product::integers::<S, F, T, LT, M>(job)
             }
             #[target_feature(enable = $features)]
             unsafe fn halves<const M: usize>(job: &product::Job) {
                 product::halves::<S, M>(job)
             }
-            unsafe fn block<F: Format>(tokens: usize, job: &product::Job) {
-                const B: usize = <S as Simd>::BLOCK;
+            /// One token goes through `T` strips together, and through `LT` where rows are long.
+            unsafe fn block<F: Format, const T: usize, const LT: usize>(tokens: usize, job: &product::Job) {
                 match tokens {
-                    16 if B == 16 => integers::<F, 16>(job),
-                    8 if B >= 8 => integers::<F, 8>(job),
-                    4 => integers::<F, 4>(job),
-                    2 => integers::<F, 2>(job),
-                    1 => integers::<F, 1>(job),
+                    8 if <S as Simd>::BLOCK == 8 => integers::<F, 1, 1, 8>(job),
+                    4 => integers::<F, 1, 1, 4>(job),
+                    2 => integers::<F, 1, 1, 2>(job),
+                    1 => integers::<F, T, LT, 1>(job),
                     _ => unreachable!("no product takes {tokens} tokens at once"),
                 }
             }
+            unsafe fn slots<F: Format>(tokens: usize, job: &product::Job) {
+                block::<F, { TILE / <S as Simd>::LANES }, { <S as Simd>::STRIPS }>(tokens, job)
+            }
+            /// Base 3 needs five sums a strip.
+            unsafe fn words<F: Format>(tokens: usize, job: &product::Job) {
+                block::<F, 1, { <S as Simd>::STRIPS / 2 }>(tokens, job)
+            }
             unsafe fn product(format: FormatId, tokens: usize, job: &product::Job) {
                 match format {
-                    FormatId::T1 => block::<TritSlots>(tokens, job),
-                    FormatId::T1B3 => block::<TritWords>(tokens, job),
-                    FormatId::Q2 => block::<Crumbs>(tokens, job),
-                    FormatId::T2 => block::<NineSlots>(tokens, job),
-                    FormatId::T2B3 => block::<NineWords>(tokens, job),
-                    FormatId::I4 => block::<Nibbles>(tokens, job),
-                    FormatId::I8 => block::<SignedBytes>(tokens, job),
+                    FormatId::T1 => slots::<TritSlots>(tokens, job),
+                    FormatId::T1B3 => words::<TritWords>(tokens, job),
+                    FormatId::Q2 => slots::<Crumbs>(tokens, job),
+                    FormatId::T2 => slots::<NineSlots>(tokens, job),
+                    FormatId::T2B3 => words::<NineWords>(tokens, job),
+                    FormatId::I4 => slots::<Nibbles>(tokens, job),
+                    FormatId::I8 => slots::<SignedBytes>(tokens, job),
                     FormatId::F16 => match tokens {
                         4 => halves::<4>(job),
                         2 => halves::<2>(job),
@@ -96,6 +105,20 @@ macro_rules! compile_for {
                         _ => unreachable!("no f16 product takes {tokens} tokens at once"),
                     },
                 }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn unpack_as<F: Packed>(job: &product::Job, tile: usize, to: *mut u8) {
+                product::unpack::<S, F>(job, tile, to)
+            }
+            unsafe fn unpack(format: FormatId, job: &product::Job, tile: usize, to: *mut u8) {
+                match format {
+                    FormatId::T1B3 => unpack_as::<TritWords>(job, tile, to),
+                    FormatId::T2B3 => unpack_as::<NineWords>(job, tile, to),
+                    _ => unreachable!("{format:?} is not unpacked"),
+                }
+            }
+            unsafe fn digits(tokens: usize, job: &product::Job) {
+                block::<Digits, 1, 1>(tokens, job)
             }
             #[target_feature(enable = $features)]
             unsafe fn attend(job: &attention::Job) {
@@ -136,6 +159,8 @@ macro_rules! compile_for {
                 block: <S as Simd>::BLOCK,
                 half_block: <S as Simd>::HALF_BLOCK,
                 product,
+                unpack,
+                digits,
                 attend,
                 multiply,
                 accumulate,

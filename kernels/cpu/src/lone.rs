@@ -11,7 +11,7 @@ use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Preparation, Stage};
 use crate::model_abi::{TzPool, kernels_named};
 use crate::pool::Worker;
-use crate::stage::{Input, Place, multiply, prepare};
+use crate::stage::{Input, Place, UNPACKED_ROOM, multiply, prepare};
 
 const MOST_TOKENS: usize = 1 << 20;
 
@@ -20,8 +20,8 @@ struct Lone<'a> {
     kernels: &'static Kernels,
     stage: &'a Stage,
     inputs: &'a [Input],
-    /// A padded row for every thread.
-    scratch: &'a [Buffer<f32>],
+    /// A padded row, and room for unpacked tiles, for every thread.
+    scratch: &'a [(Buffer<f32>, Buffer<u8>)],
     x: *const f32,
     tokens: usize,
     output: *mut f32,
@@ -38,13 +38,21 @@ impl Lone<'_> {
         let form: &Preparation = &stage.preparations[0];
         for token in worker.share(self.tokens) {
             let x = self.x.add(token * stage.cols);
-            let scratch = self.scratch[worker.index].pointer();
+            let scratch = self.scratch[worker.index].0.pointer();
             let columns = (0, stage.cols);
             let place = Place { first: 0, token, tokens: self.tokens };
             prepare(self.kernels, form, x, stage.cols, columns, place, scratch, &self.inputs[0]);
         }
         worker.barrier();
-        multiply(self.kernels, stage, self.inputs, (0, self.tokens), &[self.output], worker);
+        multiply(
+            self.kernels,
+            stage,
+            self.inputs,
+            (0, self.tokens),
+            &[self.output],
+            &self.scratch[worker.index].1,
+            worker,
+        );
     }
 }
 
@@ -80,7 +88,8 @@ pub unsafe extern "C" fn tz_matmul(
         ensure!(!x.is_null() && x_length == tokens * stage.cols, "x has {x_length} numbers");
         ensure!(!output.is_null() && output_length == tokens * rows, "the output has {output_length} numbers");
         let inputs = [Input::new(tokens, stage.cols, stage.preparations[0].group.is_none())?];
-        let scratch = (0..pool.threads()).map(|_| Buffer::zeroed(stage.padded())).collect::<Result<Vec<_>>>()?;
+        let room = || Ok((Buffer::zeroed(stage.padded())?, Buffer::zeroed(UNPACKED_ROOM)?));
+        let scratch = (0..pool.threads()).map(|_| room()).collect::<Result<Vec<_>>>()?;
         let (stage, inputs, scratch) = (&stage, &inputs[..], &scratch[..]);
         let lone = Lone { kernels, stage, inputs, scratch, x, tokens, output };
         for _ in 0..repeats {

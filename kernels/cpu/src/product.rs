@@ -1,17 +1,23 @@
 //! Quantised matrix products: tiles of weights against a block of tokens held in registers.
 //!
-//! Per row, token and group: the dot product of codes and int8 activations in int32 (exact),
-//! minus zero·Σa (exact in float32: under 2²⁴), times scale[row]·scale[token], added in float32
-//! in order of the groups.  That order is the same for every block size, so a token's result
-//! does not depend on the tokens beside it, nor on how rows are split between threads.
+//! Per row, token and group: the dot product of codes and int8 activations minus zero·Σa, in int32,
+//! which is exact in float32 too (under 2²⁴), times scale[row]·scale[token], added in float32 with
+//! one rounding, in order of the groups.  That is the same for every block size and instruction set,
+//! so a token's result does not depend on the tokens beside it, nor on how rows are split between
+//! threads, nor on the processor.
 
-use crate::formats::{COLUMN_PAD, Format, TILE};
+use crate::formats::{COLUMN_PAD, Format, Packed, TILE, VECTOR};
 use crate::simd::Simd;
 
 /// A range of tiles of one matrix against one block of tokens.
+#[derive(Clone, Copy)]
 pub(crate) struct Job {
     pub codes: *const u8,
     pub tile_bytes: usize,
+    /// Whether the codes are digits, strip after strip, as [`unpack`] writes them.
+    pub unpacked: bool,
+    /// What unpacked digits exceed the values by: 0 or a power of two.
+    pub zero: i32,
     /// fp16 `[tiles, groups, 16]`
     pub scales: *const u16,
     pub groups: usize,
@@ -25,9 +31,9 @@ pub(crate) struct Job {
     pub bias: *const f32,
     /// int8 `[padded / 4, block, 4]`, or float32 `[block, padded]` for f16 weights.
     pub input: *const u8,
-    /// float32 `[groups, block]`: the scale, and the sum of the int8 values, of every group.
+    /// `[groups, block]`: the scale, and the negative sum of the int8 values, of every group.
     pub input_scales: *const f32,
-    pub input_sums: *const f32,
+    pub input_sums: *const i32,
     /// float32; token `t`, row `r` goes to `t·stride + r`.
     pub output: *mut f32,
     pub stride: usize,
@@ -39,13 +45,18 @@ impl Job {
     pub fn blocks(&self) -> usize {
         self.padded / COLUMN_PAD
     }
+
+    /// Bytes from the codes of a tile's first row to those of its row `row`, where a strip begins.
+    fn part(&self, row: usize) -> usize {
+        if self.unpacked { row * self.padded } else { row * 4 }
+    }
 }
 
-/// A loop without a loop: the compiler does not unroll one of 16 long rounds, and then keeps in
+/// A loop without a loop: the compiler does not unroll one of 8 long rounds, and then keeps in
 /// memory what should be in registers.
 macro_rules! for_each_token {
     ($t:ident < $count:ident, $body:block) => {
-        for_each_token!(@ $t $count $body 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+        for_each_token!(@ $t $count $body 0 1 2 3 4 5 6 7)
     };
     (@ $t:ident $count:ident $body:block $($index:literal)*) => {
         $(if $index < $count {
@@ -55,71 +66,167 @@ macro_rules! for_each_token {
     };
 }
 
-/// The running state of `LANES` rows against `M` tokens.
-pub(crate) struct State<S: Simd, const M: usize> {
-    pub codes: *const u8,
-    pub input: *const u8,
-    scales: *const u16,
+/// Sums that the dot products of one row and token are spread over, so that none waits for the one
+/// before it; integers, so that their order does not matter.
+pub(crate) const CHAINS: usize = 4;
+
+/// Columns from which on one token's input, and the codes that pass, push each other out of the
+/// first-level cache: several strips go through such rows together.  Through shorter rows they go one
+/// by one, so that memory is read strictly in order.
+const LONG: usize = 12 << 10;
+/// How far ahead codes are fetched: the processor's own prefetching follows the codes, but loses them
+/// to the scales beside and at every new strip.
+const AHEAD: usize = 4 << 10;
+
+/// The running state of `T` strips, of `LANES` rows each, against `M` tokens.
+pub(crate) struct State<S: Simd, const T: usize, const M: usize> {
+    codes: [*const u8; T],
+    input: *const u8,
+    scales: [*const u16; T],
     input_scales: *const f32,
-    input_sums: *const f32,
-    /// Blocks to come of the present group, and of the row after it.
-    left: usize,
-    after: usize,
-    dots: [S::I; M],
-    totals: [S::F; M],
+    input_sums: *const i32,
+    dots: [[[S::I; CHAINS]; T]; M],
+    totals: *mut [[S::F; T]; M],
 }
 
-impl<S: Simd, const M: usize> State<S, M> {
-    /// Adds the products of a quad of codes and the input's quad `index` from here on.
+impl<S: Simd, const T: usize, const M: usize> State<S, T, M> {
+    /// At the beginning of the rows of strips `first ..`; `totals` are those of the tokens.
     #[inline(always)]
-    pub unsafe fn dot<F: Format>(&self, sums: &mut [S::I; M], codes: S::I, index: usize) {
+    unsafe fn new(job: &Job, first: usize, totals: *mut [[S::F; T]; M]) -> Self {
+        let (mut codes, mut scales) = ([job.codes; T], [job.scales; T]);
+        for s in 0..T {
+            let (tile, part) = ((first + s) / (TILE / S::LANES), (first + s) % (TILE / S::LANES));
+            codes[s] = job.codes.add(tile * job.tile_bytes + job.part(part * S::LANES));
+            scales[s] = job.scales.add(tile * job.groups * TILE + part * S::LANES);
+        }
+        Self {
+            codes,
+            input: job.input,
+            scales,
+            input_scales: job.input_scales,
+            input_sums: job.input_sums,
+            dots: [[[S::splat_i(0); CHAINS]; T]; M],
+            totals,
+        }
+    }
+
+    /// The strips' vectors of codes, `ahead` vectors on from here.
+    #[inline(always)]
+    pub unsafe fn load(&self, ahead: usize) -> [S::I; T] {
+        let mut vectors = [S::splat_i(0); T];
+        for s in 0..T {
+            vectors[s] = S::load_quads(self.codes[s].add(ahead * VECTOR));
+        }
+        vectors
+    }
+
+    /// Where the codes of strip `s` go on.
+    #[inline(always)]
+    pub fn place(&self, s: usize) -> *const u8 {
+        self.codes[s]
+    }
+
+    /// Leaves `vectors` vectors of codes behind, which are `stride` bytes from one to the next.
+    #[inline(always)]
+    pub unsafe fn pass(&mut self, vectors: usize, stride: usize) {
+        for s in 0..T {
+            self.codes[s] = self.codes[s].add(vectors * stride);
+        }
+        if M == 1 && T * S::LANES == TILE {
+            for v in 0..vectors {
+                S::prefetch(self.codes[0].wrapping_add(AHEAD + v * stride));
+            }
+        }
+    }
+
+    /// The chain of the quad number `index` of a cycle of four, which a format that is [`Format::FOURS`]
+    /// has for digits four times as large where `index` is odd.
+    #[inline(always)]
+    pub fn chain(index: usize) -> usize {
+        if M > S::SPREAD {
+            0
+        } else if T == 1 {
+            index % 2 * 2 + index / 2
+        } else {
+            index % 2 * 2
+        }
+    }
+
+    /// Adds the products of quads of codes and the input's quad `index` from here on.
+    #[inline(always)]
+    pub unsafe fn dot<F: Format>(&self, sums: &mut [[S::I; T]; M], codes: [S::I; T], index: usize) {
         for_each_token!(t < M, {
-            let activations = self.input.add((index * M + t) * 4).cast::<i32>().read_unaligned();
-            sums[t] = F::dot::<S>(sums[t], codes, activations);
+            let activations = S::splat_i(self.input.add((index * M + t) * 4).cast::<i32>().read_unaligned());
+            for s in 0..T {
+                sums[t][s] = F::dot::<S>(sums[t][s], codes[s], activations);
+            }
         });
     }
 
-    /// Takes the input's next quad.
+    /// Takes the input's next quad into the sums of `chain`.
     #[inline(always)]
-    pub unsafe fn take<F: Format>(&mut self, codes: S::I) {
+    pub unsafe fn take<F: Format>(&mut self, codes: [S::I; T], chain: usize) {
         for_each_token!(t < M, {
-            let activations = self.input.add(4 * t).cast::<i32>().read_unaligned();
-            self.dots[t] = F::dot::<S>(self.dots[t], codes, activations);
+            let activations = S::splat_i(self.input.add(4 * t).cast::<i32>().read_unaligned());
+            for s in 0..T {
+                self.dots[t][s][chain] = F::dot::<S>(self.dots[t][s][chain], codes[s], activations);
+            }
         });
         self.input = self.input.add(4 * M);
     }
 
-    /// Adds dot products to those of the present group.
+    /// Leaves `quads` quads of the input behind.
     #[inline(always)]
-    pub unsafe fn add(&mut self, sums: [S::I; M]) {
+    pub unsafe fn pass_input(&mut self, quads: usize) {
+        self.input = self.input.add(quads * 4 * M);
+    }
+
+    /// Adds dot products, `2^bits` times as large as they stand for, to those of the present group.
+    #[inline(always)]
+    pub unsafe fn add(&mut self, sums: [[S::I; T]; M], bits: u32) {
         for_each_token!(t < M, {
-            self.dots[t] = S::add_i(self.dots[t], sums[t]);
+            for s in 0..T {
+                let sum = if bits > 0 { S::shift_down(sums[t][s], bits) } else { sums[t][s] };
+                self.dots[t][s][0] = S::add_i(self.dots[t][s][0], sum);
+            }
         });
     }
 
-    /// Ends a block, and with its last block the group, which may be short at the end of the row.
+    /// Begins a group with what its digits will exceed the values by.
     #[inline(always)]
-    pub unsafe fn end_block<F: Format>(&mut self, job: &Job) {
-        self.left -= 1;
-        if self.left == 0 {
-            self.flush::<F>();
-            self.left = self.after.min(job.group / COLUMN_PAD);
-            self.after -= self.left;
-        }
+    pub unsafe fn begin<F: Format>(&mut self, job: &Job) {
+        let zero = F::zero::<S>(job);
+        for_each_token!(t < M, {
+            let mut excess = S::splat_i(0);
+            if zero > 0 {
+                excess = S::shift_up(S::splat_i(*self.input_sums.add(t)), zero.trailing_zeros());
+            }
+            for s in 0..T {
+                self.dots[t][s] = [S::splat_i(0); CHAINS];
+                self.dots[t][s][0] = excess;
+            }
+        });
     }
 
     /// Ends a group: its dot products join the totals.
     #[inline(always)]
-    unsafe fn flush<F: Format>(&mut self) {
-        let scales = S::load_half(self.scales);
-        let zero = S::splat(-F::zero::<S>());
+    pub unsafe fn flush<F: Format>(&mut self) {
+        let mut scales = [S::splat(0.0); T];
+        for s in 0..T {
+            scales[s] = S::load_half(self.scales[s]);
+            self.scales[s] = self.scales[s].add(TILE);
+        }
         for_each_token!(t < M, {
-            let dot = S::fma(zero, S::splat(*self.input_sums.add(t)), S::to_float(self.dots[t]));
-            let scale = S::mul(scales, S::splat(*self.input_scales.add(t)));
-            self.totals[t] = S::fma(dot, scale, self.totals[t]);
-            self.dots[t] = S::splat_i(0);
+            let scale = S::splat(*self.input_scales.add(t));
+            for s in 0..T {
+                let [a, b, c, d] = self.dots[t][s];
+                let (low, high) = (S::add_i(a, b), S::add_i(c, d));
+                let high = if F::FOURS { S::shift_down(high, 2) } else { high };
+                let dot = S::to_float(S::add_i(low, high));
+                let total = &mut (*self.totals)[t][s];
+                *total = S::fused(dot, S::mul(scales[s], scale), *total);
+            }
         });
-        self.scales = self.scales.add(TILE);
         self.input_scales = self.input_scales.add(M);
         self.input_sums = self.input_sums.add(M);
     }
@@ -150,37 +257,54 @@ unsafe fn store_some(lanes: &[f32; TILE], to: *mut f32, count: usize) {
     std::ptr::copy_nonoverlapping(lanes.as_ptr(), to, count);
 }
 
-/// Integer weights against `M` tokens.
+/// Integer weights against `M` tokens, `T` strips at a time, or `LT` where rows are long.
 ///
 /// # Safety
 /// As for [`Simd`]; the pointers of `job` are valid for its shapes, and the output rows of
 /// `first .. last` are no one else's.
 #[inline(always)]
-pub(crate) unsafe fn integers<S: Simd, F: Format, const M: usize>(job: &Job) {
-    let group = job.blocks().min(job.group / COLUMN_PAD);
-    for tile in job.first..job.last {
-        for part in 0..TILE / S::LANES {
-            let row = tile * TILE + part * S::LANES;
-            if row >= job.rows {
-                break;
-            }
-            let mut state = State::<S, M> {
-                codes: job.codes.add(tile * job.tile_bytes + part * S::LANES * 4),
-                input: job.input,
-                scales: job.scales.add(tile * job.groups * TILE + part * S::LANES),
-                input_scales: job.input_scales,
-                input_sums: job.input_sums,
-                left: group,
-                after: job.blocks() - group,
-                dots: [S::splat_i(0); M],
-                totals: [S::splat(0.0); M],
-            };
-            F::row(&mut state, job);
-            for_each_token!(t < M, {
-                store::<S>(job, row, t, state.totals[t]);
-            });
-        }
+pub(crate) unsafe fn integers<S: Simd, F: Format, const T: usize, const LT: usize, const M: usize>(job: &Job) {
+    let of = |rows: usize| rows.min(job.rows).div_ceil(S::LANES);
+    let (mut strip, end) = (of(job.first * TILE), of(job.last * TILE));
+    while LT > T && job.padded >= LONG && strip + LT <= end {
+        strips::<S, F, LT, M>(job, strip);
+        strip += LT;
     }
+    while strip + T <= end {
+        strips::<S, F, T, M>(job, strip);
+        strip += T;
+    }
+    while T > 1 && strip < end {
+        strips::<S, F, 1, M>(job, strip);
+        strip += 1;
+    }
+}
+
+/// Bytes that [`unpack`] may write beyond a tile: the last set of a base-3 row may be partly filled.
+pub(crate) const UNPACKED_BEYOND: usize = 4 * VECTOR;
+
+/// Writes the digits of tile `tile`, strip by strip, to `to`, `16 · padded` bytes.
+///
+/// # Safety
+/// As for [`integers`].
+#[inline(always)]
+pub(crate) unsafe fn unpack<S: Simd, F: Packed>(job: &Job, tile: usize, to: *mut u8) {
+    for part in 0..TILE / S::LANES {
+        let codes = job.codes.add(tile * job.tile_bytes + job.part(part * S::LANES));
+        F::unpack::<S>(codes, job.blocks(), to.add(part * S::LANES * job.padded));
+    }
+}
+
+/// The rows of strips `first .. first + T`.
+#[inline(always)]
+unsafe fn strips<S: Simd, F: Format, const T: usize, const M: usize>(job: &Job, first: usize) {
+    let mut totals = [[S::splat(0.0); T]; M];
+    F::row(&mut State::<S, T, M>::new(job, first, &mut totals), job);
+    for_each_token!(t < M, {
+        for s in 0..T {
+            store::<S>(job, (first + s) * S::LANES, t, totals[t][s]);
+        }
+    });
 }
 
 /// Half-precision weights against `M` tokens in float32: four partial sums by column mod 4.

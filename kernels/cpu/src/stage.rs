@@ -7,17 +7,19 @@ use crate::formats::{FormatId, TILE, padded};
 use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Preparation, Stage};
 use crate::pool::Worker;
-use crate::product::Job;
+use crate::product::{Job, UNPACKED_BEYOND};
 
 /// Bytes of weights that stay in a core's cache while blocks of tokens pass over them.
 const RESIDENT_BYTES: usize = 128 << 10;
+/// The same for weights that are unpacked to bytes; wider tiles are not.
+const UNPACKED_BYTES: usize = 256 << 10;
 const SMALLEST_GROUP: usize = 64;
 
 /// A prepared input of some tokens: int8 blocks with scales and sums, or float32 rows.
 pub(crate) struct Input {
     values: Buffer<f32>,
     scales: Buffer<f32>,
-    sums: Buffer<f32>,
+    sums: Buffer<i32>,
 }
 
 impl Input {
@@ -90,6 +92,9 @@ pub(crate) unsafe fn prepare(
     }
 }
 
+/// Room for the unpacked tiles that [`multiply`] keeps.
+pub(crate) const UNPACKED_ROOM: usize = UNPACKED_BYTES + UNPACKED_BEYOND;
+
 /// The tiles of matrix `index` that fall to this thread when the stage's bytes are split evenly.
 fn band(stage: &Stage, index: usize, worker: &Worker) -> (usize, usize) {
     let bytes = |m: &Matrix| m.tiles() * m.tile_bytes;
@@ -107,29 +112,68 @@ fn band(stage: &Stage, index: usize, worker: &Worker) -> (usize, usize) {
 /// `first` on: `[tokens, rows]` each.  Returns the rows of the last matrix that were written.
 ///
 /// # Safety
-/// The inputs hold these tokens, prepared together; `outputs` have room for them; all threads of the
-/// pool call this for the same stage.
+/// The inputs hold these tokens, prepared together; `outputs` have room for them; `unpacked` has this
+/// thread's room of [`UNPACKED_ROOM`]; all threads of the pool call this for the same stage.
 pub(crate) unsafe fn multiply(
     kernels: &Kernels,
     stage: &Stage,
     inputs: &[Input],
-    (first_token, tokens): (usize, usize),
+    tokens: (usize, usize),
     outputs: &[*mut f32],
+    unpacked: &Buffer<u8>,
     worker: &Worker,
 ) -> (usize, usize) {
     let mut rows = (0, 0);
     for (index, matrix) in stage.matrices.iter().enumerate() {
         let (first, last) = band(stage, index, worker);
-        let resident = if tokens == 1 { last } else { (RESIDENT_BYTES / matrix.tile_bytes).max(1) };
+        let (input, output) = (&inputs[matrix.input], outputs[index]);
+        let whole = padded(matrix.cols) * TILE;
+        let once = matrix.format.is_base3() && tokens.1 >= 2 * kernels.block && whole <= UNPACKED_BYTES;
+        let tile_bytes = if once { whole } else { matrix.tile_bytes };
+        let room = if once { UNPACKED_BYTES } else { RESIDENT_BYTES };
+        let resident = if tokens.1 == 1 { last } else { (room / tile_bytes).max(1) };
         let mut from = first;
         while from < last {
             let to = (from + resident).min(last);
-            tiles(kernels, matrix, &inputs[matrix.input], (first_token, tokens), outputs[index], (from, to));
+            let mut job = job(matrix, from, to);
+            if once {
+                let digits = unpacked.pointer();
+                for tile in from..to {
+                    (kernels.unpack)(matrix.format, &job, tile, digits.add((tile - from) * tile_bytes));
+                }
+                job.codes = digits.wrapping_sub(from * tile_bytes);
+                (job.tile_bytes, job.unpacked) = (tile_bytes, true);
+            }
+            tiles(kernels, matrix, input, tokens, output, job);
             from = to;
         }
         rows = (first * TILE, (last * TILE).min(matrix.rows));
     }
     rows
+}
+
+/// The tiles `from .. to` of a matrix, still without tokens.
+fn job(matrix: &Matrix, from: usize, to: usize) -> Job {
+    Job {
+        codes: matrix.codes,
+        tile_bytes: matrix.tile_bytes,
+        scales: matrix.scales,
+        groups: matrix.groups,
+        group: matrix.group,
+        padded: padded(matrix.cols),
+        zero: matrix.format.zero(),
+        rows: matrix.rows,
+        gain: matrix.gain,
+        bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
+        stride: matrix.rows,
+        first: from,
+        last: to,
+        unpacked: false,
+        input: std::ptr::null(),
+        input_scales: std::ptr::null(),
+        input_sums: std::ptr::null(),
+        output: std::ptr::null_mut(),
+    }
 }
 
 unsafe fn tiles(
@@ -138,35 +182,20 @@ unsafe fn tiles(
     input: &Input,
     (first, tokens): (usize, usize),
     output: *mut f32,
-    (from, to): (usize, usize),
+    mut job: Job,
 ) {
-    let width = padded(matrix.cols);
     let half = matrix.format == FormatId::F16;
     let limit = if half { kernels.half_block } else { usize::MAX };
-    let mut job = Job {
-        codes: matrix.codes,
-        tile_bytes: matrix.tile_bytes,
-        scales: matrix.scales,
-        groups: matrix.groups,
-        group: matrix.group,
-        padded: width,
-        rows: matrix.rows,
-        gain: matrix.gain,
-        bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
-        input: std::ptr::null(),
-        input_scales: std::ptr::null(),
-        input_sums: std::ptr::null(),
-        output,
-        stride: matrix.rows,
-        first: from,
-        last: to,
-    };
     for (token, count) in kernels.blocks(tokens, limit) {
         let (bytes, row) = (if half { 4 } else { 1 }, first + token);
-        job.input = input.values.pointer().cast::<u8>().add(row * width * bytes);
+        job.input = input.values.pointer().cast::<u8>().add(row * job.padded * bytes);
         job.input_scales = input.scales.pointer().add(row * matrix.groups);
         job.input_sums = input.sums.pointer().add(row * matrix.groups);
         job.output = output.add(token * matrix.rows);
-        (kernels.product)(matrix.format, count, &job);
+        if job.unpacked {
+            (kernels.digits)(count, &job);
+        } else {
+            (kernels.product)(matrix.format, count, &job);
+        }
     }
 }

@@ -183,7 +183,7 @@ impl Step<'_> {
         let stream = self.stream(private);
         let count = self.tokens.len();
         let outputs = [space.queries.pointer(), space.keys.pointer(), space.values.pointer()];
-        multiply(self.kernels, &layer.qkv, &stream.inputs, (0, count), &outputs, worker);
+        multiply(self.kernels, &layer.qkv, &stream.inputs, (0, count), &outputs, &private.unpacked, worker);
         worker.barrier();
         let each = self.network.heads + self.network.kv_heads;
         for item in worker.share(count * each) {
@@ -202,7 +202,15 @@ impl Step<'_> {
             self.prepare(&layer.o, row, (0, layer.o.cols), self.place(token), &stream.inputs, private);
         }
         self.join(worker);
-        multiply(self.kernels, &layer.o, &stream.inputs, (0, count), &[space.projected.pointer()], worker);
+        multiply(
+            self.kernels,
+            &layer.o,
+            &stream.inputs,
+            (0, count),
+            &[space.projected.pointer()],
+            &private.unpacked,
+            worker,
+        );
         worker.barrier();
     }
 
@@ -272,7 +280,15 @@ impl Step<'_> {
         let private = &space.private[worker.index];
         let (count, Expert { gate_up, down }) = (self.tokens.len(), &layer.experts[0]);
         let (gate, up) = (space.gate.pointer(), space.up.pointer());
-        multiply(self.kernels, gate_up, &self.stream(private).inputs, (0, count), &[gate, up], worker);
+        multiply(
+            self.kernels,
+            gate_up,
+            &self.stream(private).inputs,
+            (0, count),
+            &[gate, up],
+            &private.unpacked,
+            worker,
+        );
         worker.barrier();
         let span = down_span(layer, down);
         let spans = layer.intermediate.div_ceil(span);
@@ -282,7 +298,15 @@ impl Step<'_> {
             self.activate(layer, down, (gate, up), (from, span), self.place(token), &space.stream.inputs, private);
         }
         worker.barrier();
-        multiply(self.kernels, down, &space.stream.inputs, (0, count), &[space.projected.pointer()], worker);
+        multiply(
+            self.kernels,
+            down,
+            &space.stream.inputs,
+            (0, count),
+            &[space.projected.pointer()],
+            &private.unpacked,
+            worker,
+        );
         worker.barrier();
     }
 
@@ -321,7 +345,15 @@ impl Step<'_> {
             }
         }
         self.join(worker);
-        let (from, to) = multiply(self.kernels, &network.head, &stream.inputs, (0, wanted), &[self.logits], worker);
+        let (from, to) = multiply(
+            self.kernels,
+            &network.head,
+            &stream.inputs,
+            (0, wanted),
+            &[self.logits],
+            &private.unpacked,
+            worker,
+        );
         if network.logit_softcap > 0.0 && from < to {
             for row in 0..wanted {
                 let logits = self.logits.add(row * network.vocabulary + from);

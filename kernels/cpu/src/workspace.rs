@@ -7,7 +7,7 @@ use crate::experts::Order;
 use crate::formats::padded;
 use crate::matrix::Stage;
 use crate::model::Network;
-use crate::stage::Input;
+use crate::stage::{Input, UNPACKED_ROOM};
 
 /// Most rows of one attention job (tokens times heads), unless one token has more.
 pub(crate) const ATTENTION_ROWS: usize = 16;
@@ -80,6 +80,8 @@ pub(crate) struct Private {
     pub row: Buffer<f32>,
     pub scratch: Buffer<f32>,
     pub attention: Buffer<f32>,
+    /// See [`crate::stage::multiply`].
+    pub unpacked: Buffer<u8>,
     /// The tokens of this step sorted by expert.
     pub order: Order,
 }
@@ -116,6 +118,7 @@ impl Workspace {
                 row: Buffer::zeroed(widest)?,
                 scratch: Buffer::zeroed(widest)?,
                 attention: Buffer::zeroed(attention::scratch_floats(rows, network.head_dim))?,
+                unpacked: Buffer::zeroed(UNPACKED_ROOM)?,
                 order: Order::new(network, tokens)?,
             })
         };

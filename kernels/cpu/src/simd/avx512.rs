@@ -19,6 +19,18 @@ const fn digits(divisor: u8, base: u8) -> [u8; 128] {
     table
 }
 
+/// The four base-3 digits of numbers under 81 in slots of two bits, the first in the lowest.
+const fn slots() -> [u8; 128] {
+    let tables = [digits(27, 3), digits(9, 3), digits(3, 3), digits(1, 3)];
+    let mut table = [0; 128];
+    let mut value = 0;
+    while value < 128 {
+        table[value] = tables[0][value] | tables[1][value] << 2 | tables[2][value] << 4 | tables[3][value] << 6;
+        value += 1;
+    }
+    table
+}
+
 /// The table's entry for every byte, all of which are under 128.
 #[inline(always)]
 unsafe fn lookup_128(bytes: __m512i, table: &[u8; 128]) -> __m512i {
@@ -41,16 +53,28 @@ unsafe fn fours(words: __m512i) -> __m512i {
 
 impl<const VBMI: bool> Simd for Avx512<VBMI> {
     const LANES: usize = 16;
-    const BLOCK: usize = 16;
+    const BLOCK: usize = 8;
     const HALF_BLOCK: usize = 4;
     const STREAMED: usize = 4;
-    const SIGNED_ZERO: f32 = 128.0;
+    const SPREAD: usize = 4;
+    const STRIPS: usize = 4;
+    /// See [`Self::trit_quads`].
+    const TRIT_SHIFTS: [u32; 5] = if VBMI { [0, 0, 2, 0, 2] } else { [0; 5] };
+    const SIGNED_ZERO: i32 = 128;
     type I = __m512i;
     type F = __m512;
 
     #[inline(always)]
+    unsafe fn prefetch(address: *const u8) {
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[inline(always)]
     unsafe fn load_quads(from: *const u8) -> __m512i {
         _mm512_loadu_si512(from.cast())
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: __m512i, to: *mut u8) {
+        _mm512_storeu_si512(to.cast(), v);
     }
     #[inline(always)]
     unsafe fn splat_i(value: i32) -> __m512i {
@@ -90,9 +114,12 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
     #[inline(always)]
     unsafe fn trit_quads(words: __m512i) -> [__m512i; 5] {
         if VBMI {
-            const DIGITS: [[u8; 128]; 4] = [digits(27, 3), digits(9, 3), digits(3, 3), digits(1, 3)];
-            let fours = fours(words);
-            let [a, b, c, d] = DIGITS.each_ref().map(|table| lookup_128(fours, table));
+            // One lookup for all four digits; two of them stay where they lie in the entry, which saves shifts.
+            const DIGITS: [u8; 128] = slots();
+            let slots = lookup_128(fours(words), &DIGITS);
+            let slot = |shift, mask| Self::field(slots, shift, mask);
+            let [a, b] = [slot(0, 0x0303_0303), slot(0, 0x0C0C_0C0C)];
+            let [c, d] = [slot(4, 0x0303_0303), slot(4, 0x0C0C_0C0C)];
             return [Self::trit_pair(words), a, b, c, d];
         }
         super::trit_quads::<Self>(words)
@@ -140,17 +167,25 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         _mm512_permutexvar_epi16(Self::mul_high(words, 9), table)
     }
     #[inline(always)]
-    unsafe fn dot(acc: __m512i, codes: __m512i, quad: i32) -> __m512i {
-        _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(quad))
+    unsafe fn dot(acc: __m512i, codes: __m512i, activations: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(acc, codes, activations)
     }
     #[inline(always)]
-    unsafe fn dot_signed(acc: __m512i, codes: __m512i, quad: i32) -> __m512i {
+    unsafe fn dot_signed(acc: __m512i, codes: __m512i, activations: __m512i) -> __m512i {
         // Flipping the top bit adds 128, which makes the bytes unsigned.
-        Self::dot(acc, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)), quad)
+        Self::dot(acc, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)), activations)
     }
     #[inline(always)]
     unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
         _mm512_add_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn shift_down(v: __m512i, bits: u32) -> __m512i {
+        _mm512_sra_epi32(v, _mm_cvtsi32_si128(bits as i32))
+    }
+    #[inline(always)]
+    unsafe fn shift_up(v: __m512i, bits: u32) -> __m512i {
+        _mm512_sll_epi32(v, _mm_cvtsi32_si128(bits as i32))
     }
     #[inline(always)]
     unsafe fn sum_i(v: __m512i) -> i32 {

@@ -27,13 +27,23 @@ pub(crate) trait Simd: Copy + 'static {
     const HALF_BLOCK: usize;
     /// Most tokens for which registers hold five sums each while base 3 is decoded.
     const STREAMED: usize;
+    /// Most tokens whose dot products are spread over two sums each; more keep the processor busy by
+    /// themselves.
+    const SPREAD: usize;
+    /// Strips of `LANES` rows that one token goes through together where rows are long.
+    const STRIPS: usize;
+    /// See [`Simd::trit_quads`].
+    const TRIT_SHIFTS: [u32; 5] = [0; 5];
     /// What [`Simd::dot_signed`] adds to its signed bytes.
-    const SIGNED_ZERO: f32;
+    const SIGNED_ZERO: i32;
     type I: Copy;
     type F: Copy;
 
+    /// Brings the cache line nearer; any address will do.
+    unsafe fn prefetch(address: *const u8);
     /// `4·LANES` bytes, four a lane.
     unsafe fn load_quads(from: *const u8) -> Self::I;
+    unsafe fn store_quads(v: Self::I, to: *mut u8);
     unsafe fn splat_i(value: i32) -> Self::I;
     /// `(v >> shift) & mask` in every 32-bit lane.
     unsafe fn field(v: Self::I, shift: i32, mask: i32) -> Self::I;
@@ -51,7 +61,7 @@ pub(crate) trait Simd: Copy + 'static {
         nine_quads::<Self>(words)
     }
     /// The base-3 digits 0 and 1 of every 16-bit word as its two bytes, 2 and 6, 3 and 7, 4 and 8,
-    /// 5 and 9.
+    /// 5 and 9; the digits of quad `p` times `2^TRIT_SHIFTS[p]`.
     #[inline(always)]
     unsafe fn trit_quads(words: Self::I) -> [Self::I; 5] {
         trit_quads::<Self>(words)
@@ -61,12 +71,15 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn trit_pair(words: Self::I) -> Self::I {
         Self::merge(Self::mul_high(words, 3), Self::mul_high(Self::mul_low(words, 3), 3 << 8))
     }
-    /// `acc +` the dot products of unsigned bytes at most 15 with the signed bytes of `quad`.
-    unsafe fn dot(acc: Self::I, codes: Self::I, quad: i32) -> Self::I;
+    /// `acc +` the dot products of unsigned bytes at most 15 with signed bytes.
+    unsafe fn dot(acc: Self::I, codes: Self::I, activations: Self::I) -> Self::I;
     /// The same for signed bytes, each taken as if `SIGNED_ZERO` were added to it.
-    unsafe fn dot_signed(acc: Self::I, codes: Self::I, quad: i32) -> Self::I;
+    unsafe fn dot_signed(acc: Self::I, codes: Self::I, activations: Self::I) -> Self::I;
 
     unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
+    /// Signed lanes.
+    unsafe fn shift_down(v: Self::I, bits: u32) -> Self::I;
+    unsafe fn shift_up(v: Self::I, bits: u32) -> Self::I;
     unsafe fn sum_i(v: Self::I) -> i32;
     unsafe fn to_float(v: Self::I) -> Self::F;
     /// Nearest integers, ties to even.
@@ -85,8 +98,13 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
-    /// `a·b + c`
+    /// `a·b + c`, rounded once or twice.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a·b + c`, rounded once on every instruction set.
+    #[inline(always)]
+    unsafe fn fused(a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        Self::fma(a, b, c)
+    }
     unsafe fn max(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn min(a: Self::F, b: Self::F) -> Self::F;
     unsafe fn round(v: Self::F) -> Self::F;

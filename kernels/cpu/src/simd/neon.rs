@@ -16,13 +16,23 @@ impl Simd for Neon {
     const BLOCK: usize = 8;
     const HALF_BLOCK: usize = 4;
     const STREAMED: usize = 4;
-    const SIGNED_ZERO: f32 = 0.0;
+    const SPREAD: usize = 4;
+    const STRIPS: usize = 4;
+    const SIGNED_ZERO: i32 = 0;
     type I = int32x4_t;
     type F = float32x4_t;
 
     #[inline(always)]
+    unsafe fn prefetch(address: *const u8) {
+        asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
+    }
+    #[inline(always)]
     unsafe fn load_quads(from: *const u8) -> int32x4_t {
         vreinterpretq_s32_u8(vld1q_u8(from))
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: int32x4_t, to: *mut u8) {
+        vst1q_u8(to, vreinterpretq_u8_s32(v));
     }
     #[inline(always)]
     unsafe fn splat_i(value: i32) -> int32x4_t {
@@ -53,18 +63,18 @@ impl Simd for Neon {
         vreinterpretq_s32_u8(vqtbl1q_u8(vld1q_u8(table.as_ptr()), vreinterpretq_u8_s32(bytes)))
     }
     #[inline(always)]
-    unsafe fn dot(acc: int32x4_t, codes: int32x4_t, quad: i32) -> int32x4_t {
+    unsafe fn dot(acc: int32x4_t, codes: int32x4_t, activations: int32x4_t) -> int32x4_t {
         // Codes of at most 15 are the same signed and unsigned.
-        Self::dot_signed(acc, codes, quad)
+        Self::dot_signed(acc, codes, activations)
     }
     #[inline(always)]
-    unsafe fn dot_signed(acc: int32x4_t, codes: int32x4_t, quad: i32) -> int32x4_t {
+    unsafe fn dot_signed(acc: int32x4_t, codes: int32x4_t, activations: int32x4_t) -> int32x4_t {
         let mut acc = acc;
         asm!(
-            "sdot {acc:v}.4s, {codes:v}.16b, {quad:v}.16b",
+            "sdot {acc:v}.4s, {codes:v}.16b, {activations:v}.16b",
             acc = inout(vreg) acc,
             codes = in(vreg) codes,
-            quad = in(vreg) vdupq_n_s32(quad),
+            activations = in(vreg) activations,
             options(pure, nomem, nostack, preserves_flags),
         );
         acc
@@ -72,6 +82,14 @@ impl Simd for Neon {
     #[inline(always)]
     unsafe fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t {
         vaddq_s32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn shift_down(v: int32x4_t, bits: u32) -> int32x4_t {
+        vshlq_s32(v, vdupq_n_s32(-(bits as i32)))
+    }
+    #[inline(always)]
+    unsafe fn shift_up(v: int32x4_t, bits: u32) -> int32x4_t {
+        vshlq_s32(v, vdupq_n_s32(bits as i32))
     }
     #[inline(always)]
     unsafe fn sum_i(v: int32x4_t) -> i32 {

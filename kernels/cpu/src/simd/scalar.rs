@@ -27,13 +27,21 @@ impl Simd for Scalar {
     const BLOCK: usize = 4;
     const HALF_BLOCK: usize = 2;
     const STREAMED: usize = 1;
-    const SIGNED_ZERO: f32 = 0.0;
+    const SPREAD: usize = 1;
+    const STRIPS: usize = 2;
+    const SIGNED_ZERO: i32 = 0;
     type I = I;
     type F = F;
 
     #[inline(always)]
+    unsafe fn prefetch(_: *const u8) {}
+    #[inline(always)]
     unsafe fn load_quads(from: *const u8) -> I {
         from.cast::<I>().read_unaligned()
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: I, to: *mut u8) {
+        to.cast::<I>().write_unaligned(v);
     }
     #[inline(always)]
     unsafe fn splat_i(value: i32) -> I {
@@ -60,18 +68,18 @@ impl Simd for Scalar {
         bytes.map(|lane| i32::from_le_bytes(lane.to_le_bytes().map(|byte| table[usize::from(byte & 15)])))
     }
     #[inline(always)]
-    unsafe fn dot(acc: I, codes: I, quad: i32) -> I {
-        let quad = quad.to_le_bytes();
+    unsafe fn dot(acc: I, codes: I, activations: I) -> I {
         [0, 1, 2, 3].map(|i| {
+            let quad = activations[i].to_le_bytes();
             let codes = codes[i].to_le_bytes();
             let products = [0, 1, 2, 3].map(|j| i32::from(codes[j]) * i32::from(quad[j] as i8));
             acc[i] + products.iter().sum::<i32>()
         })
     }
     #[inline(always)]
-    unsafe fn dot_signed(acc: I, codes: I, quad: i32) -> I {
-        let quad = quad.to_le_bytes();
+    unsafe fn dot_signed(acc: I, codes: I, activations: I) -> I {
         [0, 1, 2, 3].map(|i| {
+            let quad = activations[i].to_le_bytes();
             let codes = codes[i].to_le_bytes();
             let products = [0, 1, 2, 3].map(|j| i32::from(codes[j] as i8) * i32::from(quad[j] as i8));
             acc[i] + products.iter().sum::<i32>()
@@ -80,6 +88,14 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn add_i(a: I, b: I) -> I {
         [0, 1, 2, 3].map(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
+    unsafe fn shift_down(v: I, bits: u32) -> I {
+        v.map(|lane| lane >> bits)
+    }
+    #[inline(always)]
+    unsafe fn shift_up(v: I, bits: u32) -> I {
+        v.map(|lane| lane << bits)
     }
     #[inline(always)]
     unsafe fn sum_i(v: I) -> i32 {
@@ -141,6 +157,10 @@ impl Simd for Scalar {
     unsafe fn fma(a: F, b: F, c: F) -> F {
         // Not mul_add: without the instruction that is a slow library call.
         [0, 1, 2, 3].map(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    unsafe fn fused(a: F, b: F, c: F) -> F {
+        [0, 1, 2, 3].map(|i| a[i].mul_add(b[i], c[i]))
     }
     #[inline(always)]
     unsafe fn max(a: F, b: F) -> F {

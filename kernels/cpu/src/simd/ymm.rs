@@ -7,7 +7,7 @@ use super::Simd;
 
 /// How bytes are multiplied and summed.
 pub(crate) trait Dot: Copy + 'static {
-    const SIGNED_ZERO: f32;
+    const SIGNED_ZERO: i32;
     unsafe fn dot(acc: __m256i, codes: __m256i, quad: __m256i) -> __m256i;
     unsafe fn dot_signed(acc: __m256i, codes: __m256i, quad: __m256i) -> __m256i;
 }
@@ -18,7 +18,7 @@ pub(crate) trait Dot: Copy + 'static {
 pub(crate) struct Maddubs;
 
 impl Dot for Maddubs {
-    const SIGNED_ZERO: f32 = 0.0;
+    const SIGNED_ZERO: i32 = 0;
     #[inline(always)]
     unsafe fn dot(acc: __m256i, codes: __m256i, quad: __m256i) -> __m256i {
         let pairs = _mm256_maddubs_epi16(codes, quad);
@@ -35,7 +35,7 @@ impl Dot for Maddubs {
 pub(crate) struct Vnni;
 
 impl Dot for Vnni {
-    const SIGNED_ZERO: f32 = 128.0;
+    const SIGNED_ZERO: i32 = 128;
     #[inline(always)]
     unsafe fn dot(acc: __m256i, codes: __m256i, quad: __m256i) -> __m256i {
         _mm256_dpbusd_avx_epi32(acc, codes, quad)
@@ -63,13 +63,23 @@ impl<D: Dot> Simd for Ymm<D> {
     const BLOCK: usize = 8;
     const HALF_BLOCK: usize = 2;
     const STREAMED: usize = 2;
-    const SIGNED_ZERO: f32 = D::SIGNED_ZERO;
+    const SPREAD: usize = 2;
+    const STRIPS: usize = 2;
+    const SIGNED_ZERO: i32 = D::SIGNED_ZERO;
     type I = __m256i;
     type F = __m256;
 
     #[inline(always)]
+    unsafe fn prefetch(address: *const u8) {
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[inline(always)]
     unsafe fn load_quads(from: *const u8) -> __m256i {
         _mm256_loadu_si256(from.cast())
+    }
+    #[inline(always)]
+    unsafe fn store_quads(v: __m256i, to: *mut u8) {
+        _mm256_storeu_si256(to.cast(), v);
     }
     #[inline(always)]
     unsafe fn splat_i(value: i32) -> __m256i {
@@ -96,16 +106,24 @@ impl<D: Dot> Simd for Ymm<D> {
         _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast())), bytes)
     }
     #[inline(always)]
-    unsafe fn dot(acc: __m256i, codes: __m256i, quad: i32) -> __m256i {
-        D::dot(acc, codes, _mm256_set1_epi32(quad))
+    unsafe fn dot(acc: __m256i, codes: __m256i, activations: __m256i) -> __m256i {
+        D::dot(acc, codes, activations)
     }
     #[inline(always)]
-    unsafe fn dot_signed(acc: __m256i, codes: __m256i, quad: i32) -> __m256i {
-        D::dot_signed(acc, codes, _mm256_set1_epi32(quad))
+    unsafe fn dot_signed(acc: __m256i, codes: __m256i, activations: __m256i) -> __m256i {
+        D::dot_signed(acc, codes, activations)
     }
     #[inline(always)]
     unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
         _mm256_add_epi32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn shift_down(v: __m256i, bits: u32) -> __m256i {
+        _mm256_sra_epi32(v, _mm_cvtsi32_si128(bits as i32))
+    }
+    #[inline(always)]
+    unsafe fn shift_up(v: __m256i, bits: u32) -> __m256i {
+        _mm256_sll_epi32(v, _mm_cvtsi32_si128(bits as i32))
     }
     #[inline(always)]
     unsafe fn sum_i(v: __m256i) -> i32 {
