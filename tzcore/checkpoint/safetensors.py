@@ -3,14 +3,17 @@
 Format (github.com/huggingface/safetensors, README): 8 bytes little-endian header length N, N
 bytes of JSON ``{name: {dtype, shape, data_offsets: [begin, end]}, "__metadata__": {str: str}}``,
 then the data, offsets relative to its start, without holes.  Files written here pad the header
-so that data begins on a 64-byte boundary, and put tensors of whole 64-byte multiples first.
+so that data begins on a 64-byte boundary, and put tensors of whole 64-byte multiples first, of these
+the large ones.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +26,9 @@ from tzcore import atomic
 from tzcore.errors import CheckpointError
 
 _MAX_HEADER = 100 << 20
+# Tensors below are read when a file is opened.  Strewn among the large ones they would leave small
+# pages in the page cache all over the file, where the rest could be in huge ones.
+_LARGE = 64 << 10
 _SIZES = {"BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2,
           "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8}  # fmt: skip
 _NUMPY = {"U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "F16": np.float16, "U32": np.uint32,
@@ -118,16 +124,25 @@ def view(mapped: npt.NDArray[np.uint8], info: TensorInfo) -> npt.NDArray[Any]:
 
 
 def map_file(path: Path) -> npt.NDArray[np.uint8]:
-    """The whole file, memory-mapped read-only."""
+    """The whole file, memory-mapped read-only, in huge pages where the system has them for files.
+
+    Weights are read from end to end for every token; in pages of 4 KiB the processor then waits for
+    translations of addresses (a third of the time, measured on a virtual machine).
+    """
     try:
-        return np.memmap(path, np.uint8, mode="r")
+        with open(path, "rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot map {path}: {error}") from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without them
+            mapped.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(mapped, np.uint8)
 
 
 def write_file(path: Path, tensors: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]) -> str:
     """Write a file atomically; the same tensors give the same bytes.  Returns its SHA-256."""
-    order = sorted(tensors, key=lambda name: (tensors[name].nbytes % 64 != 0, name))
+    order = sorted(tensors, key=lambda name: (tensors[name].nbytes % 64 != 0, tensors[name].nbytes < _LARGE, name))
     table: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     at = 0
     for name in order:

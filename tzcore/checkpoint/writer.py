@@ -192,6 +192,8 @@ class FolderWriter:
         for name, path in files.items():
             atomic.write(self.partial / name, [path.read_bytes()])
         hashes = {path.name: _sha256(path) for path in shards}
+        for path in shards:
+            _forget(path)
         atomic.write_json(self.partial / "receipt.json", {**receipt, "bytes": total, "shards": hashes})
         with atomic.storage_errors(self.final):
             shutil.rmtree(self.scratch, ignore_errors=True)
@@ -206,3 +208,11 @@ class FolderWriter:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _forget(path: Path) -> None:
+    """Let the system drop what it holds of the file in memory: written piece by piece it lies there in small
+    pages, and read again it comes in huge ones (:func:`tzcore.checkpoint.safetensors.map_file`)."""
+    if hasattr(os, "posix_fadvise"):
+        with open(path, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli import bench_card
@@ -44,11 +46,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return bench_card.kernels(console)
     if (shape := _on_card(args.model, args.backend, console)) is not None:
         return bench_card.model(args, shape, console)
-    from tzcore.cli.pipeline import find_or_make
-
-    folder = find_or_make(args.model, console)
     args.prompt, args.tokens = args.prompt or 512, args.tokens or 128
-    result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend)
+    with _folder(args, console) as folder:
+        result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend)
     console.done(
         f"prefill  {result['prefill_tps']:9.1f} tokens/s   ({args.prompt} tokens)\n"
         f"decode   {result['decode_tps']:9.1f} tokens/s   ({args.tokens} tokens after the prompt)\n"
@@ -61,6 +61,33 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+@contextmanager
+def _folder(args: argparse.Namespace, console: Console) -> Iterator[Path]:
+    """The folder of the model: the installed one, or made now; a synthetic one is there for this run only."""
+    from tzcore import paths
+    from tzcore.cli.pipeline import find_or_make
+    from tzcore.hub import library, reference
+
+    if not args.model.startswith("synthetic:") or library.resolve(args.model) is not None:
+        yield find_or_make(args.model, console)
+        return
+    from tzcore.atomic import storage_errors
+    from tzcore.bench.random_folder import random_folder
+    from tzcore.bench.written_folder import write
+    from tzcore.hub.formats.synthetic import Synthetic
+    from tzcore.quant.settings import format_for
+
+    shape = reference.parse(args.model)
+    source = Synthetic(shape.target, shape.revision, shape.id, {})
+    made = random_folder(source, format_for(args.encoding, args.packing), args.head)
+    console.note(f"Writing {human_bytes(made.bytes())} of random weights, for this run only.")
+    with storage_errors(paths.home()):
+        paths.home().mkdir(parents=True, exist_ok=True)
+        kept = TemporaryDirectory(prefix="bench-", dir=paths.home())
+    with kept as place:
+        yield write(made, Path(place) / "model", console.report)
+
+
 def _on_card(model: str, backend: str, console: Console) -> Reference | None:
     """The shape that ``model`` names if it is to run on a card: a synthetic one, where a card is."""
     from tzcore.hub import reference
@@ -71,7 +98,7 @@ def _on_card(model: str, backend: str, console: Console) -> Reference | None:
         try:
             bench_card.open_card()
         except (BackendError, MissingExtraError) as error:
-            console.note(f"Not on a card ({error}): random weights are converted for the processor instead.")
+            console.note(f"Not on a card ({error}): measured on the processor instead.")
             return None
     return reference.parse(model)
 

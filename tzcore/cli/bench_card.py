@@ -24,12 +24,11 @@ _LONGEST = (128 << 10) + 256
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    group = parser.add_argument_group(
-        "on an NVIDIA card", "synthetic:NAME[@CUT] is filled with random weights there: nothing is converted"
-    )
+    group = parser.add_argument_group("on an NVIDIA card")
     group.add_argument("--kernels", action="store_true", help="time single kernels in the shapes of a 70B model")
     group.add_argument("--context", type=budget_arguments.context, metavar="N", help="tokens of context, e.g. 32k")
     group.add_argument("--vram", type=budget_arguments.size, metavar="N", help="use no more of the card, e.g. 24GiB")
+    group = parser.add_argument_group("synthetic:NAME[@CUT]", "is filled with random weights: nothing is converted")
     group.add_argument("--encoding", choices=ENCODINGS, default="t1", help="of the projections (default t1)")
     group.add_argument("--packing", choices=("slots", "base3"), help="of t1 and t2 (default base3)")
     group.add_argument("--head", choices=("i4", "i8", "f16"), default="i8", help="embedding and head (default i8)")
