@@ -21,7 +21,7 @@ _WORTH = 1.04  # a gain that is smaller is lost in what is not known exactly
 _CHANCES = (0.25, 0.35, 0.45, 0.55, 0.6, 0.7, 0.8)
 _TEXT_WINDOW = 24  # drafts that an estimate of a chance looks back on, roughly
 _TIME_WINDOW = 8  # steps that an estimate of a time looks back on, roughly
-_KEPT = 1 - 1 / 32  # weight that a time of a step with drafts keeps when the next one comes
+_KEPT = 1 - 1 / 16  # weight that a time of a step with drafts keeps when the next one comes
 _KEPT_AT_PROBE = 0.5  # the same where steps with drafts were so long ago that they are doubtful
 _ASSUMED = ((1, 0.2, 0.25), (MOST_DRAFTS, 1.0, 0.25))  # drafts, their cost in steps, weight: until times are known
 _MEMORY_BOUND = 0.02  # cost of a draft, in steps, where nothing but the memory limits
@@ -113,3 +113,5 @@ class Drafting:
             xx, xy = xx + weight * drafts * drafts, xy + weight * drafts * cost
         self._slope = max((n * xy - x * y) / (n * xx - x * x), 0.0)
         self._first = (y - self._slope * x) / n
+        if self._first < 0:  # few drafts never cost less, each, than many do
+            self._first, self._slope = 0.0, max(xy / xx, 0.0)

@@ -317,15 +317,17 @@ class Engine:
         assert self._sequence is not None
         began = time.perf_counter()
         ids, token = np.asarray(tokens, dtype=np.int32), None
-        if sampler is not None and isinstance(self._model, ChoosingModel):
-            token = self._model.choose(self._sequence, ids, sampler.choice())
-            sampler.write(token)
-        elif sampler is not None:
-            logits = self._model.forward(self._sequence, ids, "last")
-            token = sampler.pick(logits[0, : sampler.vocabulary])
-        else:
-            self._model.forward(self._sequence, ids, "none")
-        self._held.extend(tokens)
+        try:
+            if sampler is not None and isinstance(self._model, ChoosingModel):
+                token = self._model.choose(self._sequence, ids, sampler.choice())
+                sampler.write(token)
+            elif sampler is not None:
+                logits = self._model.forward(self._sequence, ids, "last")
+                token = sampler.pick(logits[0, : sampler.vocabulary])
+            else:
+                self._model.forward(self._sequence, ids, "none")
+        finally:  # where the choice failed, the tokens had been appended already
+            self._held.extend(tokens[: self._sequence.length - len(self._held)])
         return time.perf_counter() - began, token
 
     def _adapt(self, tokens: int, seconds: float) -> None:
