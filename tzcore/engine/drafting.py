@@ -16,9 +16,9 @@ MOST_DRAFTS = 7
 """Drafts of a step, which with the token before them are eight: beyond, processors gain little by reading the
 weights once, as they are busy calculating."""
 
-_WORTH = 1.04  # a gain that is smaller is lost in what is not known exactly
+_WORTH = 1.06  # a gain that is smaller is lost in what is not known exactly
 # Of a draft to be right after a match of LEAST, ..., LONGEST tokens, before any was seen.
-_CHANCES = (0.25, 0.35, 0.45, 0.55, 0.6, 0.7, 0.8)
+_CHANCES = (0.35, 0.5, 0.6, 0.7, 0.75, 0.8, 0.8)
 _TEXT_WINDOW = 24  # drafts that an estimate of a chance looks back on, roughly
 _TIME_WINDOW = 8  # steps that an estimate of a time looks back on, roughly
 _KEPT = 1 - 1 / 16  # weight that a time of a step with drafts keeps when the next one comes

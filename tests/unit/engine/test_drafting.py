@@ -103,11 +103,12 @@ def test_a_text_that_begins_to_repeat_is_noticed_without_drafts() -> None:
 
 def test_a_machine_that_becomes_free_is_noticed() -> None:
     """Drafts were dear while another program had the processor: it is tried again."""
-    drafting = Drafting()
-    *_, lengths = write(drafting, 1000, 0.9, too_dear)
-    assert sum(map(bool, lengths[-200:])) <= 2
-    *_, lengths = write(drafting, 6000, 0.9, in_cache)
-    assert sum(map(bool, lengths[-50:])) > 40
+    for seed in range(4):
+        drafting = Drafting()
+        *_, lengths = write(drafting, 1000, 0.9, too_dear, seed=seed)
+        assert sum(map(bool, lengths[-200:])) <= 3
+        *_, lengths = write(drafting, 12_000, 0.9, in_cache, seed=seed)
+        assert sum(map(bool, lengths[1100:1200])) > 80
 
 
 def test_a_machine_that_becomes_slow_is_noticed() -> None:
@@ -129,5 +130,6 @@ def test_one_slow_step_says_little() -> None:
     drafting.took(7, 30.0)  # the machine slept
     assert drafting.cost(7) < 2 * before
     drafting.took(0, 30.0)
-    spent, plain, _ = write(drafting, 500, 0.9, in_cache)
-    assert plain / spent > 1.5
+    for _ in range(20):
+        drafting.took(7, in_cache(7))
+    assert drafting.cost(7) > 0.75 * before
