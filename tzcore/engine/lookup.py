@@ -32,7 +32,7 @@ class Lookup:
     """Every pair of neighbouring tokens of ``text``, a list that its owner appends to, and where it stood.
 
     Pairs are entered when a proposal is asked for: each once, in constant time.  A context of
-    131,072 tokens takes about 20 MB at most.
+    131,072 tokens takes under 20 MB.
     """
 
     def __init__(self, text: list[int]) -> None:

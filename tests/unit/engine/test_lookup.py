@@ -84,7 +84,7 @@ def test_a_long_context_stays_quick_and_small() -> None:
     lookup.propose(5, 7)
     assert time.perf_counter() - began < 2
     entries = sum(sys.getsizeof(pair) + sys.getsizeof(place) for pair, place in lookup._last.items())
-    assert sys.getsizeof(lookup._last) + entries + sys.getsizeof(lookup._before) < 22e6
+    assert sys.getsizeof(lookup._last) + entries + sys.getsizeof(lookup._before) < 20e6
     same = [3] * 131_072  # the worst case for time: every place is a candidate
     lookup = Lookup(same)
     lookup.propose(3, 7)
