@@ -42,6 +42,16 @@ def test_a_conversation_keeps_what_was_said(starter: Starter) -> None:
         assert after["cached_tokens"] >= before["prompt_tokens"]  # nothing is read twice
 
 
+def test_guessed_tokens_change_nothing(starter: Starter) -> None:
+    code = "def area(width, height):\n    return width * height\n\n\ndef volume(width, height, depth):\n"
+    code += "    return area(width, height) * depth\n"
+    for more in (("--temperature", "0"), ("--temperature", "0.9", "--seed", "4")):
+        words = ("run", "starter", f"Repeat this code, word for word:\n{code}", "--max-tokens", "80", "--json", *more)
+        ends = [events(starter.tz(*words, *off).stdout)[-1] for off in ((), ("--no-speculation",))]
+        assert ends[0]["text"] == ends[1]["text"]
+        assert ends[0]["drafted_tokens"] >= ends[0]["accepted_tokens"] >= 0 == ends[1]["drafted_tokens"]
+
+
 def test_list_names_it(starter: Starter) -> None:
     (model,) = [m for m in json.loads(starter.tz("list", "--json").stdout) if m["id"] == starter.id]
     assert {"id", "path", "encoding", "bytes", "source"} <= model.keys()

@@ -58,6 +58,8 @@ class LoadedModel(Protocol):
     """A model ready to run.  Calls on one model are serialised by the caller (the engine)."""
 
     spec: ModelSpec
+    exact_chunks: bool
+    """Whether a token gets the same logits, to the bit, whatever tokens are appended in one call with it."""
 
     def new_sequence(self, capacity: int) -> Sequence:
         """Room for ``capacity`` tokens; BackendError says how much memory was missing."""

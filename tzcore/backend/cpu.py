@@ -79,6 +79,8 @@ class CpuSequence:
 class CpuModel:
     """A model ready to run."""
 
+    exact_chunks = True  # sums have one order for every number of tokens: product.rs, attention.rs
+
     def __init__(self, folder: ModelFolder, spec: ModelSpec, pool: native.Pool, variant: str | None) -> None:
         ffi, lib = native.library()
         self.spec = spec

@@ -131,6 +131,8 @@ class ReferenceSequence:
 class ReferenceModel:
     """A loaded model; see :class:`tzcore.backend.base.LoadedModel`."""
 
+    exact_chunks = False  # NumPy's library adds in an order that depends on the shape
+
     def __init__(self, folder: ModelFolder, spec: ModelSpec, activations: Activations, cache: Cache) -> None:
         self.spec = spec
         self._activations = activations

@@ -1,5 +1,6 @@
 """``tz bench MODEL``: tokens a second, and how much of the memory's bandwidth decoding uses.
 
+Decoding here is plain: it goes past the engine, so that no text that is easily guessed flatters it.
 What needs a card is in :mod:`tzcore.cli.bench_card`.
 """
 

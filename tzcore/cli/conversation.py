@@ -35,6 +35,8 @@ class Reply:
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "cached_tokens": usage.cached_tokens,
+            "drafted_tokens": usage.drafted_tokens,
+            "accepted_tokens": usage.accepted_tokens,
             "prefill_tps": timings.prefill_tokens_per_second,
             "decode_tps": timings.decode_tokens_per_second,
         }
@@ -48,7 +50,12 @@ def opened(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
 
     path = find_or_make(args.model, console)
     engine = Engine.open(
-        path, backend=args.backend, context=args.context, threads=args.threads, report=console.report
+        path,
+        backend=args.backend,
+        context=args.context,
+        threads=args.threads,
+        report=console.report,
+        speculation=args.speculation,
     )
     try:
         console.close()

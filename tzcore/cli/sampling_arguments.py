@@ -26,6 +26,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", type=int, metavar="N", help="tokens of context (default: up to 8192)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    declare_speculation(parser)
+
+
+def declare_speculation(parser: argparse.ArgumentParser) -> None:
+    """Add the switch that ``tz serve`` has too."""
+    text = "one token a step, in place of several guessed ones that are checked together (the answer is the same)"
+    parser.add_argument("--no-speculation", dest="speculation", action="store_false", help=text)
 
 
 def chosen(args: argparse.Namespace, recommended: Sampling) -> Sampling:

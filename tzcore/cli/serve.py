@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from tzcore.cli import sampling_arguments
 from tzcore.cli.console import Console
 
 
@@ -19,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", type=int, metavar="N", help="tokens of context of the models named here")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    sampling_arguments.declare_speculation(parser)
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process does")
 
 
@@ -46,6 +48,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         context=args.context,
         threads=args.threads,
         backend=args.backend,
+        speculation=args.speculation,
         origins=args.origin,
         parent_pid=args.parent_pid,
         announce=announce,

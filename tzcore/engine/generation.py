@@ -3,13 +3,19 @@
 Owns the order of work (prompt, prefill in chunks, decoding), the sequence that is kept between
 calls so that a conversation's beginning is read only once, and the places where a running
 answer can be stopped.
+
+Where it wins, a step of decoding checks drafts: tokens that a lookup in the text proposes are
+appended together with the last one, the sampler chooses token after token from the rows of
+logits as it would have done one by one, and the drafts from the first wrong one on are cut off.
+Models whose logits do not depend on the tokens beside give exactly the same answer either way.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +26,8 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import ChoosingModel, LoadedModel, Sequence
 from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
+from tzcore.engine.drafting import MOST_DRAFTS, Drafting, Tally
+from tzcore.engine.lookup import Lookup
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
@@ -72,6 +80,7 @@ class Engine:
         info: EngineInfo,
         sampling: Sampling | None = None,
         folder: ModelFolder | None = None,
+        speculation: bool = True,
     ) -> None:
         """Takes over ``model``, ``prompts`` and ``folder`` and closes them.  Most callers use :meth:`open`."""
         self.prompts = prompts
@@ -84,6 +93,11 @@ class Engine:
         self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
         self.lost = False  # whether the card with the model failed, so that it must be opened again
         self._held: list[int] = []  # the tokens that the sequence holds
+        self._lookup = Lookup(self._held)
+        # A ChoosingModel hands out one token in place of rows of logits, and draws with one random number: to check
+        # drafts it would need a choice for every row.  Where bits depend on the chunk, so would the answer.
+        exact = speculation and model.exact_chunks and not isinstance(model, ChoosingModel)
+        self._drafting = Drafting() if exact else None
         self._chunk = _LEAST_CHUNK
         self._sequence: Sequence | None = model.new_sequence(info.context)
 
@@ -96,12 +110,14 @@ class Engine:
         threads: int | None = None,
         report: Report = ignore,
         neighbours: Neighbours | None = None,
+        speculation: bool = True,
     ) -> Engine:
         """Open the model folder ``path``.
 
         ``context`` None: see :func:`tzcore.engine.plan.plan`; ``neighbours`` are the models that are open
-        beside.  What is wrong with the folder is a CheckpointError; no memory or no backend a
-        BackendError, raised before the weights are touched.
+        beside.  With ``speculation`` several guessed tokens may be checked in one step, where the model gives
+        the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  What is wrong with the folder is a
+        CheckpointError; no memory or no backend a BackendError, raised before the weights are touched.
         """
         path = Path(path)
         folder = ModelFolder.open(path)
@@ -119,7 +135,7 @@ class Engine:
             report(Progress("load", total, total, "bytes", "weights are loaded"))
             sampling = Sampling.from_generation_config(read_json(path / "generation_config.json"))
             info = EngineInfo(path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ())
-            return cls(model, prompts, info, sampling, folder)
+            return cls(model, prompts, info, sampling, folder, speculation)
         except BaseException:
             if model is not None:
                 model.close()
@@ -206,30 +222,27 @@ class Engine:
         continues = prompt if request.messages is None else []
         decoder = IncrementalDecoder(self.prompts.tokenizer, continues)
         stops = StopFilter(self.prompts.stops(request))
-        made, first, decoding = 0, 0.0, time.perf_counter()
+        made, tally, decoding = 0, Tally(), time.perf_counter()
+        first = decoding - began
         reason: FinishReason
-        while True:
-            made += 1
-            if made == 1:
-                first = time.perf_counter() - began
-            if token in self._ends:
-                reason = "stop"
+        with closing(self._write(token, sampler, request.max_tokens, tally)) as tokens:
+            for made, token in enumerate(tokens, 1):
+                if token in self._ends:
+                    reason = "stop"
+                    break
+                if text := stops.push(decoder.push(token)):
+                    yield TextDelta(text, made)
+                if stops.found is not None:
+                    reason = "stop"
+                elif request.max_tokens is not None and made >= request.max_tokens:
+                    reason = "length"
+                elif len(self._held) >= self.context:
+                    reason = "context"
+                elif cancel.is_set():
+                    reason = "cancelled"
+                else:
+                    continue
                 break
-            if text := stops.push(decoder.push(token)):
-                yield TextDelta(text, made)
-            if stops.found is not None:
-                reason = "stop"
-            elif request.max_tokens is not None and made >= request.max_tokens:
-                reason = "length"
-            elif len(self._held) >= self.context:
-                reason = "context"
-            elif cancel.is_set():
-                reason = "cancelled"
-            else:
-                _, token = self._forward([token], sampler)
-                assert token is not None
-                continue
-            break
         # What the decoder and the filter still hold; a stop string may only now be complete.
         rest = stops.push(decoder.finish())
         if stops.found is None:
@@ -238,7 +251,53 @@ class Engine:
             yield TextDelta(rest, made)
         decoded = time.perf_counter() - decoding
         timings = Timings(speed, (made - 1) / decoded if made > 1 and decoded else 0.0, first)
-        yield Finished(reason, Usage(len(prompt), made, cached), timings, stops.found)
+        usage = Usage(len(prompt), made, cached, tally.drafted, tally.accepted)
+        yield Finished(reason, usage, timings, stops.found)
+
+    def _write(self, token: int, sampler: Sampler, wanted: int | None, tally: Tally) -> Generator[int, None, None]:
+        """The answer's tokens from ``token`` on, without an end; at most ``wanted`` will be taken.
+
+        When one is given out, ``_held`` has those before it, as if each had been appended alone; once this is
+        closed, the sequence too.
+        """
+        drafting, sequence = self._drafting, self._sequence
+        assert sequence is not None
+        yield token
+        made = 1
+        while drafting is None:
+            _, next_token = self._forward([token], sampler)
+            assert next_token is not None
+            token = next_token
+            yield token
+        while True:
+            # Drafts must fit beside the token, and one more token than they are comes of the step.
+            room = min(MOST_DRAFTS, self.context - len(self._held) - 1)
+            if wanted is not None:
+                room = min(room, wanted - made - 1)
+            proposal = self._lookup.propose(token, room)
+            proposed, matched = (proposal.tokens, proposal.matched) if proposal else ([], 0)
+            drafts = proposed[: drafting.length(matched, len(proposed))] if proposed else []
+            began = time.perf_counter()
+            ids = np.asarray([token, *drafts], np.int32)
+            rows = self._model.forward(sequence, ids, "all" if drafts else "last")
+            drafting.took(len(drafts), time.perf_counter() - began)
+            tally.drafted += len(drafts)
+            self._held.append(token)
+            try:
+                for place, row in enumerate(rows):
+                    token = sampler.pick(row[: sampler.vocabulary])
+                    right = place < len(proposed) and token == proposed[place]
+                    if place < len(proposed):
+                        drafting.checked(matched + place, right)
+                    tally.accepted += right and place < len(drafts)
+                    made += 1
+                    yield token
+                    if not right or place == len(drafts):
+                        break
+                    self._held.append(token)
+            finally:
+                if drafts:
+                    sequence.truncate(len(self._held))
 
     def _reuse(self, prompt: list[int]) -> int:
         """Cut the sequence back to what it shares with ``prompt``; the last token is read anew for its logits."""
@@ -248,6 +307,7 @@ class Engine:
         different = np.flatnonzero(held != wanted)
         common = int(different[0]) if different.size else limit
         if common < len(self._held):
+            self._lookup.shorten(common)
             self._sequence.truncate(common)
             del self._held[common:]
         return common
@@ -257,15 +317,17 @@ class Engine:
         assert self._sequence is not None
         began = time.perf_counter()
         ids, token = np.asarray(tokens, dtype=np.int32), None
-        if sampler is not None and isinstance(self._model, ChoosingModel):
-            token = self._model.choose(self._sequence, ids, sampler.choice())
-            sampler.write(token)
-        elif sampler is not None:
-            logits = self._model.forward(self._sequence, ids, "last")
-            token = sampler.pick(logits[0, : sampler.vocabulary])
-        else:
-            self._model.forward(self._sequence, ids, "none")
-        self._held.extend(tokens)
+        try:
+            if sampler is not None and isinstance(self._model, ChoosingModel):
+                token = self._model.choose(self._sequence, ids, sampler.choice())
+                sampler.write(token)
+            elif sampler is not None:
+                logits = self._model.forward(self._sequence, ids, "last")
+                token = sampler.pick(logits[0, : sampler.vocabulary])
+            else:
+                self._model.forward(self._sequence, ids, "none")
+        finally:  # where the choice failed, the tokens had been appended already
+            self._held.extend(tokens[: self._sequence.length - len(self._held)])
         return time.perf_counter() - began, token
 
     def _adapt(self, tokens: int, seconds: float) -> None:

@@ -72,11 +72,17 @@ class TextDelta:
 @dataclass(frozen=True)
 class Usage:
     """Tokens of the prompt, of the answer (its end-of-text token included), and of the prompt
-    those that did not have to be read again."""
+    those that did not have to be read again.
+
+    ``drafted_tokens`` were guessed and checked several at a time (:mod:`tzcore.engine.lookup`);
+    ``accepted_tokens`` of them are what the model chose as well.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -91,11 +91,17 @@ def _end(finished: Finished) -> dict[str, Any]:
 
 def _usage(finished: Finished) -> dict[str, Any]:
     usage = finished.usage
+    # What was drafted in vain is counted beside the answer's tokens, not among them.
+    drafts = {
+        "accepted_prediction_tokens": usage.accepted_tokens,
+        "rejected_prediction_tokens": usage.drafted_tokens - usage.accepted_tokens,
+    }
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "completion_tokens_details": drafts,
     }
 
 

@@ -60,6 +60,7 @@ def serve(
     context: int | None = None,
     threads: int | None = None,
     backend: str = "auto",
+    speculation: bool = True,
     origins: Sequence[str] = (),
     parent_pid: int | None = None,
     announce: Callable[[dict[str, Any]], None] = print_event,
@@ -71,8 +72,9 @@ def serve(
     ``models`` (installed ids or folders) are loaded before the server says that it is ready, at
     ``context`` tokens; others are loaded when asked for.  ``port`` 0 takes a free one.  ``token``
     must then come with every request; ``"random"`` makes one up and announces it.  ``origins``
-    are web pages that may use the server.  ``announce`` gets ``{"event": "ready", "port", "url"}``
-    once.  A port in use, a host that is not this machine's, an unknown model: TernaryZeroError.
+    are web pages that may use the server.  ``speculation``: see :meth:`Engine.open`.
+    ``announce`` gets ``{"event": "ready", "port", "url"}`` once.  A port in use, a host that is
+    not this machine's, an unknown model: TernaryZeroError.
     """
     made_up = token == "random"
     if made_up:
@@ -83,7 +85,9 @@ def serve(
         )
     with listening_socket(host, port) as listener:
         given = tuple(_installed(name) for name in models)
-        open_engine = opener or functools.partial(Engine.open, backend=backend, threads=threads)
+        open_engine = opener or functools.partial(
+            Engine.open, backend=backend, threads=threads, speculation=speculation
+        )
         bound = int(listener.getsockname()[1])
         ready: dict[str, Any] = {"event": "ready", "port": bound, "url": f"http://{_in_url(host)}:{bound}"}
         if made_up:

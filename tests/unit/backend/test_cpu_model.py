@@ -78,6 +78,29 @@ def test_chunks_and_single_tokens_give_the_same_bits(opened: CpuModel) -> None:
     assert sequence.length == 300
 
 
+@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize(("fmt", "head"), [("t2", "i8"), ("t1b3", "i4"), ("t2b3", "f16"), ("f16", "f16")])
+def test_steps_of_a_few_tokens_give_the_same_bits(tmp_path: Path, family: str, fmt: str, head: str) -> None:
+    """As ``exact_chunks`` says: steps that check drafts rely on it, with every set of kernels."""
+    folder, spec = make(tmp_path, family, fmt, head)
+    ids = token_ids(spec)
+    rng = np.random.default_rng(1)
+    for variant in native.variants():
+        model = CpuBackend(variant).load(folder, spec, threads=2)
+        assert model.exact_chunks
+        sequence = model.new_sequence(LENGTH + 8)
+        singles = np.concatenate([model.forward(sequence, ids[i : i + 1]) for i in range(LENGTH)])
+        sequence.truncate(0)
+        while (place := sequence.length) < LENGTH:
+            kept = int(rng.integers(1, 9))
+            wrong = rng.integers(0, spec.vocabulary, 9 - kept, dtype=np.int32)  # cut off again, as wrong drafts are
+            rows = model.forward(sequence, np.concatenate([ids[place : place + kept], wrong])[:8], "all")
+            kept = min(kept, LENGTH - place)
+            assert np.array_equal(rows[:kept], singles[place : place + kept]), variant
+            sequence.truncate(place + kept)
+        model.close()
+
+
 def test_last_is_the_last_of_all_and_none_is_none(opened: CpuModel) -> None:
     ids = token_ids(opened.spec, 257)
     whole = opened.forward(opened.new_sequence(257), ids, "all")

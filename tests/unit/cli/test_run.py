@@ -35,6 +35,16 @@ def test_json_gives_the_same_text_with_its_numbers(tz: Tz, tiny_model: Path) -> 
     assert events[-1]["prompt_tokens"] > 0
 
 
+def test_guessed_tokens_change_nothing_but_the_numbers(tz: Tz, tiny_model: Path) -> None:
+    words = ("run", tiny_model, "one two three " * 10, "--temperature", "0", "--max-tokens", "60", "--json")
+    with_drafts, without = (tz(*words, *more) for more in ((), ("--no-speculation",)))
+    ends = [json.loads(done.stdout.splitlines()[-1]) for done in (with_drafts, without)]
+    assert ends[0]["text"] == ends[1]["text"]
+    assert ends[0]["completion_tokens"] == ends[1]["completion_tokens"]
+    assert 0 <= ends[0]["accepted_tokens"] <= ends[0]["drafted_tokens"]
+    assert ends[1]["accepted_tokens"] == ends[1]["drafted_tokens"] == 0
+
+
 def test_a_seed_repeats_an_answer_and_another_changes_it(tz: Tz, tiny_model: Path) -> None:
     def answer(seed: str) -> str:
         words = ("--temperature", "1.5", "--max-tokens", "24", "--top-k", "0", "--top-p", "1", "--seed", seed)

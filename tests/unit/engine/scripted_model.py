@@ -60,6 +60,7 @@ class ScriptedModel:
 
     def __init__(self, script: list[int] | None = None, seconds_per_token: float = 0.0, vocabulary: int = 400) -> None:
         self.spec = spec(vocabulary)
+        self.exact_chunks = script is None  # a script is said by calls, whatever the text: drafts would get ahead
         self.script = script
         self.seconds_per_token = seconds_per_token
         self.calls: list[int] = []  # tokens a call
@@ -86,16 +87,23 @@ class ScriptedModel:
             raise BackendError("the backend failed")
         time.sleep(self.seconds_per_token * tokens.size)
         self.calls.append(int(tokens.size))
-        sequence.tokens.extend(int(t) for t in tokens)
-        if logits == "none":
-            return np.empty((0, self.spec.vocabulary), np.float32)
+        wanted = {"none": 0, "last": 1, "all": tokens.size}[logits]
+        rows = np.empty((wanted, self.spec.vocabulary), np.float32)
+        for place, token in enumerate(tokens, wanted - tokens.size):
+            sequence.tokens.append(int(token))
+            if place >= 0:
+                rows[place] = self.row(sequence.tokens)
+        return rows
+
+    def row(self, tokens: list[int]) -> npt.NDArray[np.float32]:
+        """Logits of what follows ``tokens``."""
         if self.script is not None:
             row = np.zeros(self.spec.vocabulary, np.float32)
             row[self.script[self.said % len(self.script)]] = 10.0
             self.said += 1
-            return row[None]
-        seed = hashlib.sha256(np.asarray(sequence.tokens, np.int32).tobytes()).digest()
-        return np.random.default_rng(list(seed)).standard_normal((1, self.spec.vocabulary), np.float32) * 3
+            return row
+        seed = hashlib.sha256(np.asarray(tokens, np.int32).tobytes()).digest()
+        return np.random.default_rng(list(seed)).standard_normal(self.spec.vocabulary, np.float32) * 3
 
     def weight_bytes_per_token(self) -> int:
         return 1000
@@ -104,8 +112,15 @@ class ScriptedModel:
         self.closed = True
 
 
-def engine(folder: Path, model: ScriptedModel, context: int = 256, kind: str = "byte_level", **files: object) -> Engine:
+def engine(
+    folder: Path,
+    model: ScriptedModel,
+    context: int = 256,
+    kind: str = "byte_level",
+    speculation: bool = True,
+    **files: object,
+) -> Engine:
     """An engine on ``model`` with a small real tokenizer and template."""
     prompts = PromptBuilder.open(small_tokenizers.write(folder, kind, **files))
     info = EngineInfo(folder, "llama", context, "scripted", "scripted", "asked for", None, ())
-    return Engine(model, prompts, info)  # type: ignore[arg-type]
+    return Engine(model, prompts, info, speculation=speculation)  # type: ignore[arg-type]

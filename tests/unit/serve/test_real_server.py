@@ -66,6 +66,12 @@ def test_an_answer_streamed_is_the_answer(served: Served) -> None:
     assert whole.model_extra["timings"]["prompt_per_second"] > 0
 
 
+def test_usage_counts_guessed_tokens(served: Served) -> None:
+    details = ask(served).usage.completion_tokens_details
+    assert details.accepted_prediction_tokens >= 0
+    assert details.rejected_prediction_tokens >= 0
+
+
 def test_a_seed_repeats(served: Served) -> None:
     first, again, other = (ask(served, temperature=1.0, seed=seed).choices[0].message.content for seed in (1, 1, 2))
     assert first == again != other

@@ -34,6 +34,8 @@ class CudaModel:
     A device that failed takes the model with it: every later call is a LostDeviceError.
     """
 
+    exact_chunks = False  # up to FEW tokens do not meet; more go through other kernels
+
     def __init__(
         self,
         device: Device,
