@@ -54,7 +54,7 @@ def check(targets: tuple[str, ...] = TARGETS, seconds: float = SECONDS) -> Resul
     rest = tuple(target for target in targets if target not in installed)
     if installed:
         # Assembly is checked only where code is generated, which ``cargo check`` alone does not do.
-        compile_for(installed, [], {"RUSTFLAGS": "--emit=obj"}, cache / "target", deadline, result)
+        compile_for(installed, ["--offline"], {"RUSTFLAGS": "--emit=obj"}, cache / "target", deadline, result)
     if rest:
         source = Path(rustc_says("--print", "sysroot") or "none") / "lib/rustlib/src/rust/library"
         try:
@@ -113,8 +113,8 @@ def build_library_for(
         wrapper.chmod(0o755)
     more = ["-Zbuild-std=std", "-Zbuild-std-features=panic-unwind"]
     vendored = found.library / "vendor"
-    if vendored.is_dir():
-        more += ["--config", 'source.crates-io.replace-with="vendored"']
+    if vendored.is_dir():  # else cargo fetches what the library itself depends on
+        more += ["--offline", "--config", 'source.crates-io.replace-with="vendored"']
         more += ["--config", f"source.vendored.directory={json.dumps(str(vendored))}"]
     # The variable admits unstable options to a stable compiler.
     variables = {"RUSTC": str(found.rustc), "RUSTC_WRAPPER": str(wrapper), "RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": ""}
@@ -130,7 +130,7 @@ def compile_for(
     result: Result,
 ) -> None:
     """Run cargo once for all ``targets``, which shares the cores best, and sort them into ``result``."""
-    command = ["cargo", "check", "--lib", "--offline", "--keep-going", "--message-format=json"]
+    command = ["cargo", "check", "--lib", "--keep-going", "--message-format=json"]
     command += ["--manifest-path", str(MANIFEST), *more, *(word for target in targets for word in ("--target", target))]
     settings = {"CARGO_INCREMENTAL": "0", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_DEV_CODEGEN_UNITS": "1"}
     surroundings = {**os.environ, **settings, **variables, "CARGO_TARGET_DIR": str(folder)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -82,6 +83,58 @@ def test_counts_come_from_the_report_and_failures_are_counted(tmp_path: Path, mo
     code, count = module.run_pytest([str(tmp_path), "-p", "no:cacheprovider"])
     assert code == 1
     assert count == module.Count(passed=2, failed=2, skipped=1)
+
+
+def compile_with(
+    monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool = True
+) -> tuple[ModuleType, object]:
+    """What the cross check makes of such answers of cargo, for the targets a, b and c."""
+    module = script("cross_check")
+    lines = [json.dumps({"manifest_path": str(module.MANIFEST), **message}) for message in messages]
+    monkeypatch.setattr(module, "run_until", lambda *_: ("\n".join(lines), errors, in_time))
+    result = module.Result()
+    module.compile_for(("a", "b", "c"), [], {}, Path("target"), 0.0, result)
+    return module, result
+
+
+ARTIFACT: dict[str, object] = {"reason": "compiler-artifact", "filenames": ["/t/a/debug/deps/libtzcpu.rmeta"]}
+
+
+def test_a_compile_error_of_ours_fails_the_targets_that_did_not_compile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: dict[str, object] = {"reason": "compiler-message", "message": {"rendered": "error: wrong"}}
+    error = "error: could not compile `ternary-zero` (lib) due to 1 previous error"
+    module, result = compile_with(monkeypatch, [ARTIFACT, told, told], error)
+    assert result == module.Result(compiled=["a"], failed=["b", "c"])
+    assert capsys.readouterr().out == "error: wrong\n"
+
+
+@pytest.mark.parametrize(
+    ("errors", "in_time", "reason"),
+    [
+        ("note\nerror: could not compile `core` (lib)\nmore", True, "error: could not compile `core` (lib)"),
+        ("", True, "cargo failed and said nothing"),
+        ("Compiling core", False, "the time was up"),
+    ],
+)
+def test_a_library_that_cannot_be_had_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, errors: str, in_time: bool, reason: str
+) -> None:
+    module, result = compile_with(monkeypatch, [ARTIFACT], errors, in_time)
+    assert result == module.Result(compiled=["a"], missing={"b": reason, "c": reason})
+
+
+def test_without_targets_or_debian_the_cross_check_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script("cross_check")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "rustc_says", lambda *_: "")
+    monkeypatch.setattr(module.debian_rust.shutil, "which", lambda _: None)
+    result = module.check(("a",))
+    assert (result.compiled, result.failed, list(result.missing)) == ([], [], ["a"])
+    assert capsys.readouterr().out.startswith("a: not checked, neither targets nor")
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="these always have a display")
