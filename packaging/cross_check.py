@@ -172,15 +172,27 @@ def run_until(deadline: float, command: list[str], variables: dict[str, str]) ->
         encoding="utf-8",
         start_new_session=True,
     )
+    in_time = True
     try:
-        return *process.communicate(timeout=max(deadline - time.monotonic(), 0.1)), True
+        output, errors = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
     except subprocess.TimeoutExpired:
-        if sys.platform == "win32":
-            process.kill()
-        else:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return *process.communicate(), False
+        in_time = False
+        end(process)
+        output, errors = process.communicate()
+    finally:  # Ctrl-C reaches this script alone
+        end(process)
+    return output, errors, in_time
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End ``process`` with its children, unless it has ended."""
+    if process.poll() is not None:
+        return
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def main() -> int:
