@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +33,7 @@ TARGETS = (
 MANIFEST = environment.ROOT / "kernels" / "cpu" / "Cargo.toml"
 PACKAGE, LIBRARY = "ternary-zero", "tzcpu"
 SECONDS = 240
-"""Time for everything.  From nothing it takes two minutes on two cores, then seconds."""
+"""Time for everything.  From nothing it takes about two minutes on two free cores, then seconds."""
 
 
 @dataclass
@@ -45,30 +46,68 @@ class Result:
     """Targets that could not be tried, and why."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """One target: cargo's options, variables and folder."""
+
+    target: str
+    options: list[str]
+    variables: dict[str, str]
+    folder: Path
+
+
+@dataclass
+class Answer:
+    """What cargo said of one target."""
+
+    compiled: bool = False
+    missing: str = ""
+    """Why it could not be tried."""
+    messages: list[str] = field(default_factory=list)
+
+
 def check(targets: tuple[str, ...] = TARGETS, seconds: float = SECONDS) -> Result:
     """Compile for every target, printing a line for each and all that the compiler says."""
     deadline = time.monotonic() + seconds
-    result = Result()
+    result, running, told = Result(), list[subprocess.Popen[str]](), set[str]()
     cache = cache_folder()
-    installed = tuple(target for target in targets if has_library(target))
-    rest = tuple(target for target in targets if target not in installed)
-    if installed:
-        # Assembly is checked only where code is generated, which ``cargo check`` alone does not do.
-        compile_for(installed, ["--offline"], {"RUSTFLAGS": "--emit=obj"}, cache / "target", deadline, result)
-    if rest:
-        source = Path(rustc_says("--print", "sysroot") or "none") / "lib/rustlib/src/rust/library"
-        try:
-            if (source / "Cargo.toml").exists():
-                found = debian_rust.Toolchain(Path("rustc"), source, cache / "target")
-            else:
-                found = debian_rust.get(cache, deadline)
-            build_library_for(rest, found, cache, deadline, result)
-        except debian_rust.Unavailable as reason:
-            result.missing |= dict.fromkeys(rest, str(reason))
+    jobs, why = {}, ""
     for target in targets:
-        told = "compiles" if target in result.compiled else "DOES NOT COMPILE"
-        print(f"{target}: {f'not checked, {result.missing[target]}' if target in result.missing else told}", flush=True)
+        if why and not has_library(target):  # asked once: a mirror that is away takes its time to say so
+            result.missing[target] = why
+            continue
+        try:
+            jobs[target] = plan(target, cache, deadline)
+        except debian_rust.Unavailable as problem:
+            why = result.missing[target] = str(problem)
+    # A target for each core, in turn: what the time ends is the last ones, not a part of each.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as workers:
+        futures = {target: workers.submit(compile_for, job, deadline, running) for target, job in jobs.items()}
+        try:
+            for target, future in futures.items():
+                sort(target, future.result(), result, told)
+        except BaseException:
+            for future in futures.values():
+                future.cancel()
+            for process in running:
+                end(process)
+            raise
+    for target, reason in result.missing.items():
+        print(f"{target}: not checked, {reason}", flush=True)
     return result
+
+
+def sort(target: str, answer: Answer, result: Result, told: set[str]) -> None:
+    """Enter ``answer`` in ``result`` and print what is new in it."""
+    for text in answer.messages:
+        if text not in told:
+            told.add(text)
+            print(text, flush=True)
+    if answer.missing:
+        result.missing[target] = answer.missing
+        return
+    (result.compiled if answer.compiled else result.failed).append(target)
+    print(f"{target}: {'compiles' if answer.compiled else 'DOES NOT COMPILE'}", flush=True)
 
 
 def cache_folder() -> Path:
@@ -91,16 +130,36 @@ def has_library(target: str) -> bool:
     return bool(folder) and any(Path(folder).glob("libstd-*"))
 
 
-def build_library_for(
-    targets: tuple[str, ...], found: debian_rust.Toolchain, cache: Path, deadline: float, result: Result
-) -> None:
-    """Compile with a standard library from source.
-
-    Of that only what other crates must know is made: no code, and no features that ours does not use.
-    """
+def plan(target: str, cache: Path, deadline: float) -> Job:
+    """How to compile for ``target`` here."""
+    if has_library(target):
+        # Assembly is checked only where code is generated, which ``cargo check`` alone does not do.
+        return Job(target, ["--offline"], {"RUSTFLAGS": "--emit=obj"}, cache / "target")
     if os.name != "posix":
         raise debian_rust.Unavailable("install it with: rustup target add")
-    wrapper = cache / "wrapper"
+    source = Path(rustc_says("--print", "sysroot") or "none") / "lib/rustlib/src/rust/library"
+    if (source / "Cargo.toml").exists():
+        found = debian_rust.Toolchain(Path("rustc"), source, cache / "target")
+    else:
+        found = debian_rust.get(cache, deadline)
+    more = ["-Zbuild-std=std", "-Zbuild-std-features=panic-unwind"]
+    vendored = found.library / "vendor"
+    if vendored.is_dir():  # else cargo fetches what the library itself depends on
+        more += ["--offline", "--config", 'source.crates-io.replace-with="vendored"']
+        more += ["--config", f"source.vendored.directory={json.dumps(str(vendored))}"]
+    # The last variable admits unstable options to a stable compiler.
+    variables = {
+        "RUSTC": str(found.rustc),
+        "RUSTC_WRAPPER": str(wrapper(cache)),
+        "RUSTFLAGS": "",
+        "RUSTC_BOOTSTRAP": "1",
+    }
+    return Job(target, more, variables, found.target)
+
+
+def wrapper(cache: Path) -> Path:
+    """A script around the compiler that makes of the standard library only what other crates must know, no code."""
+    path = cache / "wrapper"
     text = (
         "#!/bin/sh\n"
         'case " $* " in\n'
@@ -108,60 +167,47 @@ def build_library_for(
         '*" --target "*) set -- "$@" -Zno-codegen ;;\n'
         'esac\nexec "$@"\n'
     )
-    if not wrapper.exists() or wrapper.read_text(encoding="utf-8") != text:
-        wrapper.write_text(text, encoding="utf-8")
-        wrapper.chmod(0o755)
-    more = ["-Zbuild-std=std", "-Zbuild-std-features=panic-unwind"]
-    vendored = found.library / "vendor"
-    if vendored.is_dir():  # else cargo fetches what the library itself depends on
-        more += ["--offline", "--config", 'source.crates-io.replace-with="vendored"']
-        more += ["--config", f"source.vendored.directory={json.dumps(str(vendored))}"]
-    # The variable admits unstable options to a stable compiler.
-    variables = {"RUSTC": str(found.rustc), "RUSTC_WRAPPER": str(wrapper), "RUSTC_BOOTSTRAP": "1", "RUSTFLAGS": ""}
-    compile_for(targets, more, variables, found.target, deadline, result)
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o755)
+    return path
 
 
-def compile_for(
-    targets: tuple[str, ...],
-    more: list[str],
-    variables: dict[str, str],
-    folder: Path,
-    deadline: float,
-    result: Result,
-) -> None:
-    """Run cargo once for all ``targets``, which shares the cores best, and sort them into ``result``."""
-    command = ["cargo", "check", "--lib", "--keep-going", "--message-format=json"]
-    command += ["--manifest-path", str(MANIFEST), *more, *(word for target in targets for word in ("--target", target))]
+def compile_for(job: Job, deadline: float, running: list[subprocess.Popen[str]]) -> Answer:
+    """Run cargo for one target; its process is among ``running`` meanwhile."""
+    command = ["cargo", "check", "--lib", "--message-format=json", "--manifest-path", str(MANIFEST)]
+    command += ["--target", job.target, *job.options]
     settings = {"CARGO_INCREMENTAL": "0", "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_PROFILE_DEV_CODEGEN_UNITS": "1"}
-    surroundings = {**os.environ, **settings, **variables, "CARGO_TARGET_DIR": str(folder)}
-    output, errors, in_time = run_until(deadline, command, surroundings)
+    # A folder for each: cargo locks it.
+    folder = {"CARGO_TARGET_DIR": str(job.folder / job.target)}
+    surroundings = {**os.environ, **settings, **job.variables, **folder}
+    output, errors, in_time = run_until(deadline, command, surroundings, running)
 
-    compiled, told = set(), set()
+    answer = Answer()
     for line in output.splitlines():
         message = json.loads(line) if line.startswith("{") else {}
         if Path(message.get("manifest_path", "")) != MANIFEST:
             continue
         if message["reason"] == "compiler-artifact":
-            compiled |= {target for name in message["filenames"] for target in targets if target in Path(name).parts}
-        elif message["reason"] == "compiler-message" and message["message"]["rendered"] not in told:
-            told.add(message["message"]["rendered"])  # the same for several targets
-            print(message["message"]["rendered"], flush=True)
-
-    ours = f"could not compile `{PACKAGE}`" in errors
-    if ours and not told:
-        print(errors, flush=True)  # the compiler broke off and reported nothing in form
-    problem = next((text for text in errors.splitlines() if text.startswith("error")), "cargo failed and said nothing")
-    for target in targets:
-        if target in compiled:
-            result.compiled.append(target)
-        elif ours:
-            result.failed.append(target)
-        else:
-            result.missing[target] = problem if in_time else "the time was up"
+            answer.compiled = True
+        elif message["reason"] == "compiler-message":
+            answer.messages.append(message["message"]["rendered"])
+    if answer.compiled:
+        return answer
+    if f"could not compile `{PACKAGE}`" not in errors:
+        problem = next((text for text in errors.splitlines() if text.startswith("error")), "cargo said nothing")
+        answer.missing = problem if in_time else "the time was up"
+    elif not answer.messages:
+        answer.messages.append(errors)  # the compiler broke off and reported nothing in form
+    return answer
 
 
-def run_until(deadline: float, command: list[str], variables: dict[str, str]) -> tuple[str, str, bool]:
+def run_until(
+    deadline: float, command: list[str], variables: dict[str, str], running: list[subprocess.Popen[str]]
+) -> tuple[str, str, bool]:
     """Output and errors of ``command``, and whether it ended in time; if not, it is ended with all that it started."""
+    if time.monotonic() > deadline:
+        return "", "", False
     process = subprocess.Popen(
         command,
         cwd=environment.ROOT,
@@ -172,16 +218,12 @@ def run_until(deadline: float, command: list[str], variables: dict[str, str]) ->
         encoding="utf-8",
         start_new_session=True,
     )
-    in_time = True
+    running.append(process)
     try:
-        output, errors = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
+        return *process.communicate(timeout=max(deadline - time.monotonic(), 0.1)), True
     except subprocess.TimeoutExpired:
-        in_time = False
         end(process)
-        output, errors = process.communicate()
-    finally:  # Ctrl-C reaches this script alone
-        end(process)
-    return output, errors, in_time
+        return *process.communicate(), False
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -85,44 +85,36 @@ def test_counts_come_from_the_report_and_failures_are_counted(tmp_path: Path, mo
     assert count == module.Count(passed=2, failed=2, skipped=1)
 
 
-def compile_with(
-    monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool = True
-) -> tuple[ModuleType, object]:
-    """What the cross check makes of such answers of cargo, for the targets a, b and c."""
+def answer_to(monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool) -> object:
+    """What the cross check makes of such an answer of cargo: compiled, missing, messages."""
     module = script("cross_check")
     lines = [json.dumps({"manifest_path": str(module.MANIFEST), **message}) for message in messages]
     monkeypatch.setattr(module, "run_until", lambda *_: ("\n".join(lines), errors, in_time))
-    result = module.Result()
-    module.compile_for(("a", "b", "c"), [], {}, Path("target"), 0.0, result)
-    return module, result
+    answer = module.compile_for(module.Job("a", [], {}, Path("target")), 0.0, [])
+    return answer.compiled, answer.missing, answer.messages
 
 
-ARTIFACT: dict[str, object] = {"reason": "compiler-artifact", "filenames": ["/t/a/debug/deps/libtzcpu.rmeta"]}
-
-
-def test_a_compile_error_of_ours_fails_the_targets_that_did_not_compile(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told: dict[str, object] = {"reason": "compiler-message", "message": {"rendered": "error: wrong"}}
-    error = "error: could not compile `ternary-zero` (lib) due to 1 previous error"
-    module, result = compile_with(monkeypatch, [ARTIFACT, told, told], error)
-    assert result == module.Result(compiled=["a"], failed=["b", "c"])
-    assert capsys.readouterr().out == "error: wrong\n"
+WARNING: dict[str, object] = {"reason": "compiler-message", "message": {"rendered": "text"}}
+ARTIFACT: dict[str, object] = {"reason": "compiler-artifact"}
+OURS = "error: could not compile `ternary-zero` (lib)"
+LIBRARYS = "error: could not compile `core` (lib)"
 
 
 @pytest.mark.parametrize(
-    ("errors", "in_time", "reason"),
+    ("messages", "errors", "in_time", "expected"),
     [
-        ("note\nerror: could not compile `core` (lib)\nmore", True, "error: could not compile `core` (lib)"),
-        ("", True, "cargo failed and said nothing"),
-        ("Compiling core", False, "the time was up"),
+        ([WARNING, ARTIFACT], "", True, (True, "", ["text"])),
+        ([WARNING], OURS, True, (False, "", ["text"])),
+        ([], OURS, True, (False, "", [OURS])),
+        ([], f"note\n{LIBRARYS}\nmore", True, (False, LIBRARYS, [])),
+        ([], "", True, (False, "cargo said nothing", [])),
+        ([], "Compiling core", False, (False, "the time was up", [])),
     ],
 )
-def test_a_library_that_cannot_be_had_is_no_failure(
-    monkeypatch: pytest.MonkeyPatch, errors: str, in_time: bool, reason: str
+def test_only_an_error_of_ours_is_a_compile_error(
+    monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool, expected: object
 ) -> None:
-    module, result = compile_with(monkeypatch, [ARTIFACT], errors, in_time)
-    assert result == module.Result(compiled=["a"], missing={"b": reason, "c": reason})
+    assert answer_to(monkeypatch, messages, errors, in_time) == expected
 
 
 def test_without_targets_or_debian_the_cross_check_says_so(
