@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -82,6 +83,50 @@ def test_counts_come_from_the_report_and_failures_are_counted(tmp_path: Path, mo
     code, count = module.run_pytest([str(tmp_path), "-p", "no:cacheprovider"])
     assert code == 1
     assert count == module.Count(passed=2, failed=2, skipped=1)
+
+
+def answer_to(monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool) -> object:
+    """What the cross check makes of such an answer of cargo: compiled, missing, messages."""
+    module = script("cross_check")
+    lines = [json.dumps({"manifest_path": str(module.MANIFEST), **message}) for message in messages]
+    monkeypatch.setattr(module, "run_until", lambda *_: ("\n".join(lines), errors, in_time))
+    answer = module.compile_for(module.Job("a", [], {}, Path("target")), 0.0, [])
+    return answer.compiled, answer.missing, answer.messages
+
+
+WARNING: dict[str, object] = {"reason": "compiler-message", "message": {"rendered": "text"}}
+ARTIFACT: dict[str, object] = {"reason": "compiler-artifact"}
+OURS = "error: could not compile `ternary-zero` (lib)"
+LIBRARYS = "error: could not compile `core` (lib)"
+
+
+@pytest.mark.parametrize(
+    ("messages", "errors", "in_time", "expected"),
+    [
+        ([WARNING, ARTIFACT], "", True, (True, "", ["text"])),
+        ([WARNING], OURS, True, (False, "", ["text"])),
+        ([], OURS, True, (False, "", [OURS])),
+        ([], f"note\n{LIBRARYS}\nmore", True, (False, LIBRARYS, [])),
+        ([], "", True, (False, "cargo said nothing", [])),
+        ([], "Compiling core", False, (False, "the time was up", [])),
+    ],
+)
+def test_only_an_error_of_ours_is_a_compile_error(
+    monkeypatch: pytest.MonkeyPatch, messages: list[dict[str, object]], errors: str, in_time: bool, expected: object
+) -> None:
+    assert answer_to(monkeypatch, messages, errors, in_time) == expected
+
+
+def test_without_targets_or_debian_the_cross_check_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = script("cross_check")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "rustc_says", lambda *_: "")
+    monkeypatch.setattr(module.debian_rust.shutil, "which", lambda _: None)
+    result = module.check(("a",))
+    assert (result.compiled, result.failed, list(result.missing)) == ([], [], ["a"])
+    assert capsys.readouterr().out.startswith("a: not checked, neither targets nor")
 
 
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="these always have a display")
