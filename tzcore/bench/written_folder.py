@@ -11,7 +11,6 @@ from tzcore.bench.random_folder import RandomFolder
 from tzcore.checkpoint.writer import FolderWriter
 from tzcore.progress import Progress, Report, ignore
 
-
 _SHARD = 256 << 20
 
 
