@@ -96,7 +96,8 @@ class Engine:
         self._lookup = Lookup(self._held)
         # A ChoosingModel hands out one token in place of rows of logits, and draws with one random number: to check
         # drafts it would need a choice for every row.  Where bits depend on the chunk, so would the answer.
-        exact = speculation and model.exact_chunks and not isinstance(model, ChoosingModel)
+        self._choosing = model if isinstance(model, ChoosingModel) else None
+        exact = speculation and model.exact_chunks and self._choosing is None
         self._drafting = Drafting() if exact else None
         self._chunk = _LEAST_CHUNK
         self._sequence: Sequence | None = model.new_sequence(info.context)
@@ -318,8 +319,8 @@ class Engine:
         began = time.perf_counter()
         ids, token = np.asarray(tokens, dtype=np.int32), None
         try:
-            if sampler is not None and isinstance(self._model, ChoosingModel):
-                token = self._model.choose(self._sequence, ids, sampler.choice())
+            if sampler is not None and self._choosing is not None:
+                token = self._choosing.choose(self._sequence, ids, sampler.choice())
                 sampler.write(token)
             elif sampler is not None:
                 logits = self._model.forward(self._sequence, ids, "last")

@@ -112,7 +112,7 @@ class Sampler:
         self.vocabulary = vocabulary
         self._settings = settings
         self._random = np.random.default_rng(None if settings.seed is None else settings.seed % (1 << 64))
-        self._counts = np.zeros(vocabulary, dtype=np.int32)
+        self._written = _Written(vocabulary)
         self._repeats = _Repeats()
 
     def choice(self) -> Choice:
@@ -126,7 +126,7 @@ class Sampler:
 
     def write(self, token: int) -> None:
         """Remember what was chosen."""
-        self._counts[token] += 1
+        self._written.write(token)
         if self._settings.dry_multiplier:
             self._repeats.write(token)
 
@@ -155,18 +155,19 @@ class Sampler:
         s = self._settings
         tokens, lengths = self._repeats.prolonging()
         counted = s.repetition_penalty != 1.0 or bool(s.presence_penalty or s.frequency_penalty)
-        written = np.flatnonzero(self._counts) if counted else tokens
-        found = np.zeros(len(all_of := np.union1d(written, tokens)), PENALTY)
-        found["token"], found["factor"] = all_of, 1
-        if counted:
-            places = np.searchsorted(all_of, written)
-            found["factor"][places] = s.repetition_penalty
-            amounts = s.presence_penalty + s.frequency_penalty * self._counts[written].astype(np.float32)
-            found["minus"][places] = amounts
-        if tokens.size:
+        if not counted and not tokens.size:
+            return _NO_PENALTIES
+        written, counts = self._written.tokens(), self._written.counts()
+        found = np.zeros(written.size, PENALTY)
+        found["token"], found["factor"] = written, s.repetition_penalty
+        if s.presence_penalty or s.frequency_penalty:
+            found["minus"] = s.presence_penalty + s.frequency_penalty * counts.astype(np.float32)
+        if tokens.size:  # all of them were written before
             excess = np.minimum(lengths - DRY_ALLOWED, DRY_STEEPEST).astype(np.float32)
-            places = np.searchsorted(all_of, tokens)
+            places = self._written.places(tokens)
             found["minus"][places] += np.float32(s.dry_multiplier) * np.float32(DRY_BASE) ** excess
+            if not counted:
+                return found[places]
         return found
 
     def _draw(self, row: npt.NDArray[np.float32], top: float) -> int:
@@ -193,6 +194,44 @@ class Sampler:
         return place if ids is None else int(ids[place])
 
 
+_NO_PENALTIES = np.zeros(0, PENALTY)
+_NO_REPEATS = (np.zeros(0, np.intp), np.zeros(0, np.int32))
+
+
+class _Written:
+    """The distinct tokens of the answer and how often each was written."""
+
+    def __init__(self, vocabulary: int) -> None:
+        self._places = np.full(vocabulary, -1, np.int32)
+        self._tokens = np.empty(256, np.int32)
+        self._counts = np.zeros(256, np.int32)
+        self._size = 0
+
+    def write(self, token: int) -> None:
+        """``token`` was added to the answer."""
+        place = int(self._places[token])
+        if place < 0:
+            place = self._places[token] = self._size
+            if place == self._tokens.size:
+                self._tokens = np.resize(self._tokens, 2 * place)
+                self._counts = np.concatenate([self._counts, np.zeros(place, np.int32)])
+            self._tokens[place] = token
+            self._size += 1
+        self._counts[place] += 1
+
+    def tokens(self) -> npt.NDArray[np.int32]:
+        """In the order in which they first came."""
+        return self._tokens[: self._size]
+
+    def counts(self) -> npt.NDArray[np.int32]:
+        """Of each of :meth:`tokens`."""
+        return self._counts[: self._size]
+
+    def places(self, tokens: npt.NDArray[np.intp]) -> npt.NDArray[np.int32]:
+        """Where among :meth:`tokens` these are."""
+        return self._places[tokens]
+
+
 class _Repeats:
     """Which runs of the answer are being repeated at its end.
 
@@ -204,6 +243,7 @@ class _Repeats:
         self._tokens = np.empty(256, np.intp)
         self._lengths = np.zeros(256, np.int32)
         self._count = 0
+        self._longest = 0
 
     def write(self, token: int) -> None:
         """``token`` was added to the answer."""
@@ -217,10 +257,13 @@ class _Repeats:
             self._lengths[0] = self._tokens[0] == token
         self._tokens[n] = token
         self._lengths[n] = 0  # a run is not a repetition of itself
+        self._longest = int(self._lengths[:n].max()) if n else 0
         self._count += 1
 
     def prolonging(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int32]]:
         """Tokens that would make a repetition longer than allowed, each once, and how long it is already."""
+        if self._longest < DRY_ALLOWED:
+            return _NO_REPEATS
         places = np.flatnonzero(self._lengths[: max(self._count - 1, 0)] >= DRY_ALLOWED)
         tokens, which = np.unique(self._tokens[places + 1], return_inverse=True)
         lengths = np.zeros(tokens.size, np.int32)
