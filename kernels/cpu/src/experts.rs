@@ -8,7 +8,7 @@ use crate::buffer::Buffer;
 use crate::error::Result;
 use crate::model::{Layer, Network, Router};
 use crate::pool::Worker;
-use crate::stage::{Place, multiply};
+use crate::stage::{Place, Product};
 use crate::step::{Step, down_span};
 
 /// Columns of the experts' sum that a thread takes at a time.
@@ -101,15 +101,15 @@ impl Step<'_> {
             let (first, tokens) = order.segment(e);
             if tokens > 0 {
                 let outputs = [gate.add(first * wide), up.add(first * wide)];
-                multiply(
-                    self.kernels,
-                    &expert.gate_up,
-                    &space.inputs,
-                    (first, tokens),
-                    &outputs,
-                    &private.unpacked,
-                    worker,
-                );
+                Product {
+                    kernels: self.kernels,
+                    stage: &expert.gate_up,
+                    inputs: &space.inputs,
+                    tokens: (first, tokens),
+                    outputs: &outputs,
+                    unpacked: &private.unpacked,
+                }
+                .own(worker);
             }
         }
         worker.barrier();
@@ -127,15 +127,15 @@ impl Step<'_> {
             let (first, tokens) = order.segment(e);
             if tokens > 0 {
                 let output = space.made.pointer().add(first * hidden);
-                multiply(
-                    self.kernels,
-                    &expert.down,
-                    &space.inputs,
-                    (first, tokens),
-                    &[output],
-                    &private.unpacked,
-                    worker,
-                );
+                Product {
+                    kernels: self.kernels,
+                    stage: &expert.down,
+                    inputs: &space.inputs,
+                    tokens: (first, tokens),
+                    outputs: &[output],
+                    unpacked: &private.unpacked,
+                }
+                .own(worker);
             }
         }
         worker.barrier();
@@ -170,7 +170,15 @@ impl Step<'_> {
             self.prepare(stage, row, (0, stage.cols), place, inputs, private);
         }
         worker.barrier();
-        multiply(self.kernels, stage, inputs, (0, count), &[space.logits.pointer()], &private.unpacked, worker);
+        Product {
+            kernels: self.kernels,
+            stage,
+            inputs,
+            tokens: (0, count),
+            outputs: &[space.logits.pointer()],
+            unpacked: &private.unpacked,
+        }
+        .own(worker);
         worker.barrier();
         let experts = layer.experts.len();
         for token in worker.share(count) {

@@ -11,7 +11,7 @@ use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Preparation, Stage};
 use crate::model_abi::{TzPool, kernels_named};
 use crate::pool::Worker;
-use crate::stage::{Input, Place, UNPACKED_ROOM, multiply, prepare};
+use crate::stage::{Input, Place, Product, UNPACKED_ROOM, prepare};
 
 const MOST_TOKENS: usize = 1 << 20;
 
@@ -44,15 +44,15 @@ impl Lone<'_> {
             prepare(self.kernels, form, x, stage.cols, columns, place, scratch, &self.inputs[0]);
         }
         worker.barrier();
-        multiply(
-            self.kernels,
+        Product {
+            kernels: self.kernels,
             stage,
-            self.inputs,
-            (0, self.tokens),
-            &[self.output],
-            &self.scratch[worker.index].1,
-            worker,
-        );
+            inputs: self.inputs,
+            tokens: (0, self.tokens),
+            outputs: &[self.output],
+            unpacked: &self.scratch[worker.index].1,
+        }
+        .share(worker);
     }
 }
 

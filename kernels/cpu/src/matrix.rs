@@ -163,6 +163,11 @@ impl Stage {
         stage
     }
 
+    /// Tiles of all its matrices.
+    pub fn tiles(&self) -> usize {
+        self.matrices.iter().map(Matrix::tiles).sum()
+    }
+
     pub fn padded(&self) -> usize {
         padded(self.cols)
     }

@@ -7,6 +7,7 @@
 //! has lost its core to another program, and a sleeper is scheduled at once when it is woken, while
 //! one that spins, or yields, uses up its share of time for nothing.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -71,6 +72,8 @@ struct Shared {
     running: Apart<AtomicUsize>,
     arrived: Apart<AtomicUsize>,
     phase: Apart<AtomicUsize>,
+    /// Items of every thread's share that were claimed in this phase.
+    claimed: Vec<Apart<AtomicUsize>>,
     panicked: AtomicBool,
     started: Signal,
     passed: Signal,
@@ -91,16 +94,26 @@ pub(crate) struct Worker<'a> {
 
 struct Abandoned;
 
+impl Shared {
+    /// While no thread claims anything.
+    fn forget_claims(&self) {
+        for claimed in &self.claimed {
+            claimed.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Worker<'_> {
     /// Waits until all threads are here; what they wrote before is visible after.
     pub fn barrier(&self) {
-        if self.threads == 1 {
-            return;
-        }
         let shared = self.shared;
+        if self.threads == 1 {
+            return shared.forget_claims();
+        }
         let phase = shared.phase.0.load(Ordering::Relaxed);
         if shared.arrived.0.fetch_add(1, Ordering::AcqRel) + 1 == self.threads {
             shared.arrived.0.store(0, Ordering::Relaxed);
+            shared.forget_claims();
             shared.phase.0.store(phase.wrapping_add(1), Ordering::Release);
             shared.passed.announce();
             return;
@@ -113,8 +126,29 @@ impl Worker<'_> {
     }
 
     /// This thread's share of `count` equal items, in contiguous runs.
-    pub fn share(&self, count: usize) -> std::ops::Range<usize> {
-        count * self.index / self.threads..count * (self.index + 1) / self.threads
+    pub fn share(&self, count: usize) -> Range<usize> {
+        self.share_of(self.index, count)
+    }
+
+    fn share_of(&self, index: usize, count: usize) -> Range<usize> {
+        count * index / self.threads..count * (index + 1) / self.threads
+    }
+
+    /// Up to `most` of `count` items for this thread to do now: of its own share and, when that is
+    /// used up, of the share of a thread that is slower, or has lost its core to another program.
+    /// Between two barriers each item is handed out once, and all calls must be for the same count.
+    pub fn claim(&self, count: usize, most: usize) -> Option<Range<usize>> {
+        for turn in 0..self.threads {
+            let owner = (self.index + turn) % self.threads;
+            let (share, claimed) = (self.share_of(owner, count), &self.shared.claimed[owner].0);
+            if claimed.load(Ordering::Relaxed) < share.len() {
+                let at = claimed.fetch_add(most, Ordering::Relaxed);
+                if at < share.len() {
+                    return Some(share.start + at..share.start + (at + most).min(share.len()));
+                }
+            }
+        }
+        None
     }
 }
 
@@ -142,6 +176,7 @@ impl Pool {
             running: Apart::default(),
             arrived: Apart::default(),
             phase: Apart::default(),
+            claimed: (0..threads).map(|_| Apart::default()).collect(),
             panicked: AtomicBool::new(false),
             started: Signal::default(),
             passed: Signal::default(),
@@ -171,6 +206,7 @@ impl Pool {
         let _pinned = self.cpus.first().map(|&cpu| affinity::Pinned::to(cpu));
         shared.panicked.store(false, Ordering::Relaxed);
         shared.arrived.0.store(0, Ordering::Relaxed);
+        shared.forget_claims();
         shared.running.0.store(shared.threads - 1, Ordering::Relaxed);
         if shared.threads > 1 {
             // SAFETY: only the lifetime changes, and no thread uses the task after `running` is 0.
@@ -257,6 +293,32 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().code, Code::Internal);
         pool.run(&|worker| worker.barrier()).unwrap();
+    }
+
+    #[test]
+    fn claims_cover_everything_once_whoever_is_slow() {
+        let pool = Pool::new(3, vec![]).unwrap();
+        for (count, most) in [(1, 4), (10, 1), (100, 7), (3, 3)] {
+            let seen: Vec<_> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            let others = AtomicUsize::new(0);
+            pool.run(&|worker| {
+                for phase in 1..=5 {
+                    while let Some(items) = worker.claim(count, most) {
+                        for i in items {
+                            assert_eq!(seen[i].fetch_add(1, Ordering::Relaxed), phase - 1);
+                            others.fetch_add(usize::from(!worker.share(count).contains(&i)), Ordering::Relaxed);
+                        }
+                        if worker.index == 0 {
+                            thread::sleep(std::time::Duration::from_millis(3));
+                        }
+                    }
+                    worker.barrier();
+                }
+            })
+            .unwrap();
+            assert!(seen.iter().all(|done| done.load(Ordering::Relaxed) == 5));
+            assert!(count < 100 || others.load(Ordering::Relaxed) > 0, "no one helped the slow thread");
+        }
     }
 
     #[test]

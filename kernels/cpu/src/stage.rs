@@ -1,5 +1,7 @@
 //! Running one stage: preparing its input and multiplying it by the stage's matrices.
 
+use std::ops::Range;
+
 use crate::buffer::Buffer;
 use crate::elementwise::Quantised;
 use crate::error::Result;
@@ -92,64 +94,85 @@ pub(crate) unsafe fn prepare(
     }
 }
 
-/// Room for the unpacked tiles that [`multiply`] keeps.
+/// Bytes of weights that a thread claims at once, at least (less would not be worth the claim) and at most.
+const CLAIM_BYTES: (usize, usize) = (32 << 10, 128 << 10);
+/// Claims of every thread in a stage that is large enough.
+const CLAIMS: usize = 8;
+/// Tiles of a claim at least: long rows go through so many together.
+const LEAST_TILES: usize = 4;
+/// Room for the unpacked tiles that a [`Product`] keeps.
 pub(crate) const UNPACKED_ROOM: usize = UNPACKED_BYTES + UNPACKED_BEYOND;
 
-/// The tiles of matrix `index` that fall to this thread when the stage's bytes are split evenly.
-fn band(stage: &Stage, index: usize, worker: &Worker) -> (usize, usize) {
-    let bytes = |m: &Matrix| m.tiles() * m.tile_bytes;
-    let total: usize = stage.matrices.iter().map(bytes).sum();
-    let before: usize = stage.matrices[..index].iter().map(bytes).sum();
-    let matrix = &stage.matrices[index];
-    let border = |i: usize| {
-        let at = (total as u128 * i as u128 / worker.threads as u128) as usize;
-        ((at.saturating_sub(before) + matrix.tile_bytes / 2) / matrix.tile_bytes).min(matrix.tiles())
-    };
-    (border(worker.index), border(worker.index + 1))
+/// Where a product reads and writes.
+pub(crate) struct Product<'a> {
+    pub kernels: &'a Kernels,
+    pub stage: &'a Stage,
+    /// Of the stage's preparations, prepared together.
+    pub inputs: &'a [Input],
+    /// The first row of the inputs, and how many.
+    pub tokens: (usize, usize),
+    /// `[tokens, rows]` of every matrix.
+    pub outputs: &'a [*mut f32],
+    /// This thread's, of [`UNPACKED_ROOM`].
+    pub unpacked: &'a Buffer<u8>,
 }
 
-/// This thread's rows of every matrix of the stage, for the `tokens` that the inputs hold from row
-/// `first` on: `[tokens, rows]` each.  Returns the rows of the last matrix that were written.
-///
-/// # Safety
-/// The inputs hold these tokens, prepared together; `outputs` have room for them; `unpacked` has this
-/// thread's room of [`UNPACKED_ROOM`]; all threads of the pool call this for the same stage.
-pub(crate) unsafe fn multiply(
-    kernels: &Kernels,
-    stage: &Stage,
-    inputs: &[Input],
-    tokens: (usize, usize),
-    outputs: &[*mut f32],
-    unpacked: &Buffer<u8>,
-    worker: &Worker,
-) -> (usize, usize) {
-    let mut rows = (0, 0);
-    for (index, matrix) in stage.matrices.iter().enumerate() {
-        let (first, last) = band(stage, index, worker);
-        let (input, output) = (&inputs[matrix.input], outputs[index]);
-        let whole = padded(matrix.cols) * TILE;
-        let once = matrix.format.is_base3() && tokens.1 >= 2 * kernels.block && whole <= UNPACKED_BYTES;
-        let tile_bytes = if once { whole } else { matrix.tile_bytes };
-        let room = if once { UNPACKED_BYTES } else { RESIDENT_BYTES };
-        let resident = if tokens.1 == 1 { last } else { (room / tile_bytes).max(1) };
-        let mut from = first;
-        while from < last {
-            let to = (from + resident).min(last);
-            let mut job = job(matrix, from, to);
-            if once {
-                let digits = unpacked.pointer();
-                for tile in from..to {
-                    (kernels.unpack)(matrix.format, &job, tile, digits.add((tile - from) * tile_bytes));
-                }
-                job.codes = digits.wrapping_sub(from * tile_bytes);
-                (job.tile_bytes, job.unpacked) = (tile_bytes, true);
-            }
-            tiles(kernels, matrix, input, tokens, output, job);
-            from = to;
+impl Product<'_> {
+    /// All tiles of the stage, by all threads of the pool together: each helps those that are slower.
+    /// Only once between two barriers.
+    ///
+    /// # Safety
+    /// The inputs hold these tokens; the outputs have room for them; all threads call this for the same.
+    pub unsafe fn share(&self, worker: &Worker) {
+        let count = self.stage.tiles();
+        let widest = self.stage.matrices.iter().map(|m| m.tile_bytes).max().unwrap_or(1);
+        let (least, most) = (CLAIM_BYTES.0 / widest, CLAIM_BYTES.1 / widest);
+        let most = (count / (worker.threads * CLAIMS)).clamp(least, most).max(LEAST_TILES);
+        while let Some(tiles) = worker.claim(count, most) {
+            self.range(tiles);
         }
-        rows = (first * TILE, (last * TILE).min(matrix.rows));
     }
-    rows
+
+    /// The same for products that follow each other without a barrier: every thread does its own share.
+    ///
+    /// # Safety
+    /// As for [`Product::share`].
+    pub unsafe fn own(&self, worker: &Worker) {
+        self.range(worker.share(self.stage.tiles()));
+    }
+
+    /// Some tiles of the stage, counted through its matrices.
+    unsafe fn range(&self, tiles: Range<usize>) {
+        let mut start = 0;
+        for (matrix, output) in self.stage.matrices.iter().zip(self.outputs) {
+            let end = start + matrix.tiles();
+            let (mut from, last) = (tiles.start.max(start), tiles.end.min(end));
+            while from < last {
+                from = start + self.some(matrix, *output, from - start, last - start);
+            }
+            start = end;
+        }
+    }
+
+    /// As many of a matrix' tiles `from .. last` as stay in the cache; returns where they end.
+    unsafe fn some(&self, matrix: &Matrix, output: *mut f32, from: usize, last: usize) -> usize {
+        let (kernels, count) = (self.kernels, self.tokens.1);
+        let whole = padded(matrix.cols) * TILE;
+        let once = matrix.format.is_base3() && count >= 2 * kernels.block && whole <= UNPACKED_BYTES;
+        let (tile_bytes, room) = if once { (whole, UNPACKED_BYTES) } else { (matrix.tile_bytes, RESIDENT_BYTES) };
+        let to = if count == 1 { last } else { last.min(from + (room / tile_bytes).max(1)) };
+        let mut job = job(matrix, from, to);
+        if once {
+            let digits = self.unpacked.pointer();
+            for tile in from..to {
+                (kernels.unpack)(matrix.format, &job, tile, digits.add((tile - from) * tile_bytes));
+            }
+            job.codes = digits.wrapping_sub(from * tile_bytes);
+            (job.tile_bytes, job.unpacked) = (tile_bytes, true);
+        }
+        tiles(kernels, matrix, &self.inputs[matrix.input], self.tokens, output, job);
+        to
+    }
 }
 
 /// The tiles `from .. to` of a matrix, still without tokens.

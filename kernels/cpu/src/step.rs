@@ -11,7 +11,7 @@ use crate::matrix::{Matrix, Stage};
 use crate::model::{Expert, Layer, Network};
 use crate::pool::Worker;
 use crate::rope;
-use crate::stage::{Input, Place, multiply, prepare};
+use crate::stage::{Input, Place, Product, prepare};
 use crate::workspace::{ATTENTION_ROWS, Private, Stream, Workspace};
 
 /// Everything that a step reads, and where its results go.
@@ -183,7 +183,15 @@ impl Step<'_> {
         let stream = self.stream(private);
         let count = self.tokens.len();
         let outputs = [space.queries.pointer(), space.keys.pointer(), space.values.pointer()];
-        multiply(self.kernels, &layer.qkv, &stream.inputs, (0, count), &outputs, &private.unpacked, worker);
+        Product {
+            kernels: self.kernels,
+            stage: &layer.qkv,
+            inputs: &stream.inputs,
+            tokens: (0, count),
+            outputs: &outputs,
+            unpacked: &private.unpacked,
+        }
+        .share(worker);
         worker.barrier();
         let each = self.network.heads + self.network.kv_heads;
         for item in worker.share(count * each) {
@@ -202,15 +210,15 @@ impl Step<'_> {
             self.prepare(&layer.o, row, (0, layer.o.cols), self.place(token), &stream.inputs, private);
         }
         self.join(worker);
-        multiply(
-            self.kernels,
-            &layer.o,
-            &stream.inputs,
-            (0, count),
-            &[space.projected.pointer()],
-            &private.unpacked,
-            worker,
-        );
+        Product {
+            kernels: self.kernels,
+            stage: &layer.o,
+            inputs: &stream.inputs,
+            tokens: (0, count),
+            outputs: &[space.projected.pointer()],
+            unpacked: &private.unpacked,
+        }
+        .share(worker);
         worker.barrier();
     }
 
@@ -280,15 +288,15 @@ impl Step<'_> {
         let private = &space.private[worker.index];
         let (count, Expert { gate_up, down }) = (self.tokens.len(), &layer.experts[0]);
         let (gate, up) = (space.gate.pointer(), space.up.pointer());
-        multiply(
-            self.kernels,
-            gate_up,
-            &self.stream(private).inputs,
-            (0, count),
-            &[gate, up],
-            &private.unpacked,
-            worker,
-        );
+        Product {
+            kernels: self.kernels,
+            stage: gate_up,
+            inputs: &self.stream(private).inputs[..],
+            tokens: (0, count),
+            outputs: &[gate, up],
+            unpacked: &private.unpacked,
+        }
+        .share(worker);
         worker.barrier();
         let span = down_span(layer, down);
         let spans = layer.intermediate.div_ceil(span);
@@ -298,15 +306,15 @@ impl Step<'_> {
             self.activate(layer, down, (gate, up), (from, span), self.place(token), &space.stream.inputs, private);
         }
         worker.barrier();
-        multiply(
-            self.kernels,
-            down,
-            &space.stream.inputs,
-            (0, count),
-            &[space.projected.pointer()],
-            &private.unpacked,
-            worker,
-        );
+        Product {
+            kernels: self.kernels,
+            stage: down,
+            inputs: &space.stream.inputs[..],
+            tokens: (0, count),
+            outputs: &[space.projected.pointer()],
+            unpacked: &private.unpacked,
+        }
+        .share(worker);
         worker.barrier();
     }
 
@@ -345,20 +353,19 @@ impl Step<'_> {
             }
         }
         self.join(worker);
-        let (from, to) = multiply(
-            self.kernels,
-            &network.head,
-            &stream.inputs,
-            (0, wanted),
-            &[self.logits],
-            &private.unpacked,
-            worker,
-        );
-        if network.logit_softcap > 0.0 && from < to {
-            for row in 0..wanted {
-                let logits = self.logits.add(row * network.vocabulary + from);
-                (self.kernels.softcap)(logits, to - from, network.logit_softcap);
-            }
+        Product {
+            kernels: self.kernels,
+            stage: &network.head,
+            inputs: &stream.inputs,
+            tokens: (0, wanted),
+            outputs: &[self.logits],
+            unpacked: &private.unpacked,
+        }
+        .share(worker);
+        if network.logit_softcap > 0.0 {
+            worker.barrier();
+            let part = worker.share(wanted * network.vocabulary);
+            (self.kernels.softcap)(self.logits.add(part.start), part.len(), network.logit_softcap);
         }
     }
 }

@@ -80,7 +80,7 @@ pub(crate) struct Private {
     pub row: Buffer<f32>,
     pub scratch: Buffer<f32>,
     pub attention: Buffer<f32>,
-    /// See [`crate::stage::multiply`].
+    /// See [`crate::stage::Product`].
     pub unpacked: Buffer<u8>,
     /// The tokens of this step sorted by expert.
     pub order: Order,
