@@ -20,16 +20,25 @@ from tzcore.checkpoint.schema import MatrixEntry
 TOKENS = (1, 2, 4, 8, 16, 256)
 
 
+def aligned(array: np.ndarray) -> np.ndarray:
+    """A copy that begins on a 64-byte boundary, as tensors in a model's files do (NumPy's own arrays need not)."""
+    room = np.empty(array.nbytes + 64, np.uint8)
+    start = -room.ctypes.data % 64
+    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 def random_matrix(rows: int, cols: int, name: str, group: int) -> StoredMatrix:
     """A matrix of random bytes in the layout of format ``name``."""
     fmt, rng = trits.format_named(name), np.random.default_rng(0)
     tiles = trits.tiles(rows)
     if fmt.packing == "half":
         codes = rng.standard_normal((tiles, trits.padded(cols), 16), np.float32).astype(np.float16)
-        return StoredMatrix(MatrixEntry(name, rows, cols, fmt, 0), codes, None, None)
+        return StoredMatrix(MatrixEntry(name, rows, cols, fmt, 0), aligned(codes), None, None)
     codes = rng.integers(0, 256, (tiles, trits.tile_bytes(fmt, cols)), np.uint8)
     scales = rng.random((tiles, trits.groups(cols, group), 16), np.float32).astype(np.float16)
-    return StoredMatrix(MatrixEntry(name, rows, cols, fmt, group), codes, scales, None)
+    return StoredMatrix(MatrixEntry(name, rows, cols, fmt, group), aligned(codes), aligned(scales), None)
 
 
 def best_seconds(pool: native.Pool, stored: StoredMatrix, tokens: int, variant: str | None, budget: float) -> float:

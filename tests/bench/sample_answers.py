@@ -1,6 +1,6 @@
 """The same questions to several models, answers side by side; greedy, so that they can be made again.
 
-    python tests/bench/sample_answers.py starter:t2 starter:2.7bpw starter:t1 [--question TEXT ...]
+python tests/bench/sample_answers.py starter:t2 starter:2.7bpw starter:t1 [--question TEXT ...]
 """
 
 from __future__ import annotations

@@ -43,9 +43,7 @@ def run_once(home: str) -> dict[str, object]:
     command = [sys.executable, "-c", CHILD, repr(time.time())]
     environment = {**os.environ, "TZ_HOME": home, "PYTHONPYCACHEPREFIX": f"{home}/bytecode"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=60
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
     result: dict[str, object] = json.loads(done.stdout)
     return result
 
@@ -70,10 +68,12 @@ def main() -> int:
     if arguments.json:
         print(json.dumps(summary))
     else:
-        print(f"first {seconds[0]:.3f} s; warm median {summary['warm_median_seconds']:.3f} s, "
-              f"worst {summary['warm_worst_seconds']:.3f} s of {arguments.runs} "
-              f"({summary['warm_median_cpu_seconds']:.3f} s of processor time); "
-              f"{summary['resident_bytes'] / 1e6:.0f} MB resident; heavy modules: {summary['heavy_modules'] or 'none'}")
+        print(
+            f"first {seconds[0]:.3f} s; warm median {summary['warm_median_seconds']:.3f} s, "
+            f"worst {summary['warm_worst_seconds']:.3f} s of {arguments.runs} "
+            f"({summary['warm_median_cpu_seconds']:.3f} s of processor time); "
+            f"{summary['resident_bytes'] / 1e6:.0f} MB resident; heavy modules: {summary['heavy_modules'] or 'none'}"
+        )
     return 0
 
 

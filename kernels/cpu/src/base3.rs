@@ -72,6 +72,7 @@ macro_rules! word_format {
 
         impl Format for $name {
             const ID: FormatId = FormatId::$id;
+            const AHEAD: usize = 2 << 10; // it takes longer over a line
 
             #[inline(always)]
             unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
@@ -198,7 +199,7 @@ unsafe fn whole<F: Words, S: Simd, const T: usize, const M: usize>(
         for p in 0..5 {
             state.dot::<F>(&mut streams[p], quads[p], p * BLOCK_QUADS + i);
         }
-        state.pass(F::SET, VECTOR);
+        state.pass::<F>(F::SET, VECTOR);
     }
     state.pass_input(WHOLE * BLOCK_QUADS);
     for p in 0..5 {
@@ -219,7 +220,7 @@ unsafe fn buffered<F: Words, S: Simd, const T: usize, const M: usize>(
     for s in 0..T {
         unpack_run::<F, S>(state.place(s), blocks, buffers[s].as_mut_ptr().cast());
     }
-    state.pass(Run::new(blocks, F::SET).vectors, VECTOR);
+    state.pass::<F>(Run::new(blocks, F::SET).vectors, VECTOR);
     for block in 0..blocks {
         for i in 0..BLOCK_QUADS {
             let mut quads = [S::splat_i(0); T];

@@ -77,6 +77,9 @@ pub(crate) fn padded(cols: usize) -> usize {
 pub(crate) trait Format {
     /// That of its codes on disk.
     const ID: FormatId;
+    /// Bytes that codes are fetched ahead: the processor's own prefetching follows the codes, but loses
+    /// them to the scales beside and at every new strip.
+    const AHEAD: usize = 4 << 10;
     /// Whether the upper half of the chains holds four times what it stands for.
     const FOURS: bool = false;
 
@@ -163,7 +166,7 @@ macro_rules! quarter_slots {
                                 state.take::<Self>(fields::<S, T>(vectors, shift + 2, LOW), 0);
                             }
                         }
-                        state.pass(1, VECTOR);
+                        state.pass::<Self>(1, VECTOR);
                     }
                 });
             }
@@ -187,7 +190,7 @@ macro_rules! half_slots {
                             let vectors = state.load(0);
                             state.take::<Self>(fields::<S, T>(vectors, 0, LOW), State::<S, T, M>::chain(i));
                             state.take::<Self>(fields::<S, T>(vectors, 4, LOW), State::<S, T, M>::chain(i + 1));
-                            state.pass(1, VECTOR);
+                            state.pass::<Self>(1, VECTOR);
                         }
                     }
                 });
@@ -212,7 +215,7 @@ impl Format for SignedBytes {
             for _ in 0..BLOCK_QUADS / 4 {
                 for i in 0..4 {
                     state.take::<Self>(state.load(0), State::<S, T, M>::chain(i));
-                    state.pass(1, VECTOR);
+                    state.pass::<Self>(1, VECTOR);
                 }
             }
         });
@@ -240,7 +243,7 @@ impl Format for Digits {
         for_each_block!(state, job, {
             for _ in 0..BLOCK_QUADS {
                 state.take::<Self>(state.load(0), 0);
-                state.pass(1, 4 * S::LANES);
+                state.pass::<Self>(1, 4 * S::LANES);
             }
         });
     }

@@ -74,10 +74,6 @@ pub(crate) const CHAINS: usize = 4;
 /// first-level cache: several strips go through such rows together.  Through shorter rows they go one
 /// by one, so that memory is read strictly in order.
 const LONG: usize = 12 << 10;
-/// How far ahead codes are fetched: the processor's own prefetching follows the codes, but loses them
-/// to the scales beside and at every new strip.
-const AHEAD: usize = 4 << 10;
-
 /// The running state of `T` strips, of `LANES` rows each, against `M` tokens.
 pub(crate) struct State<S: Simd, const T: usize, const M: usize> {
     codes: [*const u8; T],
@@ -128,13 +124,13 @@ impl<S: Simd, const T: usize, const M: usize> State<S, T, M> {
 
     /// Leaves `vectors` vectors of codes behind, which are `stride` bytes from one to the next.
     #[inline(always)]
-    pub unsafe fn pass(&mut self, vectors: usize, stride: usize) {
+    pub unsafe fn pass<F: Format>(&mut self, vectors: usize, stride: usize) {
         for s in 0..T {
             self.codes[s] = self.codes[s].add(vectors * stride);
         }
         if M == 1 && T * S::LANES == TILE {
             for v in 0..vectors {
-                S::prefetch(self.codes[0].wrapping_add(AHEAD + v * stride));
+                S::prefetch(self.codes[0].wrapping_add(F::AHEAD + v * stride));
             }
         }
     }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Side:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE.parents[2])} if module != "ggml" else None,
         )
 
     def ask(self, what: str, **order: Any) -> dict[str, Any]:
@@ -252,7 +254,7 @@ def main() -> None:
         say(f"python {' '.join(['-m', 'tests.bench.peers', *sys.argv[1:]])}")
         say(f"{time.strftime('%Y-%m-%d')}, {processor.name}, {everything} cores; medians of {args.rounds} rounds")
         say(f"llama-cpp-python {about['version']}: {about['system'].strip()}")
-        heads = {"t1, head i8": ("t1", "i8"), "t1b3, head i8": ("t1b3", "i8"), "t1b3, head i4": ("t1b3", "i4")}
+        heads = {f"{fmt}, head {head}": (fmt, head) for head in ("i8", "i4") for fmt in ("t1", "t1b3")}
         if "products" in wanted:
             products(bench, threads)
             many(bench, everything)
