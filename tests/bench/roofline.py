@@ -40,8 +40,8 @@ def main() -> None:
     args = parser.parse_args()
     rows, cols = (int(side) for side in args.shape.split("x"))
     pool = native.Pool(args.threads, range(args.threads))
-    near = random_matrix(1024, 4096, "t1", 128)
-    peak = 2 * 1024 * 4096 * 8 / best_seconds(pool, near, 8, args.variant, 2.0)
+    near = random_matrix(8192, 2048, "t1", 128)
+    peak = 2 * 8192 * 2048 * 8 / best_seconds(pool, near, 8, args.variant, 4.0)
     lines = [
         f"python {' '.join(['tests/bench/roofline.py', *sys.argv[1:]])}",
         f"{time.strftime('%Y-%m-%d')}, {hardware.processor().name}, {args.variant or native.variants()[0]}, "

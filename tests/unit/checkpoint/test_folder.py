@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tzcore import trits
-from tzcore.checkpoint import FolderWriter, MatrixEntry, ModelFolder, Transform, dequantised
+from tzcore.checkpoint import FolderWriter, MatrixEntry, ModelFolder, Transform, dequantised, safetensors
 from tzcore.errors import CheckpointError, ConversionError
 from tzcore.trits import FORMATS
 
@@ -92,6 +92,28 @@ def test_arrays_outlive_the_folder(folder: Path) -> None:
 def test_data_is_aligned_for_simd(folder: Path) -> None:
     model = ModelFolder.open(folder)
     assert model.matrix("a.q").codes.ctypes.data % 64 == 0
+
+
+def test_small_tensors_lie_behind_large_ones(tmp_path: Path) -> None:
+    """They are read when the file is opened; the large ones can then be mapped in huge pages."""
+    rng = np.random.default_rng(0)
+    sizes = {"a": 4096, "b": 1 << 20, "c": 64, "d": 2 << 20, "e": 33}
+    tensors = {name: rng.integers(0, 256, size, np.uint8) for name, size in sizes.items()}
+    path = tmp_path / "x.safetensors"
+    safetensors.write_file(path, tensors, {})
+    found = safetensors.read_header(path).tensors
+    assert sorted(found, key=lambda name: found[name].start) == ["b", "d", "a", "c", "e"]
+    mapped = safetensors.map_file(path)
+    assert not mapped.flags.writeable
+    for name, tensor in tensors.items():
+        assert (safetensors.view(mapped, found[name]) == tensor).all()
+
+
+def test_what_cannot_be_mapped_says_so(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for name in ("empty", "absent"):
+        with pytest.raises(CheckpointError, match=name):
+            safetensors.map_file(tmp_path / name)
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +38,18 @@ def test_wrong_usage(tz: Tz, words: tuple[str, ...]) -> None:
     done = tz("bench", *words)
     assert done.returncode == 2
     assert "tz: " in done.stderr
+
+
+def test_a_synthetic_model_is_measured_on_the_processor_and_gone_afterwards(tz: Tz, tmp_path: Path) -> None:
+    model = "synthetic:llama-3-8b@layers=1,hidden=128,intermediate=256,heads=2,kv_heads=1,head_dim=64,vocabulary=300"
+    words = ("--backend", "cpu", "--encoding", "t1", "--prompt", "8", "--tokens", "2", "--repeat", "1", "--json")
+    done = tz("bench", model, *words, TZ_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["decode_tps"] > 0
+    assert result["backend"].startswith("cpu")
+    assert not list(tmp_path.glob("bench-*"))
+    assert not (tmp_path / "models").exists()
 
 
 def test_without_a_card_the_kernels_cannot_be_timed(tz: Tz) -> None:
