@@ -77,9 +77,9 @@ pub(crate) fn padded(cols: usize) -> usize {
 pub(crate) trait Format {
     /// That of its codes on disk.
     const ID: FormatId;
-    /// Bytes that codes are fetched ahead: the processor's own prefetching follows the codes, but loses
-    /// them to the scales beside and at every new strip.
-    const AHEAD: usize = 4 << 10;
+    /// Bytes that codes are fetched ahead, or 0.  The processor's own prefetching follows the codes, but
+    /// is late where a line holds many weights, with scales beside; elsewhere more of it does harm.
+    const AHEAD: usize = 0;
     /// Whether the upper half of the chains holds four times what it stands for.
     const FOURS: bool = false;
 
@@ -147,6 +147,7 @@ macro_rules! quarter_slots {
         impl Format for $name {
             const ID: FormatId = FormatId::$id;
             const FOURS: bool = true;
+            const AHEAD: usize = 4 << 10;
 
             #[inline(always)]
             unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {

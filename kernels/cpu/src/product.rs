@@ -74,6 +74,7 @@ pub(crate) const CHAINS: usize = 4;
 /// first-level cache: several strips go through such rows together.  Through shorter rows they go one
 /// by one, so that memory is read strictly in order.
 const LONG: usize = 12 << 10;
+
 /// The running state of `T` strips, of `LANES` rows each, against `M` tokens.
 pub(crate) struct State<S: Simd, const T: usize, const M: usize> {
     codes: [*const u8; T],
@@ -92,7 +93,8 @@ impl<S: Simd, const T: usize, const M: usize> State<S, T, M> {
         let (mut codes, mut scales) = ([job.codes; T], [job.scales; T]);
         for s in 0..T {
             let (tile, part) = ((first + s) / (TILE / S::LANES), (first + s) % (TILE / S::LANES));
-            codes[s] = job.codes.add(tile * job.tile_bytes + job.part(part * S::LANES));
+            // Unpacked tiles are there from `job.first` on only.
+            codes[s] = job.codes.wrapping_add(tile * job.tile_bytes + job.part(part * S::LANES));
             scales[s] = job.scales.add(tile * job.groups * TILE + part * S::LANES);
         }
         Self {
@@ -128,7 +130,7 @@ impl<S: Simd, const T: usize, const M: usize> State<S, T, M> {
         for s in 0..T {
             self.codes[s] = self.codes[s].add(vectors * stride);
         }
-        if M == 1 && T * S::LANES == TILE {
+        if M == 1 && F::AHEAD > 0 && T * S::LANES == TILE {
             for v in 0..vectors {
                 S::prefetch(self.codes[0].wrapping_add(F::AHEAD + v * stride));
             }

@@ -94,8 +94,8 @@ pub(crate) unsafe fn prepare(
     }
 }
 
-/// Bytes of weights that a thread claims at once, at least (less would not be worth the claim) and at most.
-const CLAIM_BYTES: (usize, usize) = (32 << 10, 128 << 10);
+/// Bytes of weights that a thread claims at once, at least: less would not be worth the claim.
+const CLAIM_BYTES: usize = 32 << 10;
 /// Claims of every thread in a stage that is large enough.
 const CLAIMS: usize = 8;
 /// Tiles of a claim at least: long rows go through so many together.
@@ -126,8 +126,8 @@ impl Product<'_> {
     pub unsafe fn share(&self, worker: &Worker) {
         let count = self.stage.tiles();
         let widest = self.stage.matrices.iter().map(|m| m.tile_bytes).max().unwrap_or(1);
-        let (least, most) = (CLAIM_BYTES.0 / widest, CLAIM_BYTES.1 / widest);
-        let most = (count / (worker.threads * CLAIMS)).clamp(least, most).max(LEAST_TILES);
+        let claims = if worker.threads == 1 { 1 } else { worker.threads * CLAIMS };
+        let most = count.div_ceil(claims).max(CLAIM_BYTES / widest).max(LEAST_TILES);
         while let Some(tiles) = worker.claim(count, most) {
             self.range(tiles);
         }
