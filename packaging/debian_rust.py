@@ -134,11 +134,13 @@ class _Apt:
         return sorted(self.archives.glob("*.deb"))
 
 
-def _run(words: tuple[str, ...], deadline: float, **more: object) -> str:
+def _run(words: tuple[str, ...], deadline: float, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     """What a command printed; a failure or the end of the time is said in one line."""
     left = deadline - time.monotonic()
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=max(left, 0.1), **more)  # type: ignore[call-overload]
+        done = subprocess.run(
+            words, capture_output=True, text=True, check=False, timeout=max(left, 0.1), cwd=cwd, env=env
+        )
     except subprocess.TimeoutExpired:
         raise Unavailable(f"no time left for {words[0]} {words[1]}") from None
     except OSError as error:
@@ -146,7 +148,7 @@ def _run(words: tuple[str, ...], deadline: float, **more: object) -> str:
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise Unavailable(f"{words[0]} {words[1]}: {lines[-1]}")
-    return str(done.stdout)
+    return done.stdout
 
 
 def _unpack(package: Path, folder: Path, deadline: float) -> None:

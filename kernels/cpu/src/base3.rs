@@ -71,8 +71,12 @@ macro_rules! word_format {
         pub(crate) struct $name;
 
         impl Format for $name {
-            const ID: FormatId = FormatId::$id;
             const AHEAD: usize = $ahead;
+
+            #[inline(always)]
+            fn zero<S: Simd>(_: &Job) -> i32 {
+                FormatId::$id.zero()
+            }
 
             #[inline(always)]
             unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {

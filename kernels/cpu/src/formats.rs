@@ -75,8 +75,6 @@ pub(crate) fn padded(cols: usize) -> usize {
 
 /// A format as a kernel sees it.
 pub(crate) trait Format {
-    /// That of its codes on disk.
-    const ID: FormatId;
     /// Bytes that codes are fetched ahead, or 0.  The processor's own prefetching follows the codes, but
     /// is late where a line holds many weights, with scales beside; elsewhere more of it does harm.
     const AHEAD: usize = 0;
@@ -97,10 +95,7 @@ pub(crate) trait Format {
     }
 
     /// What the stored digits, as [`Format::dot`] takes them, exceed the values by: 0 or a power of two.
-    #[inline(always)]
-    fn zero<S: Simd>(_: &Job) -> i32 {
-        Self::ID.zero()
-    }
+    fn zero<S: Simd>(job: &Job) -> i32;
 }
 
 /// A format whose digits are unpacked once for many tokens.
@@ -145,9 +140,13 @@ macro_rules! quarter_slots {
         pub(crate) struct $name;
 
         impl Format for $name {
-            const ID: FormatId = FormatId::$id;
             const FOURS: bool = true;
             const AHEAD: usize = 4 << 10;
+
+            #[inline(always)]
+            fn zero<S: Simd>(_: &Job) -> i32 {
+                FormatId::$id.zero()
+            }
 
             #[inline(always)]
             unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
@@ -180,7 +179,10 @@ macro_rules! half_slots {
         pub(crate) struct $name;
 
         impl Format for $name {
-            const ID: FormatId = FormatId::$id;
+            #[inline(always)]
+            fn zero<S: Simd>(_: &Job) -> i32 {
+                FormatId::$id.zero()
+            }
 
             #[inline(always)]
             unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
@@ -208,8 +210,6 @@ half_slots!(Nibbles, I4);
 pub(crate) struct SignedBytes;
 
 impl Format for SignedBytes {
-    const ID: FormatId = I8;
-
     #[inline(always)]
     unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
         for_each_block!(state, job, {
@@ -237,8 +237,6 @@ impl Format for SignedBytes {
 pub(crate) struct Digits;
 
 impl Format for Digits {
-    const ID: FormatId = I8;
-
     #[inline(always)]
     unsafe fn row<S: Simd, const T: usize, const M: usize>(state: &mut State<S, T, M>, job: &Job) {
         for_each_block!(state, job, {

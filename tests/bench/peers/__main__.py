@@ -129,26 +129,33 @@ def share(answers: list[dict[str, Any]], reads: list[dict[str, Any]], key: str) 
     return statistics.median(a["bytes"] / a[key] / r["rate"] for a, r in zip(answers, reads, strict=True))
 
 
-def products(bench: Bench, threads: list[int], ours: str = "ours", variant: str | None = None) -> None:
+def _peer(variant: str | None) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """llama.cpp as it was built for our ``variant``, its types, and what is added to our orders."""
+    return ("avx2", ("TQ2_0",), {"variant": variant}) if variant else ("native", ("TQ2_0", "TQ1_0", "Q4_0"), {})
+
+
+def _heading(what: str, count: int, reads: list[dict[str, Any]], variant: str | None) -> str:
+    rate = median(reads, "rate") / 1e9
+    return (
+        f"\n{what}, {count} thread{'s'[: count > 1]}; memory reads {rate:.1f} GB/s{', ' + variant if variant else ''}"
+    )
+
+
+def products(bench: Bench, threads: list[int], variant: str | None = None) -> None:
     """Matrix–vector products beyond the caches, and few and many tokens."""
-    peer = "avx2" if variant else "native"
-    force = {"variant": variant} if variant else {}
+    peer, kinds, force = _peer(variant)
     for rows, cols in ((4096, 14336), (8192, 28672)):
         for count in threads:
             common = {"rows": rows, "cols": cols, "threads": count, "least": FAR}
-            orders = {"read": (ours, {"threads": count})}
+            orders = {"read": ("ours", {"threads": count})}
             for kind in ("t1", "t1b3", "t2", "t2b3"):
-                orders[kind] = (ours, {**common, **force, "kind": kind, "tokens": 1})
-            kinds = ("TQ2_0",) if variant else ("TQ2_0", "TQ1_0", "Q4_0")
+                orders[kind] = ("ours", {**common, **force, "kind": kind, "tokens": 1})
             for kind in kinds:
                 orders[kind] = (peer, {**common, "kind": kind, "tokens": 1})
             for tokens in (4, 8):
-                orders[f"t1 M={tokens}"] = (ours, {**common, **force, "kind": "t1", "tokens": tokens})
+                orders[f"t1 M={tokens}"] = ("ours", {**common, **force, "kind": "t1", "tokens": tokens})
             found = bench.rounds_of(orders, "matmul")
-            bench.say(
-                f"\n{rows} × {cols}, {count} thread{'s'[: count > 1]}; memory reads "
-                f"{median(found['read'], 'rate') / 1e9:.1f} GB/s{', ' + variant if variant else ''}"
-            )
+            bench.say(_heading(f"{rows} × {cols}", count, found["read"], variant))
             bench.say(f"{'':8} {'µs':>8} {'GB/s':>6} {'of read':>8}  times as fast as TQ2_0")
             for label, answers in found.items():
                 if label == "read":
@@ -160,7 +167,7 @@ def products(bench: Bench, threads: list[int], ours: str = "ours", variant: str 
                 rate = answers[0]["bytes"] / seconds / 1e9
                 part = share(answers, found["read"], "seconds")
                 bench.say(f"{label:8} {seconds * 1e6:8.0f} {rate:6.1f} {part:8.0%}  {against}")
-    bench.release(ours, peer)
+    bench.release("ours", peer)
 
 
 def many(bench: Bench, count: int) -> None:
@@ -182,20 +189,15 @@ def many(bench: Bench, count: int) -> None:
 
 def decode(bench: Bench, size: str, count: int, ours: dict[str, tuple[str, str]], variant: str | None = None) -> None:
     """Tokens one by one after a prompt of 64."""
-    peer = "avx2" if variant else "native"
+    peer, kinds, force = _peer(variant)
     length = {"threads": count, "prompt": 64, "tokens": 24}
-    force = {"variant": variant} if variant else {}
     orders = {"read": ("ours", {"threads": count})}
     for label, form in ours.items():
         orders[label] = ("ours", {**length, **force, "path": bench.folder(size, *form)})
-    kinds = ("TQ2_0",) if variant else ("TQ2_0", "TQ1_0", "Q4_0")
     for kind in kinds:
         orders[kind] = (peer, {**length, "path": bench.gguf(size, kind)})
     found = bench.rounds_of(orders, "model")
-    bench.say(
-        f"\n{size}, decoding after 64 tokens, {count} thread{'s'[: count > 1]}; memory reads "
-        f"{median(found['read'], 'rate') / 1e9:.1f} GB/s{', ' + variant if variant else ''}"
-    )
+    bench.say(_heading(f"{size}, decoding after 64 tokens", count, found["read"], variant))
     bench.say(f"{'':14} {'tokens/s':>9} {'of read':>8}  times as fast as {', '.join(kinds)}")
     for label, answers in found.items():
         if label == "read":

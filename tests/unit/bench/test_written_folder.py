@@ -29,8 +29,9 @@ def test_the_same_model_is_mapped(tmp_path: Path, fmt: str) -> None:
     for name in folder.quantization.matrices:
         ours, theirs = folder.matrix(name), random.matrix(name)
         assert ours.codes.tobytes() == theirs.codes.tobytes()
-        assert (ours.scales is None) == (theirs.scales is None)
-        assert ours.scales is None or ours.scales.tobytes() == theirs.scales.tobytes()  # type: ignore[union-attr]
+        assert ours.scales is not None
+        assert theirs.scales is not None
+        assert ours.scales.tobytes() == theirs.scales.tobytes()
         if theirs.signs is not None:
             with_signs += 1
             assert ours.signs is not None

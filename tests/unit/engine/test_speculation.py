@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +105,12 @@ def pair(tmp_path: Path) -> Iterator[tuple[Engine, Engine]]:
         one.close()
 
 
-def said(one: Engine, request: Request, cancel_after: int | None = None, close_after: int | None = None) -> list[Event]:
-    """All events without their times, and what the engine holds afterwards, which must be what the sequence holds."""
-    cancel, events = threading.Event(), []
+def said(one: Engine, request: Request, cancel_after: int | None = None, close_after: int | None = None) -> list[Any]:
+    """The pieces of text, the end as ``(reason, stop string, usage)``, and what the engine holds afterwards, which
+    must be what the sequence holds."""
+    cancel, events = threading.Event(), list[Any]()
     running = one.generate(request, cancel)
+    assert isinstance(running, Generator)
     for event in running:
         if isinstance(event, Finished):
             usage = dataclasses.replace(event.usage, drafted_tokens=0, accepted_tokens=0)
@@ -118,13 +120,13 @@ def said(one: Engine, request: Request, cancel_after: int | None = None, close_a
             if event.tokens == cancel_after:
                 cancel.set()
             if event.tokens == close_after:
-                running.close()  # type: ignore[attr-defined]
+                running.close()
                 break
     assert one._sequence is not None
     assert one._sequence.length == len(one._held)
     if isinstance(one._sequence, ScriptedSequence):
         assert one._sequence.tokens == one._held
-    return [*events, list(one._held)]  # type: ignore[list-item]
+    return [*events, list(one._held)]
 
 
 def drafted(one: Engine, request: Request) -> tuple[int, int]:
@@ -176,7 +178,8 @@ def test_no_draft_is_beyond_what_is_wanted(pair: tuple[Engine, Engine]) -> None:
         said(fast, ask(max_tokens=count))
         drafting = [size for size, logits in model.steps if logits == "all"]
         assert all(size < count for size in drafting)
-        assert bool(drafting) == (count > 2) or fast._drafting.asked % 7 == 0  # type: ignore[union-attr]
+        assert isinstance(fast._drafting, Eager)
+        assert bool(drafting) == (count > 2) or fast._drafting.asked % 7 == 0
 
 
 def test_the_end_of_the_context(tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_the_end_of_the_context(tmp_path: Path) -> None:
             assert len(one._held) == context
             one.close()
         assert held[0] == held[1]
-        assert held[0][-2][0] == "context"  # type: ignore[index]
+        assert held[0][-2][0] == "context"
 
 
 def test_stop_strings(pair: tuple[Engine, Engine]) -> None:
@@ -202,7 +205,7 @@ def test_stop_strings(pair: tuple[Engine, Engine]) -> None:
         assert results[0] == results[1]
         shown = "".join(e.text for e in results[0] if isinstance(e, TextDelta))
         assert stop not in shown
-        met += results[0][-2][1] == stop  # type: ignore[index]
+        met += results[0][-2][1] == stop
     assert met > 15
 
 
@@ -217,7 +220,7 @@ def test_an_end_token_amid_drafts(tmp_path: Path) -> None:
         )
         results = [said(one, request) for one in made]
         assert results[0] == results[1]
-        ended += results[0][-2][0] == "stop"  # type: ignore[index]
+        ended += results[0][-2][0] == "stop"
         assert 2 not in made[0]._held[26:]  # the text ends before it
     assert ended > 5
     for one in made:
@@ -253,21 +256,23 @@ def test_a_failing_step_leaves_what_was_said(pair: tuple[Engine, Engine]) -> Non
         model.fail_at = len(model.calls) + at
         with pytest.raises(BackendError, match="failed"):
             list(pair[0].generate(ask()))
-        assert pair[0]._sequence is not None
-        assert pair[0]._sequence.tokens == pair[0]._held  # type: ignore[attr-defined]
+        assert isinstance(pair[0]._sequence, ScriptedSequence)
+        assert pair[0]._sequence.tokens == pair[0]._held
     said(pair[1], ask())
     assert said(pair[0], ask()) == said(pair[1], ask())
 
 
-def test_damaged_logits_amid_drafts_are_found_where_they_are_without(pair: tuple[Engine, Engine]) -> None:
+def test_damaged_logits_amid_drafts_are_found_where_they_are_without(
+    pair: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Text that comes before them is shown; rows after a wrong draft are not even looked at."""
     for one in pair:
-        plain = one._model.row  # type: ignore[attr-defined]
+        assert isinstance(one._model, Habitual)
 
-        def row(tokens: list[int], plain: Any = plain) -> npt.NDArray[np.float32]:
+        def row(tokens: list[int], plain: Any = one._model.row) -> npt.NDArray[np.float32]:
             return plain(tokens) * (np.nan if len(tokens) == 60 else 1)
 
-        one._model.row = row  # type: ignore[attr-defined]
+        monkeypatch.setattr(one._model, "row", row)
     results = []
     for one in pair:
         events: list[Event] = []
