@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from tzcore import trits
 from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint.reader import ModelFolder
+from tzcore.keyvalues import F16, KeyValueFormat
 
 Logits = Literal["last", "all", "none"]
 
@@ -36,8 +38,16 @@ class Choice:
     penalties: npt.NDArray[np.void]
 
 
+PIECE = 256
+"""Tokens whose keys and values :meth:`Sequence.save` hands out together."""
+
+
 class Sequence(Protocol):
-    """The keys and values of one running text.  Not shared between threads."""
+    """The keys and values of one running text.  Not shared between threads.
+
+    Texts that were forked from each other live in one memory, of as many tokens as the first was made for, and
+    what they have in common is stored once.
+    """
 
     @property
     def length(self) -> int:
@@ -47,11 +57,33 @@ class Sequence(Protocol):
     def capacity(self) -> int:
         """Tokens it can hold."""
 
+    @property
+    def room(self) -> int:
+        """Tokens that can be appended now: what the memory has left beside the other texts in it."""
+
+    def resumable(self, length: int) -> int:
+        """The most of the first ``length`` tokens that :meth:`truncate` and :meth:`fork` can go back to.
+
+        It is less than ``length`` where layers with a sliding window have let go of what those tokens saw.
+        """
+
     def truncate(self, length: int) -> None:
-        """Forget all tokens from position ``length`` on."""
+        """Forget all tokens from position ``length`` on; BackendError where that is not :meth:`resumable`."""
+
+    def fork(self, length: int) -> Sequence:
+        """Another text in the same memory, which begins with the first ``length`` tokens of this one."""
+
+    def save(self, piece: int) -> bytes:
+        """The keys and values of the tokens from ``piece · PIECE`` on, at most :data:`PIECE`, in the backend's form."""
+
+    def load(self, pieces: Iterable[bytes], length: int) -> None:
+        """Put what :meth:`save` gave of pieces 0, 1, 2, … into an empty text, which has ``length`` tokens then.
+
+        BackendError for bytes that are not of this form, and where the memory has no room; the text is empty then.
+        """
 
     def close(self) -> None:
-        """Release the memory.  Using the sequence afterwards is a BackendError."""
+        """Release the memory, but for what other texts share.  Using the sequence afterwards is a BackendError."""
 
 
 class LoadedModel(Protocol):
@@ -61,15 +93,21 @@ class LoadedModel(Protocol):
     exact_chunks: bool
     """Whether a token gets the same logits, to the bit, whatever tokens are appended in one call with it."""
 
-    def new_sequence(self, capacity: int) -> Sequence:
-        """Room for ``capacity`` tokens; BackendError says how much memory was missing."""
+    def new_sequence(self, capacity: int, stored: KeyValueFormat = F16) -> Sequence:
+        """A memory of ``capacity`` tokens, and an empty text in it, its keys and values ``stored`` so.
+
+        BackendError says how much memory was missing.
+        """
+
+    def cache_form(self, stored: KeyValueFormat) -> str:
+        """A name for the form of what :meth:`Sequence.save` gives: another one cannot be read."""
 
     def forward(
         self, sequence: Sequence, tokens: npt.NDArray[np.int32], logits: Logits = "last"
     ) -> npt.NDArray[np.float32]:
         """Append ``tokens`` and return logits: ``[1, vocab]``, ``[len(tokens), vocab]`` or ``[0, vocab]``.
 
-        Raises ContextFullError when they do not fit, RequestError for a token outside the
+        Raises ContextFullError when there is no room for them, RequestError for a token outside the
         vocabulary.  On any error the sequence is as it was before.
         """
 
