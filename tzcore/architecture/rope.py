@@ -176,14 +176,14 @@ def _llama3(parameters: dict[str, Any], base: float, dim: int, trained: int) -> 
 def _yarn(parameters: dict[str, Any], base: float, dim: int, trained: int, max_position: int) -> Rope:
     factor = _number(parameters, "factor", max_position / trained)
     fast, slow = _number(parameters, "beta_fast", 32), _number(parameters, "beta_slow", 1)
-    truncate = parameters.get("truncate")
+    truncate = parameters.get("truncate", True)
 
     def dimension(turns: float) -> float:
         """The (fractional) index of the frequency that makes ``turns`` turns in the trained length."""
         return dim * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
 
     first, last = dimension(fast), dimension(slow)
-    if truncate is None or truncate:
+    if truncate:
         first, last = math.floor(first), math.ceil(last)
     first, last = max(first, 0), min(last, dim - 1)
     width = (last - first) or 0.001  # a step where the ramp has no width
