@@ -12,6 +12,7 @@ first, or ``--text``.  Bits are those of a number on average, scales included; o
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def main() -> None:
     parser.add_argument("--kv", nargs="*", type=kv, default=[], help="our formats (default: all)")
     parser.add_argument("--text", nargs="*", type=Path, default=[], help="texts (default: the project's)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write the rows there")
+    parser.add_argument("--only", choices=("ours", "theirs"), help="measure one side")
+    parser.add_argument("--json", type=Path, help="keep the rows there; those that it has of other runs are shown too")
     args = parser.parse_args()
     folders = []
     for name in args.ours:
@@ -115,11 +117,15 @@ def main() -> None:
         if found is None:
             raise SystemExit(f"{name} is not installed: tz convert makes it")
         folders.append(found.path)
-    rows = [row for folder in folders for row in ours(folder, args)]
-    rows += theirs(folders[0], args)
-    print(table(rows))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    if args.json is not None and args.json.exists():
+        rows = {(row["model"], row["kv"]): row for row in json.loads(args.json.read_text(encoding="utf-8"))}
+    measured = itertools.chain(*(ours(folder, args) for folder in folders if args.only != "theirs"))
+    for row in itertools.chain(measured, theirs(folders[0], args) if args.only != "ours" else ()):
+        rows[row["model"], row["kv"]] = row
+        if args.json is not None:
+            args.json.write_text(json.dumps([*rows.values()], indent=1), encoding="utf-8")
+    print(table([*rows.values()]))
 
 
 if __name__ == "__main__":
