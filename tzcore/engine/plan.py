@@ -161,6 +161,16 @@ def plan_on_card(
     return made(_usual(spec, made(1).longest_context))
 
 
+def context_costs_on_card(
+    spec: ModelSpec, matrices: Mapping[str, MatrixEntry], context: int | None, budget: int, card: str
+) -> list[MemoryPlan]:
+    """:func:`plan_on_card` with every format, in the order of :data:`tzcore.keyvalues.FORMATS`."""
+    return [
+        MemoryPlan.of_card(plan_on_card(spec, matrices, context, budget, card, stored), stored)
+        for stored in FORMATS.values()
+    ]
+
+
 def _check(context: int | None) -> None:
     if context is not None and context < 1:
         raise RequestError(f"A context of {context} tokens is impossible")

@@ -96,7 +96,7 @@ def serve(
             ready["token"] = token
 
         async def main() -> int:
-            pool = Pool(open_engine, given, kv)
+            pool = Pool(open_engine, given, kv=kv)
             app = application.build(pool, host, token, tuple(origins))
             server = Server(app, pool)
             if parent_pid is not None:
