@@ -1,8 +1,10 @@
-"""llama.cpp's side of the benchmarks; run by ``paired_decode.py`` and ``quality_peers.py`` with the peer's interpreter.
+"""llama.cpp's side of the benchmarks, run by ``paired_decode.py``, ``quality_peers.py`` and ``kv_peers.py`` with the
+peer's interpreter.
 
     python llama_peer.py quantise IN.gguf OUT.gguf TQ2_0
     python llama_peer.py bench MODEL.gguf --threads 2 --prompt 512 --tokens 128
     python llama_peer.py roundtrip --threads 2
+    python llama_peer.py cache MODEL.gguf --tokens TOKENS.npy --last 1024 --kinds f16 q8_0 q4_0
 
 The peer is ``llama-cpp-python``, built from its source distribution in an environment of its own;
 it is no dependency of this project.  Speed: greedy decoding, flash attention at its default, no logits but
@@ -113,6 +115,56 @@ def roundtrips(threads: int) -> None:
         print(json.dumps({"bytes": stored}), flush=True)
 
 
+def cache(model: str, tokens: np.ndarray, last: int, kinds: list[str], threads: int) -> None:
+    """How far the logits of the ``last`` tokens are from those of the first kind, for each kind of cache, a JSON
+    line each.  A kind is a ggml type, or ``KEYS/VALUES``.  Flash attention, which quantised values need, is on for all.
+    """
+    exact: np.ndarray | None = None
+    for kind in kinds:
+        keys, _, values = kind.partition("/")
+        logits = _last_logits(model, tokens, last, _type(keys), _type(values or keys), threads)
+        if exact is None:
+            exact = logits
+        divergence, agreed = [], 0
+        for at in range(0, last, 128):
+            p, q = (_log_softmax(rows[at : at + 128]) for rows in (exact, logits))
+            divergence.append((np.exp(p) * (p - q)).sum(1))
+            agreed += int((p.argmax(1) == q.argmax(1)).sum())
+        found = np.concatenate(divergence)
+        row = {"kv": kind, "kl_mean": found.mean(), "kl_p99": np.quantile(found, 0.99), "top1": agreed / last}
+        print(json.dumps(row), flush=True)
+
+
+def _type(name: str) -> int:
+    return int(getattr(llama_cpp, f"GGML_TYPE_{name.upper()}"))
+
+
+def _last_logits(model: str, tokens: np.ndarray, last: int, keys: int, values: int, threads: int) -> np.ndarray:
+    llm = llama_cpp.Llama(
+        model, n_ctx=-(-len(tokens) // 256) * 256, n_batch=512, n_threads=threads, n_threads_batch=threads,
+        flash_attn=True, type_k=keys, type_v=values, verbose=False,
+    )  # fmt: skip
+    out = np.empty((last, llm.n_vocab()), np.float32)
+    first, at = len(tokens) - last, 0
+    while at < len(tokens):
+        scored = at >= first
+        count = min(128 if scored else 512, (len(tokens) if scored else first) - at)
+        llm._batch.set_batch(batch=tokens[at : at + count].tolist(), n_past=at, logits_all=scored)
+        llm._ctx.decode(llm._batch)
+        if scored:
+            rows = np.ctypeslib.as_array(llm._ctx.get_logits(), shape=(count * out.shape[1],))
+            out[at - first : at - first + count] = rows.reshape(count, -1)
+        at += count
+    llm.close()
+    return out
+
+
+def _log_softmax(x: np.ndarray) -> np.ndarray:
+    wide = x.astype(np.float64)
+    wide -= wide.max(axis=1, keepdims=True)
+    return np.asarray(wide - np.log(np.exp(wide).sum(axis=1, keepdims=True)))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -127,11 +179,19 @@ def main() -> None:
     run.add_argument("--tokens", type=int, default=128)
     serve = verbs.add_parser("roundtrip")
     serve.add_argument("--threads", type=int, default=2)
+    held = verbs.add_parser("cache")
+    held.add_argument("model")
+    held.add_argument("--tokens", required=True)
+    held.add_argument("--last", type=int, default=1024)
+    held.add_argument("--kinds", nargs="+", required=True)
+    held.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     if args.verb == "quantise":
         quantise(args.source, args.target, args.kind)
     elif args.verb == "roundtrip":
         roundtrips(args.threads)
+    elif args.verb == "cache":
+        cache(args.model, np.load(args.tokens), args.last, args.kinds, args.threads)
     else:
         print(json.dumps(bench(args.model, args.threads, args.prompt, args.tokens)))
 

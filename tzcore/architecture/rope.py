@@ -23,6 +23,7 @@ its frequencies, so they are chosen once, for the planned context.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,11 @@ def make_rope(parameters: dict[str, Any], head_dim: int, max_position: int, cont
     ``max_position`` is the configuration's ``max_position_embeddings``.  A setting that is
     missing or not a number is an UnsupportedModelError naming it.
     """
+    rope = _scaled(parameters, head_dim, max_position, context)
+    return replace(rope, kind=parameters["rope_type"])
+
+
+def _scaled(parameters: dict[str, Any], head_dim: int, max_position: int, context: int) -> Rope:
     dim = int(head_dim * _number(parameters, "partial_rotary_factor", 1.0))
     if dim < 4 or dim % 2:
         raise UnsupportedModelError(f"RoPE: {dim} rotated elements of {head_dim} is not an even number from 4 on")
@@ -170,14 +176,14 @@ def _llama3(parameters: dict[str, Any], base: float, dim: int, trained: int) -> 
 def _yarn(parameters: dict[str, Any], base: float, dim: int, trained: int, max_position: int) -> Rope:
     factor = _number(parameters, "factor", max_position / trained)
     fast, slow = _number(parameters, "beta_fast", 32), _number(parameters, "beta_slow", 1)
-    truncate = parameters.get("truncate")
+    truncate = parameters.get("truncate", True)
 
     def dimension(turns: float) -> float:
         """The (fractional) index of the frequency that makes ``turns`` turns in the trained length."""
         return dim * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(base))
 
     first, last = dimension(fast), dimension(slow)
-    if truncate is None or truncate:
+    if truncate:
         first, last = math.floor(first), math.ceil(last)
     first, last = max(first, 0), min(last, dim - 1)
     width = (last - first) or 0.001  # a step where the ramp has no width

@@ -45,10 +45,12 @@ class MatrixRef:
 @dataclass(frozen=True, eq=False)
 class Rope:
     """Rotary embedding, half-split ("neox") pairing of the first ``2·len(inverse_frequencies)``
-    elements of a head: angle = position · inverse_frequency, cos and sin multiplied by ``scale``."""
+    elements of a head: angle = position · inverse_frequency, cos and sin multiplied by ``scale``.
+    ``kind`` names the scaling that gave them (:data:`tzcore.architecture.rope.TYPES`)."""
 
     inverse_frequencies: npt.NDArray[np.float32]
     scale: float = 1.0
+    kind: str = "default"
 
 
 @dataclass(frozen=True)

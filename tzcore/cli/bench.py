@@ -15,13 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli import bench_card
+from tzcore.cli import bench_card, context_arguments
 from tzcore.cli.console import Console, human_bytes
 from tzcore.errors import BackendError, MissingExtraError, RequestError
 
 if TYPE_CHECKING:
     from tzcore.backend.base import Backend, LoadedModel
     from tzcore.hub.reference import Reference
+    from tzcore.keyvalues import KeyValueFormat
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=int, default=5, metavar="N", help="runs; medians are reported (default 5)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    context_arguments.declare_kv(parser)
     bench_card.declare(parser)
     parser.set_defaults(usage_error=parser.error)
 
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return bench_card.model(args, shape, console)
     args.prompt, args.tokens = args.prompt or 512, args.tokens or 128
     with _folder(args, console) as folder:
-        result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend)
+        result = measure(folder, args.prompt, args.tokens, args.repeat, args.threads, args.backend, args.kv)
     console.done(
         f"prefill  {result['prefill_tps']:9.1f} tokens/s   ({args.prompt} tokens)\n"
         f"decode   {result['decode_tps']:9.1f} tokens/s   ({args.tokens} tokens after the prompt)\n"
@@ -105,7 +107,13 @@ def _on_card(model: str, backend: str, console: Console) -> Reference | None:
 
 
 def measure(
-    folder: Path, prompt: int, tokens: int, repeat: int, threads: int | None = None, backend_name: str = "auto"
+    folder: Path,
+    prompt: int,
+    tokens: int,
+    repeat: int,
+    threads: int | None = None,
+    backend_name: str = "auto",
+    kv: str = "auto",
 ) -> dict[str, Any]:
     """The numbers of ``tz bench --json``; bandwidths in bytes a second, each a median of ``repeat`` runs."""
     import numpy as np
@@ -118,12 +126,15 @@ def measure(
         spec = spec_of(opened)
         if prompt + tokens > spec.max_context:
             raise RequestError(f"the model's context holds {spec.max_context} tokens, not {prompt} + {tokens}")
-        backend = place(opened, spec, backend_name, prompt + tokens).backend
+        placed = place(opened, spec, backend_name, prompt + tokens, kv=kv)
+        backend, stored = placed.backend, placed.kv
         model = backend.load(opened, spec, threads)
         try:
             ids = np.random.default_rng(0).integers(0, spec.vocabulary, prompt + tokens, dtype=np.int32)
-            _time_run(model, ids[: min(prompt, 64)], ids[prompt : prompt + min(tokens, 8)])  # pages in, warms up
-            runs = [_time_run(model, ids[:prompt], ids[prompt:]) for _ in range(repeat)]
+            _time_run(
+                model, ids[: min(prompt, 64)], ids[prompt : prompt + min(tokens, 8)], stored
+            )  # pages in, warms up
+            runs = [_time_run(model, ids[:prompt], ids[prompt:], stored) for _ in range(repeat)]
             read_bandwidth, processor = _ceiling(backend, threads)
             decode_tps = tokens / statistics.median(decode for _, decode in runs)
             bytes_per_token = model.weight_bytes_per_token()
@@ -134,6 +145,7 @@ def measure(
                 "decode_bandwidth": decode_tps * bytes_per_token,
                 "bandwidth_share": decode_tps * bytes_per_token / read_bandwidth,
                 "bytes_per_token": bytes_per_token,
+                "kv": stored.name,
                 "threads": getattr(model, "threads", threads or 1),
                 "backend": f"{backend.name} {getattr(backend, 'variant', '')}".strip(),
                 "processor": processor,
@@ -158,9 +170,9 @@ def _ceiling(backend: Backend, threads: int | None) -> tuple[float, str]:
     return rate, hardware.processor().name
 
 
-def _time_run(model: LoadedModel, prompt: Any, tokens: Any) -> tuple[float, float]:
+def _time_run(model: LoadedModel, prompt: Any, tokens: Any, stored: KeyValueFormat) -> tuple[float, float]:
     """Seconds for the prompt at once, and for the tokens one by one after it."""
-    sequence = model.new_sequence(len(prompt) + len(tokens))
+    sequence = model.new_sequence(len(prompt) + len(tokens), *([stored] if stored.quantised else []))
     try:
         began = time.perf_counter()
         model.forward(sequence, prompt)

@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli import budget_arguments
+from tzcore.cli import budget_arguments, context_arguments
 from tzcore.cli.console import Console
 from tzcore.errors import RequestError
 
@@ -26,7 +26,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     group = parser.add_argument_group("on an NVIDIA card")
     group.add_argument("--kernels", action="store_true", help="time single kernels in the shapes of a 70B model")
-    group.add_argument("--context", type=budget_arguments.context, metavar="N", help="tokens of context, e.g. 32k")
+    group.add_argument("--context", type=context_arguments.context, metavar="N", help="tokens of context, e.g. 32k")
     group.add_argument("--vram", type=budget_arguments.size, metavar="N", help="use no more of the card, e.g. 24GiB")
     group = parser.add_argument_group("synthetic:NAME[@CUT]", "is filled with random weights: nothing is converted")
     group.add_argument("--encoding", choices=ENCODINGS, default="t1", help="of the projections (default t1)")

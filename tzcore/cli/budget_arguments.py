@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tzcore.cli import card_plan
+from tzcore.cli import card_plan, context_arguments
 
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
@@ -61,7 +61,7 @@ def declare(parser: argparse.ArgumentParser, context_alone: bool = False) -> Non
         "--quality", choices=QUALITIES, help="the smallest that stays this close to the original, as predicted"
     )
     tokens = "tokens of context" if context_alone else "tokens of context that --vram has to hold"
-    parser.add_argument("--context", type=context, metavar="N", help=f"{tokens}, e.g. 32k (32,768)")
+    parser.add_argument("--context", type=context_arguments.context, metavar="N", help=f"{tokens}, e.g. 32k (32,768)")
     parser.add_argument("--packing", choices=PACKINGS, help="with --encoding: 2- and 4-bit slots, or the denser base 3")
     parser.set_defaults(usage_error=parser.error, context_alone=context_alone)
 
@@ -113,11 +113,3 @@ def size(text: str) -> tuple[int, str]:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is no room at all")
     return round(value * width), f"{value:.9g}{name}"
-
-
-def context(text: str) -> int:
-    """Tokens; ``k`` stands for 1,024 of them."""
-    match = re.fullmatch(r"(\d{1,9})\s*([kK]?)", text.strip())
-    if match is None or int(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of tokens, such as 8192 or 32k (32,768)")
-    return int(match[1]) * (1024 if match[2] else 1)

@@ -56,9 +56,12 @@ def opened(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
         threads=args.threads,
         report=console.report,
         speculation=args.speculation,
+        kv=args.kv,
     )
     try:
         console.close()
+        if engine.info.kv.quantised:
+            console.note(f"It runs on: {engine.info.backend_reason}.")
         for notice in engine.info.notices:
             console.note(notice)
         yield engine

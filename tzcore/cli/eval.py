@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tzcore.cli import depth_eval
 from tzcore.cli.console import Console, human_bytes
 from tzcore.errors import CheckpointError, RequestError
 
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     add("--device", default="auto", metavar="NAME", help="where the original is computed, as in tz convert")
     add("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    depth_eval.declare(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -48,6 +50,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
         tasks.check()
         results = [tasks.answer(find_or_make(name, console), args, console) for name in args.models]
         console.done(tasks.table(results), models=results)
+        return 0
+    if args.kl_at_depth or args.needle:
+        depth_eval.run([find_or_make(name, console) for name in args.models], args, console)
         return 0
     if args.picture is not None:
         from tzcore.quant import quality_picture
@@ -74,6 +79,7 @@ def _check(args: argparse.Namespace) -> None:
         raise RequestError("--tasks goes without --text and --picture")
     if not args.tasks and (args.limit or args.shots is not None or args.task_folder):
         raise RequestError("--limit, --shots and --task-folder go with --tasks")
+    depth_eval.check(args)
 
 
 def _measured(folders: list[Path], args: argparse.Namespace, console: Console) -> list[Result]:

@@ -33,11 +33,11 @@ Step = Callable[[], None]
 class HarnessModel(TemplateLM):  # type: ignore[misc] # the harness comes without types
     """The model in ``folder``; :meth:`close` releases it.  ``step`` is called after every request."""
 
-    def __init__(self, folder: Path, backend: str, threads: int | None, step: Step) -> None:
+    def __init__(self, folder: Path, backend: str, threads: int | None, step: Step, kv: str = "f16") -> None:
         super().__init__()
         self._step = step
         self._opened = ModelFolder.open(folder)
-        placed = place(self._opened, spec_of(self._opened), backend)
+        placed = place(self._opened, spec_of(self._opened), backend, kv=kv)
         chosen, reason, memory = placed.backend, placed.reason, placed.memory
         self.max_length = memory.context
         spec = spec_of(self._opened, memory.context)
@@ -45,10 +45,10 @@ class HarnessModel(TemplateLM):  # type: ignore[misc] # the harness comes withou
         self._tokenizer = prompts.tokenizer
         model = chosen.load(self._opened, spec, threads)
         info = EngineInfo(
-            folder, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ()
+            folder, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, (), placed.kv
         )  # fmt: skip
         self._model, self._engine = model, Engine(model, prompts, info, folder=self._opened)
-        self._sequence = model.new_sequence(memory.context)
+        self._sequence = model.new_sequence(memory.context, *([placed.kv] if placed.kv.quantised else []))
         self._held: list[int] = []
 
     def close(self) -> None:

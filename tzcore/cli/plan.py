@@ -12,17 +12,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli import budget_arguments, card_plan
+from tzcore.cli import budget_arguments, card_plan, context_arguments, context_table
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.console import Console
 from tzcore.cli.plan_words import words
 
 if TYPE_CHECKING:
     from tzcore.architecture.spec import ModelSpec
+    from tzcore.backend.cuda.plan import DevicePlan
     from tzcore.checkpoint.schema import MatrixEntry
+    from tzcore.engine.kv_choice import KvChoice
     from tzcore.engine.plan import MemoryPlan
+    from tzcore.hardware import Memory
     from tzcore.hub.library import InstalledModel
     from tzcore.hub.sources import SourceInfo
+    from tzcore.keyvalues import KeyValueFormat
     from tzcore.quant.settings import Settings
 
 DEFAULT_ENCODING = "t2"
@@ -30,14 +34,15 @@ DEFAULT_ENCODING = "t2"
 
 @dataclass(frozen=True)
 class Wish:
-    """What would be made of the source: a budget, or an encoding; the context, and the memory of a card in
-    bytes, to plan for."""
+    """What would be made of the source: a budget, or an encoding; the context, the format of its keys and
+    values, and the memory of a card in bytes, to plan for."""
 
     budget: Budget | None = None
     encoding: str | None = None
     packing: str | None = None
     context: int | None = None
     vram: int | None = None
+    kv: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="SOURCE", help="an installed model, or any source")
     budget_arguments.declare(parser, context_alone=True)
+    context_arguments.declare_kv(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -66,10 +72,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from tzcore.hub import library, reference, sources
 
     vram = args.vram[0] if args.vram is not None else None
-    wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context, vram)
+    wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context, vram, args.kv)
     installed = library.resolve(args.source)
     if installed is not None and wish.budget is None and wish.encoding is None:
-        result = of_installed(installed, wish.context)
+        result = of_installed(installed, wish.context, wish.kv)
     else:  # an installed model's original can be converted again, in another way
         text = installed.source if installed is not None else args.source
         result = of_source(sources.describe(reference.parse(text)), wish)
@@ -80,11 +86,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 # --- installed ----------------------------------------------------------------------------------
 
 
-def of_installed(model: InstalledModel, context: int | None = None) -> dict[str, Any]:
+def of_installed(model: InstalledModel, context: int | None = None, kv: str = "auto") -> dict[str, Any]:
     """The plan of a model that is here: nothing to fetch, exact memory."""
     from tzcore.architecture.registry import spec_of
     from tzcore.checkpoint.reader import ModelFolder
-    from tzcore.engine.plan import plan
     from tzcore.quant.settings import parameters
 
     folder = ModelFolder.open(model.path)
@@ -104,31 +109,63 @@ def of_installed(model: InstalledModel, context: int | None = None) -> dict[str,
             "bits_per_weight": model.bits_per_weight,
             "peak_disk_bytes": 0,
             "conversion_seconds": 0,
-            **_memory(plan(folder.bytes(), spec, context)),
-            "card": _on_this_card(spec, folder.quantization.matrices, context),
+            **_in_main_memory(folder.bytes(), spec, context, kv),
+            "card": _on_this_card(spec, folder.quantization.matrices, context, kv),
         }
     finally:
         folder.close()
 
 
 def _on_this_card(
-    spec: ModelSpec, matrices: Mapping[str, MatrixEntry] | None, context: int | None
+    spec: ModelSpec, matrices: Mapping[str, MatrixEntry] | None, context: int | None, kv: str
 ) -> dict[str, Any] | None:
     """What it would take of this machine's card; ``None`` without one, or for what no kernel runs."""
-    from tzcore.engine.plan import plan_on_card
     from tzcore.errors import BackendError
 
     here = card_plan.this_machines() if matrices is not None else None
     if here is None or matrices is None:
         return None
     try:
-        return card_plan.described(spec, plan_on_card(spec, matrices, context, *here))
+        return card_plan.described(spec, _for_card(spec, matrices, context, kv, *here).plan)
     except BackendError:
         return None
 
 
-def _memory(plan: MemoryPlan) -> dict[str, Any]:
+def _for_card(
+    spec: ModelSpec, matrices: Mapping[str, MatrixEntry], context: int | None, kv: str, budget: int, card: str
+) -> KvChoice[DevicePlan]:
+    from tzcore.engine.kv_choice import choose_kv
+    from tzcore.engine.plan import plan_on_card
+
+    def made(tokens: int | None, stored: KeyValueFormat) -> DevicePlan:
+        return plan_on_card(spec, matrices, tokens, budget, card, stored)
+
+    return choose_kv(kv, spec, context, made)
+
+
+def _in_main_memory(
+    weights: int, spec: ModelSpec, context: int | None, kv: str, memory: Memory | None = None
+) -> dict[str, Any]:
+    from tzcore import hardware
+    from tzcore.engine.kv_choice import choose_kv
+    from tzcore.engine.plan import plan
+
+    free = memory or hardware.memory()
+    chosen = choose_kv(kv, spec, context, lambda tokens, stored: plan(weights, spec, tokens, free, kv=stored))
+    made = chosen.plan
+    table = context_table.rows(weights, spec, context, free)
+    return {**_memory(made, spec, chosen.reason), "contexts": table}
+
+
+def _memory(plan: MemoryPlan, spec: ModelSpec, reason: str) -> dict[str, Any]:
+    from tzcore.engine.reach import beyond
+
     return {
+        "kv": plan.stored.name,
+        "kv_reason": reason,
+        "notice": beyond(spec, plan.context),
+        "model_context": spec.max_context,
+        "contexts": [],
         "memory_bytes": plan.total,
         "weights_bytes": plan.weights,
         "kv_bytes": plan.kv,
@@ -147,10 +184,10 @@ def _memory(plan: MemoryPlan) -> dict[str, Any]:
 def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     """The plan of a source: what is not known is ``None``.
 
-    BudgetError where the budget cannot be kept, RequestError for a context the model cannot have.
+    BudgetError where the budget cannot be kept.
     """
     from tzcore import hardware
-    from tzcore.engine.plan import MemoryPlan, plan, plan_on_card
+    from tzcore.engine.plan import MemoryPlan
     from tzcore.quant.stored import stored_as
 
     memory = hardware.memory() if wish.vram is None else hardware.Memory(wish.vram, wish.vram)
@@ -164,15 +201,17 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     known: dict[str, Any] = dict.fromkeys(
         ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
     )
+    known |= dict.fromkeys(("kv", "kv_reason", "notice", "model_context")) | {"contexts": []}
     known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available, "card": None}
     if spec is not None and made.weights is not None:
-        known = _memory(plan(made.weights, spec, wish.context, memory))
+        known = _in_main_memory(made.weights, spec, wish.context, wish.kv, memory)
         stored = None if made.stored is None else stored_as(spec, made.stored, settings)
         if wish.vram is None:
-            known["card"] = _on_this_card(spec, stored, wish.context)
+            known["card"] = _on_this_card(spec, stored, wish.context, wish.kv)
         elif stored is not None:
-            on_card = plan_on_card(spec, stored, wish.context, wish.vram, card_plan.GIVEN)
-            known = {**_memory(MemoryPlan.of_card(on_card)), "card": card_plan.described(spec, on_card)}
+            chosen = _for_card(spec, stored, wish.context, wish.kv, wish.vram, card_plan.GIVEN)
+            on_card = MemoryPlan.of_card(chosen.plan, chosen.kv)
+            known = {**_memory(on_card, spec, chosen.reason), "card": card_plan.described(spec, chosen.plan)}
     elif made.weights is not None:
         known["fits"] = made.weights < memory.available - known["reserve_bytes"]
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tzcore.cli import card_plan
+from tzcore.cli import card_plan, context_table
 from tzcore.cli.console import human_bytes, human_count, human_time
 
 _WIDTH = 48
@@ -85,12 +85,17 @@ def _memory(plan: dict[str, Any]) -> list[str]:
     about, longest = "" if plan["exact"] else "about ", plan["longest_context"]
     items = [f"{_SHADES[name]} {name} {human_bytes(count)}" for name, count in parts.items()]
     items[1] = f"{_SHADES['context']} {plan['context']:,} tokens of context {human_bytes(plan['kv_bytes'])}"
-    return [
+    lines = [
         f"memory     {about}{human_bytes(plan['memory_bytes'])} of {human_bytes(plan['free_memory'])} that are free",
         f"           |{bar(parts, plan['free_memory'])}|",
         f"           {', '.join(items)}",
         f"context    {f'{about}{longest:,} tokens would fit' if longest else 'none would fit beside the weights'}",
     ]
+    if plan["kv_reason"]:
+        lines.append(f"           {plan['kv_reason']}")
+    if plan["notice"]:
+        lines.append(f"           {plan['notice']}")
+    return lines + context_table.words(plan["contexts"], plan["model_context"])
 
 
 def bar(parts: dict[str, int], total: int, width: int = _WIDTH) -> str:

@@ -6,6 +6,8 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tzcore.cli import context_arguments
+
 if TYPE_CHECKING:
     from tzcore.engine.sampler import Sampling
 
@@ -23,7 +25,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens")
     parser.add_argument("--system", metavar="TEXT", help="a system message")
-    parser.add_argument("--context", type=int, metavar="N", help="tokens of context (default: up to 8192)")
+    context_arguments.declare(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
     declare_speculation(parser)

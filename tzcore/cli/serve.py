@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from tzcore.cli import sampling_arguments
+from tzcore.cli import context_arguments, sampling_arguments
 from tzcore.cli.console import Console
 
 
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=8080, metavar="N", help="0 takes a free one (default 8080)")
     parser.add_argument("--token", metavar="T", help="clients must send it; 'random' makes one up")
     parser.add_argument("--origin", action="append", default=[], metavar="URL", help="a web page that may use it")
-    parser.add_argument("--context", type=int, metavar="N", help="tokens of context of the models named here")
+    context_arguments.declare(parser, "tokens of context of the models named here")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
     sampling_arguments.declare_speculation(parser)
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         threads=args.threads,
         backend=args.backend,
         speculation=args.speculation,
+        kv=args.kv,
         origins=args.origin,
         parent_pid=args.parent_pid,
         announce=announce,

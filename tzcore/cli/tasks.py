@@ -45,7 +45,7 @@ def answer(folder: Path, args: argparse.Namespace, console: Console) -> dict[str
         done += 1
         console.report(Progress("evaluate", done, 0, "requests", f"{name}: {args.tasks}"))
 
-    model = HarnessModel(folder, args.backend, args.threads, step)
+    model = HarnessModel(folder, args.backend, args.threads, step, args.kv[0] if args.kv else "f16")
     try:
         found = simple_evaluate(
             model, tasks=wanted, num_fewshot=args.shots, limit=args.limit, task_manager=manager, log_samples=False,

@@ -27,10 +27,12 @@ from tzcore.backend.base import ChoosingModel, LoadedModel, Sequence
 from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.drafting import MOST_DRAFTS, Drafting, Tally
+from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.lookup import Lookup
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
+from tzcore.engine.reach import beyond
 from tzcore.engine.request import (
     Event,
     Finished,
@@ -45,6 +47,7 @@ from tzcore.engine.sampler import Sampler, Sampling
 from tzcore.engine.stopping import StopFilter
 from tzcore.engine.tokenizer import IncrementalDecoder, read_json
 from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.keyvalues import F16, KeyValueFormat
 from tzcore.progress import Progress, Report, ignore
 
 __all__ = ["Engine", "EngineInfo", "Event", "Finished", "PrefillProgress", "Request", "Sampling", "TextDelta"]
@@ -58,7 +61,8 @@ _CHUNK_SECONDS = 0.06
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What was opened and how.  ``backend_reason`` says why that backend was taken."""
+    """What was opened and how.  ``backend_reason`` says why that backend was taken, and why keys and values are
+    stored as ``kv``."""
 
     path: Path
     family: str
@@ -68,6 +72,7 @@ class EngineInfo:
     backend_reason: str
     memory: MemoryPlan | None
     notices: tuple[str, ...]
+    kv: KeyValueFormat = F16
 
 
 class Engine:
@@ -90,7 +95,7 @@ class Engine:
         self._folder = folder
         self._lock = threading.Lock()
         self._ends = prompts.end_tokens()
-        self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
+        self.info = replace(info, notices=(*info.notices, *prompts.notices))  # the line above may add one
         self.lost = False  # whether the card with the model failed, so that it must be opened again
         self._held: list[int] = []  # the tokens that the sequence holds
         self._lookup = Lookup(self._held)
@@ -100,7 +105,7 @@ class Engine:
         exact = speculation and model.exact_chunks and self._choosing is None
         self._drafting = Drafting() if exact else None
         self._chunk = _LEAST_CHUNK
-        self._sequence: Sequence | None = model.new_sequence(info.context)
+        self._sequence: Sequence | None = model.new_sequence(info.context, *([info.kv] if info.kv.quantised else []))
 
     @classmethod
     def open(
@@ -112,10 +117,12 @@ class Engine:
         report: Report = ignore,
         neighbours: Neighbours | None = None,
         speculation: bool = True,
+        kv: str = AUTO,
     ) -> Engine:
         """Open the model folder ``path``.
 
-        ``context`` None: see :func:`tzcore.engine.plan.plan`; ``neighbours`` are the models that are open
+        ``context`` None: see :func:`tzcore.engine.plan.plan`; ``kv`` is a format of keys and values, or
+        ``auto`` (:func:`tzcore.engine.kv_choice.choose_kv`); ``neighbours`` are the models that are open
         beside.  With ``speculation`` several guessed tokens may be checked in one step, where the model gives
         the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  What is wrong with the folder is a
         CheckpointError; no memory or no backend a BackendError, raised before the weights are touched.
@@ -126,8 +133,9 @@ class Engine:
         model: LoadedModel | None = None
         try:
             spec = registry.spec_of(folder)
-            placed = place(folder, spec, backend, context, neighbours)
+            placed = place(folder, spec, backend, context, neighbours, kv)
             chosen, reason, memory = placed.backend, placed.reason, placed.memory
+            too_far = beyond(spec, memory.context)
             spec = registry.spec_of(folder, memory.context)  # some rotary scalings depend on the context
             prompts = PromptBuilder.open(path)
             total = folder.bytes()
@@ -135,7 +143,10 @@ class Engine:
             model = chosen.load(folder, spec, threads)
             report(Progress("load", total, total, "bytes", "weights are loaded"))
             sampling = Sampling.from_generation_config(read_json(path / "generation_config.json"))
-            info = EngineInfo(path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ())
+            notices = () if too_far is None else (too_far,)
+            info = EngineInfo(
+                path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, notices, placed.kv
+            )
             return cls(model, prompts, info, sampling, folder, speculation)
         except BaseException:
             if model is not None:

@@ -11,9 +11,11 @@ from tzcore.backend.cuda.backend import CudaBackend
 from tzcore.backend.cuda.plan import DevicePlan
 from tzcore.backend.select import select
 from tzcore.checkpoint.reader import ModelFolder
+from tzcore.engine.kv_choice import AUTO, KvChoice, choose_kv
 from tzcore.engine.plan import MemoryPlan, plan, plan_on_card
 from tzcore.errors import DoesNotFitError
 from tzcore.hardware import in_words
+from tzcore.keyvalues import KeyValueFormat
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,15 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Placement:
-    """``reason`` says in words why ``backend`` was taken."""
+    """``reason`` says in words why ``backend`` was taken, and why keys and values are stored as ``kv``."""
 
     backend: Backend
     reason: str
     memory: MemoryPlan
+
+    @property
+    def kv(self) -> KeyValueFormat:
+        return self.memory.stored
 
 
 def place(
@@ -40,25 +46,41 @@ def place(
     backend: str = "auto",
     context: int | None = None,
     neighbours: Neighbours | None = None,
+    kv: str = AUTO,
 ) -> Placement:
     """Decide for the model in ``folder``.  Nothing is loaded.
 
     ``backend`` is a name for :func:`tzcore.backend.select.select`, ``context`` as for
-    :func:`tzcore.engine.plan.plan`.  DoesNotFitError where the memory does not suffice, there or
+    :func:`tzcore.engine.plan.plan`, ``kv`` as for :func:`tzcore.engine.kv_choice.choose_kv`.
+    DoesNotFitError where the memory does not suffice, there or
     anywhere; BackendError where a backend that was named is not there.
     """
     beside = neighbours or Neighbours()
+    tried: list[KvChoice[DevicePlan]] = []
 
     def fit(budget: int, card: str) -> DevicePlan:
-        return plan_on_card(spec, folder.quantization.matrices, context, budget, card)
+        def on_card(tokens: int | None, stored: KeyValueFormat) -> DevicePlan:
+            return plan_on_card(spec, folder.quantization.matrices, tokens, budget, card, stored)
+
+        tried.append(choose_kv(kv, spec, context, on_card))
+        return tried[-1].plan
 
     chosen, reason = select(backend, fit, beside.reclaimable)
     if isinstance(chosen, CudaBackend) and chosen.plan is not None:
         _require_main_memory(chosen.plan.host)
-        return Placement(chosen, reason, MemoryPlan.of_card(chosen.plan))
-    memory = plan(folder.bytes(), spec, context, occupied=beside.occupied)
-    memory.require()
-    return Placement(chosen, reason, memory)
+        stored = next(choice for choice in tried if choice.plan is chosen.plan)
+        return Placement(chosen, _joined(reason, stored.reason), MemoryPlan.of_card(chosen.plan, stored.kv))
+
+    def in_main_memory(tokens: int | None, stored: KeyValueFormat) -> MemoryPlan:
+        return plan(folder.bytes(), spec, tokens, occupied=beside.occupied, kv=stored)
+
+    here = choose_kv(kv, spec, context, in_main_memory)
+    here.plan.require()
+    return Placement(chosen, _joined(reason, here.reason), here.plan)
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
 
 
 def _require_main_memory(needed: int) -> None:

@@ -15,10 +15,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 import tzcore
+from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.request import Request as EngineRequest
-from tzcore.errors import TernaryZeroError
+from tzcore.errors import RequestError, TernaryZeroError
 from tzcore.hub.library import InstalledModel
+from tzcore.keyvalues import format_named
 from tzcore.progress import Progress
 from tzcore.serve import failures, generation_request, request_body
 from tzcore.serve.failures import FieldError
@@ -107,8 +109,14 @@ class Routes:
         name, context = fields.text("model"), fields.whole("context")
         if context is not None and context < 1:
             raise FieldError("context", f"context must be at least 1, not {context}")
+        kv = fields.text("kv")
+        if kv not in (None, AUTO):
+            try:
+                kv = format_named(kv).name
+            except RequestError as error:
+                raise FieldError("kv", f"{error}, and auto") from None
         if not (fields.flag("stream") or "text/event-stream" in request.headers.get("accept", "")):
-            return JSONResponse(_loaded(*await self._pool.load(name, context)))
+            return JSONResponse(_loaded(*await self._pool.load(name, context, kv=kv)))
         await self._pool.find(name)  # an unknown model is an HTTP error
 
         async def events() -> Any:
@@ -118,7 +126,7 @@ class Routes:
             def report(progress: Progress) -> None:
                 loop.call_soon_threadsafe(reports.put_nowait, progress)
 
-            loading = asyncio.ensure_future(self._pool.load(name, context, report))
+            loading = asyncio.ensure_future(self._pool.load(name, context, report, kv))
             loading.add_done_callback(lambda _: reports.put_nowait(None))
             while (progress := await reports.get()) is not None:
                 yield sse(progress.as_event())
@@ -176,6 +184,7 @@ def _loaded(hosted: HostedModel, released: list[str]) -> dict[str, Any]:
         "event": "done",
         "model": hosted.id,
         "context": info.context,
+        "kv": info.kv.name,
         "family": info.family,
         "backend": info.backend,
         "backend_description": info.backend_description,

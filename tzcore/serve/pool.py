@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from tzcore import paths
 from tzcore.engine.generation import Engine
+from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.placement import Neighbours
 from tzcore.errors import DoesNotFitError
 from tzcore.hub import library
@@ -32,7 +33,9 @@ MAX_WAITING = 64  # requests to one model; more would time out anyway
 class Opener(Protocol):
     """How a model folder becomes an engine beside the ``neighbours`` that are open."""
 
-    def __call__(self, path: Path, *, context: int | None, report: Report, neighbours: Neighbours) -> Engine: ...
+    def __call__(
+        self, path: Path, *, context: int | None, kv: str, report: Report, neighbours: Neighbours
+    ) -> Engine: ...
 
 
 @dataclass(eq=False)
@@ -58,12 +61,12 @@ class HostedModel:
         self.used = 0  # number of the last use, for the choice of what to release
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine-{installed.id}")
 
-    async def open(self, opener: Opener, context: int | None, report: Report, neighbours: Neighbours) -> None:
+    async def open(self, opener: Opener, context: int | None, kv: str, report: Report, neighbours: Neighbours) -> None:
         loop = asyncio.get_running_loop()
         try:
             self.engine = await loop.run_in_executor(
                 self._thread,
-                lambda: opener(self.installed.path, context=context, report=report, neighbours=neighbours),
+                lambda: opener(self.installed.path, context=context, kv=kv, report=report, neighbours=neighbours),
             )
         except BaseException:
             self._thread.shutdown(wait=False)
@@ -99,11 +102,12 @@ class Pool:
     """All open models.  Models of the library are opened when they are asked for.
 
     ``given`` are models that may lie anywhere (named on the command line); over HTTP nothing else
-    outside the library can be opened.
+    outside the library can be opened.  ``kv`` is the format of keys and values where nobody says another.
     """
 
-    def __init__(self, opener: Opener, given: tuple[InstalledModel, ...] = ()) -> None:
+    def __init__(self, opener: Opener, given: tuple[InstalledModel, ...] = (), kv: str = AUTO) -> None:
         self._opener = opener
+        self._kv = kv
         self._given = {model.id: model for model in given}
         self._hosted: dict[str, HostedModel] = {}
         self._loading = asyncio.Lock()
@@ -140,18 +144,18 @@ class Pool:
         return (await self.load(name))[0]
 
     async def load(
-        self, name: str | None, context: int | None = None, report: Report = ignore
+        self, name: str | None, context: int | None = None, report: Report = ignore, kv: str | None = None
     ) -> tuple[HostedModel, list[str]]:
         """Open a model, and the ids of those that had to be released for it.
 
-        One that is open stays as it is unless another ``context`` is wanted.  Loading goes on
+        One that is open stays as it is unless another ``context`` or format ``kv`` is wanted.  Loading goes on
         when the caller is cancelled, as half-loaded weights are of no use to anybody.
         """
         installed = await self.find(name)
-        return await asyncio.shield(asyncio.ensure_future(self._load(installed, context, report)))
+        return await asyncio.shield(asyncio.ensure_future(self._load(installed, context, report, kv)))
 
     async def _load(
-        self, installed: InstalledModel, context: int | None, report: Report
+        self, installed: InstalledModel, context: int | None, report: Report, kv: str | None
     ) -> tuple[HostedModel, list[str]]:
         released: list[str] = []
         async with self._loading:
@@ -164,10 +168,13 @@ class Pool:
             if hosted is not None and context not in (None, hosted.engine.context):
                 await self._release(hosted, f"{hosted.id} is in use, so its context cannot be changed now")
                 hosted = None
+            if hosted is not None and kv not in (None, AUTO, hosted.engine.info.kv.name):
+                await self._release(hosted, f"{hosted.id} is in use, so its KV format cannot be changed now")
+                hosted = None
             while hosted is None:
                 opening = HostedModel(installed)
                 try:
-                    await opening.open(self._opener, context, report, self._neighbours())
+                    await opening.open(self._opener, context, kv or self._kv, report, self._neighbours())
                     hosted = self._hosted[installed.id] = opening
                 except DoesNotFitError as error:
                     idle = min(self._unused(error.card), key=lambda h: h.used, default=None)
@@ -235,6 +242,7 @@ class Pool:
             {
                 "id": hosted.id,
                 "context": hosted.engine.context,
+                "kv": hosted.engine.info.kv.name,
                 "backend": hosted.engine.info.backend,
                 "busy": bool(hosted.jobs),
                 "requests": len(hosted.jobs),

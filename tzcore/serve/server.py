@@ -27,6 +27,7 @@ import psutil
 import uvicorn
 
 from tzcore.engine.generation import Engine
+from tzcore.engine.kv_choice import AUTO
 from tzcore.errors import RequestError, SourceError, TernaryZeroError
 from tzcore.hub import library
 from tzcore.hub.library import InstalledModel
@@ -61,6 +62,7 @@ def serve(
     threads: int | None = None,
     backend: str = "auto",
     speculation: bool = True,
+    kv: str = AUTO,
     origins: Sequence[str] = (),
     parent_pid: int | None = None,
     announce: Callable[[dict[str, Any]], None] = print_event,
@@ -72,7 +74,7 @@ def serve(
     ``models`` (installed ids or folders) are loaded before the server says that it is ready, at
     ``context`` tokens; others are loaded when asked for.  ``port`` 0 takes a free one.  ``token``
     must then come with every request; ``"random"`` makes one up and announces it.  ``origins``
-    are web pages that may use the server.  ``speculation``: see :meth:`Engine.open`.
+    are web pages that may use the server.  ``speculation`` and ``kv``: see :meth:`Engine.open`.
     ``announce`` gets ``{"event": "ready", "port", "url"}`` once.  A port in use, a host that is
     not this machine's, an unknown model: TernaryZeroError.
     """
@@ -94,7 +96,7 @@ def serve(
             ready["token"] = token
 
         async def main() -> int:
-            pool = Pool(open_engine, given)
+            pool = Pool(open_engine, given, kv=kv)
             app = application.build(pool, host, token, tuple(origins))
             server = Server(app, pool)
             if parent_pid is not None:

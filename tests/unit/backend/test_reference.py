@@ -21,6 +21,8 @@ TOLERANCE = 1e-4  # of the logits' standard deviation; measured: at most 2e-5
 LONG = 96  # beyond the windows (24) and the trained lengths (64) of the tiny models
 
 _YARN = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0, "original_max_position_embeddings": 64}
+_SMALL = {"max_position_embeddings": 64}
+_LLAMA3 = {"rope_type": "llama3", "rope_theta": 5e5, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 _LONG_ROPE: dict[str, tuple[str, dict[str, Any]]] = {
     "linear": ("llama", {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}}),
     "dynamic": (
@@ -31,6 +33,16 @@ _LONG_ROPE: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "yarn": ("qwen2", {"max_position_embeddings": 64, "rope_parameters": _YARN}),
+    "yarn with mscales": ("llama", {**_SMALL, "rope_parameters": {**_YARN, "mscale": 1.0, "mscale_all_dim": 0.5}}),
+    "yarn with an attention factor": ("llama", {**_SMALL, "rope_parameters": {**_YARN, "attention_factor": 1.4}}),
+    "yarn without a rounded ramp": (
+        "llama",
+        {**_SMALL, "rope_parameters": {**_YARN, "truncate": False, "beta_fast": 16, "beta_slow": 2}},
+    ),
+    "llama 3.2": (
+        "llama",
+        {"rope_parameters": {**_LLAMA3, "factor": 32.0, "original_max_position_embeddings": 64}},
+    ),
     "softcapped": ("gemma2", {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.0}),
     "gelu": ("llama", {"hidden_act": "gelu_pytorch_tanh"}),
     "gemma3 logit cap": ("gemma3_text", {"final_logit_softcapping": 2.0}),

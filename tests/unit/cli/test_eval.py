@@ -97,3 +97,46 @@ def test_every_model_stands_under_its_original() -> None:
     lines = verb.table(rows).splitlines()[1:]
     assert [line.split()[0] for line in lines] == ["a", "a:t2", "b", "b:t2", "b:t1"]
     assert lines[1].split()[-3:] == ["0.2500", "3.000", "75.0%"]
+
+
+def test_divergence_at_depth(models: list[Path], text: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--kl-at-depth", "--text", text, "--depth", "200", "--last", "40", *ALONE[1:5]]
+    (model,) = result(capsys, models[0], *words, "--kv", "8", "--kv", "k4v2")["models"]
+    (row,) = model["depths"]
+    assert list(row["formats"]) == ["k8v8", "k4v2"]
+    assert main(["eval", str(models[0]), *map(str, words), "--kv", "k4v4", "--depth", "9k"]) == 0
+    said = capsys.readouterr()
+    assert "tiny/llama3:i4, the last 40 of 200 tokens (text.txt)" in said.out
+    assert "\nk4v4 " in said.out
+    assert "The text ends after" in said.err
+
+
+def test_needles_by_place(models: list[Path], text: Path, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--needle", "--text", text, "--depth", "512", "--kv", "f16", *ALONE[1:5]]
+    (model,) = result(capsys, models[0], *words)["models"]
+    assert list(model["lengths"][0]["formats"]) == ["f16"]
+    assert main(["eval", str(models[0]), *map(str, words)]) == 0
+    head, _, line = capsys.readouterr().out.splitlines()
+    assert "0%, 25%, 50%, 75%, 100%" in head
+    assert "f16" in line
+    assert set(line.split()[2]) <= set("+·–")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--kl-at-depth", "--needle"], "one of --kl-at-depth and --needle"),
+        (["--depth", "4k"], "--depth goes with"),
+        (["--kv", "k8v8"], "--kv goes with"),
+        (["--kl-at-depth", "--tasks", "arc"], "without --tasks"),
+        (["--kl-at-depth", "--last", "0"], "--last must be"),
+        (["--kl-at-depth", "--kv", "f16"], "name another --kv"),
+        (["--needle", "--kv", "auto"], "no format to measure"),
+        (["--needle", "--depth", "100"], "too short to hide anything"),
+    ],
+)
+def test_what_does_not_go_together_at_depth(
+    words: list[str], said: str, models: list[Path], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", str(models[0]), *words, *ALONE[1:5]]) == 1
+    assert said in capsys.readouterr().err

@@ -17,7 +17,6 @@ from tzcore.checkpoint.reader import ModelFolder
 from tzcore.cli import plan, plan_words
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.plan import Wish, estimated, result_of, shape_of
-from tzcore.errors import RequestError
 from tzcore.hub import sources
 from tzcore.hub.reference import Kind, parse
 from tzcore.hub.sources import SourceInfo
@@ -155,8 +154,8 @@ def test_a_plan_for_a_card() -> None:
     assert made["longest_context"] == card["longest_context"] == 8192
     with pytest.raises(BudgetError, match="for the weights"):
         plan.of_source(info(), for_card(680_000_000, 4096, "680MB-4k"))
-    with pytest.raises(RequestError, match=r"at most 8,192"):
-        plan.of_source(info(), for_card(10**9, 16384, "1GB-16k"))
+    longer = plan.of_source(info(), for_card(2 * 10**9, 16384, "2GB-16k"))
+    assert longer["notice"].startswith("The model was made for 8,192 tokens; beyond that")
     # Memory that holds the model, but not what a driver takes besides.
     small = plan.of_source(info(), Wish(encoding="t1", vram=300_000_000))
     assert not small["fits"]
@@ -273,6 +272,30 @@ def test_a_natively_ternary_source_keeps_its_own(packing: str | None, tmp_path: 
     # A matrix of one scale is stored in the longest groups that divide its width, which no plan knows.
     assert made["weights_bytes"] == pytest.approx(stored, abs=20_000)
     assert "taken over" not in plan.of_source(known, Wish(encoding="t2"))["note"]
+
+
+def test_what_contexts_cost_by_format() -> None:
+    made = plan.of_source(info(), Wish(context=10_000))
+    assert [row["tokens"] for row in made["contexts"]] == [4096, 8192, 10_000]
+    formats = made["contexts"][0]["formats"]
+    assert list(formats) == ["f16", "k8v8", "k6v5", "k4v4", "k4v2"]
+    assert formats["f16"] == {
+        "kv_bytes": 4096 * 30 * 2 * 3 * 64 * 2,
+        "total_bytes": made["weights_bytes"] + made["workspace_bytes"] + 4096 * 30 * 2 * 3 * 64 * 2,
+        "fits": True,
+    }
+    text = plan_words.words(made)
+    assert re.search(r"\n +tokens +f16 +k8v8 +k6v5 +k4v4 +k4v2\n", text)
+    assert re.search(r"\n +4,096 +94\.4 MB ✓ ", text)
+    assert re.search(r"\n +10,000 .* more than the model was made for\n", text)
+    assert "The model was made for 8,192 tokens; beyond that" in text
+
+
+def test_a_format_by_name() -> None:
+    made = plan.of_source(info(), Wish(context=4096, kv="k4v4"))
+    assert made["kv"] == "k4v4"
+    assert made["kv_bytes"] == made["contexts"][0]["formats"]["k4v4"]["kv_bytes"]
+    assert "keys and values in 4 bits, as asked for" in plan_words.words(made)
 
 
 def test_the_words_of_a_plan() -> None:

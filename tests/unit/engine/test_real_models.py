@@ -93,8 +93,14 @@ def test_opening_reports_and_limits(folder: Path) -> None:
         assert finished.reason in ("context", "stop")
     finally:
         engine.close()
-    with pytest.raises(RequestError, match="at most 512 tokens"):
-        Engine.open(folder, context=10_000)
+    with pytest.raises(RequestError, match="impossible"):
+        Engine.open(folder, context=0)
+    longer = Engine.open(folder, context=10_000)
+    try:
+        assert longer.context == 10_000
+        assert longer.info.notices[0].startswith("The model was made for 512 tokens; beyond that")
+    finally:
+        longer.close()
 
 
 def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path) -> None:

@@ -42,15 +42,17 @@ class Opener:
     def __init__(self, make: Callable[[str], ScriptedModel]) -> None:
         self._make = make
         self.opened: list[tuple[str, int | None, Neighbours]] = []
+        self.formats: list[str] = []
         self.models: list[ScriptedModel] = []
         self.error: Exception | None = None
 
-    def __call__(self, path: Path, *, context: int | None, report: Report, neighbours: Neighbours) -> Engine:
+    def __call__(self, path: Path, *, context: int | None, kv: str, report: Report, neighbours: Neighbours) -> Engine:
         report(Progress("load", 0, 100, "bytes", path.name))
         if self.error is not None:
             error, self.error = self.error, None
             raise error
         self.opened.append((path.name, context, neighbours))
+        self.formats.append(kv)
         self.models.append(self._make(path.name))
         config = json.loads((path / "tokenizer_config.json").read_text())
         made = engine(path, self.models[-1], context or 2048, template=config.get("chat_template"))

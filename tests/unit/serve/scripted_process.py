@@ -19,7 +19,7 @@ def main() -> int:
     heavy = {"torch", "transformers", "PySide6", "httpx", "rich", "gguf"} & set(sys.modules)
     assert not heavy, heavy
 
-    def opener(path: Path, *, context: int | None, report: Any, neighbours: Any) -> Any:
+    def opener(path: Path, *, context: int | None, kv: str, report: Any, neighbours: Any) -> Any:
         return engine(path, ScriptedModel([70, 71], seconds_per_token=0.01), context or 2048)
 
     try:

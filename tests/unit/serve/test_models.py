@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_health(server: Running) -> None:
     assert health["models"] == []
     server.http.post("/v1/load", json={"model": "one"})
     (model,) = server.http.get("/health").json()["models"]
-    assert model == {"id": "one:t2", "context": 2048, "backend": "scripted", "busy": False, "requests": 0}
+    assert model == {"id": "one:t2", "context": 2048, "kv": "f16", "backend": "scripted", "busy": False, "requests": 0}
 
 
 def test_load_and_unload(server: Running) -> None:
@@ -115,6 +116,21 @@ def test_a_card_and_main_memory_are_told_apart(server: Running) -> None:
     on(server, "three:t2", "a card")
     server.http.post("/v1/load", json={"model": "one:t2"}).raise_for_status()
     assert server.opener.opened[-1][2] == Neighbours(occupied=1000, reclaimable=1230)
+
+
+def test_the_format_of_keys_and_values_is_chosen_when_a_model_is_loaded(server: Running) -> None:
+    def load(**fields: str) -> dict[str, Any]:
+        return dict(server.http.post("/v1/load", json={"model": "one:t2", **fields}).raise_for_status().json())
+
+    assert load()["kv"] == "f16"
+    load(kv="auto")
+    load(kv="16")
+    assert server.opener.formats == ["auto"]  # what is open has it already
+    load(kv="8")
+    assert server.opener.formats == ["auto", "k8v8"]
+    refused = server.http.post("/v1/load", json={"model": "one:t2", "kv": "k5v5"})
+    assert refused.status_code == 400
+    assert "k6v5" in refused.json()["error"]["message"]
 
 
 def test_a_model_whose_card_failed_is_opened_again(server: Running) -> None:

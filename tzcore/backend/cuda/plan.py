@@ -18,6 +18,7 @@ from tzcore.backend.cuda.pages import PAGE, padded_head, page_bytes, pages_for
 from tzcore.backend.cuda.workspace import CHUNK, Items, Matrices, workspace_items
 from tzcore.errors import BackendError
 from tzcore.hardware import in_words
+from tzcore.keyvalues import F16, KeyValueFormat
 
 RESERVE = 512 << 20
 """Bytes that the driver takes of a card for its context, the kernels and their graphs.  An estimate."""
@@ -151,6 +152,7 @@ def plan(
     place: str = "the card",
     chunk: int = CHUNK,
     least: int = PAGE,
+    kv: KeyValueFormat = F16,
 ) -> DevicePlan:
     """The plan for ``context`` tokens in ``budget`` bytes, prompts being read ``chunk`` tokens at a time.
 
@@ -158,6 +160,8 @@ def plan(
     The advice, should it not fit, names a shorter context from ``least`` tokens on.
     """
     check(spec, matrices)
+    if kv.quantised:
+        raise BackendError(f"the CUDA kernels do not store keys and values as {kv.name}")
     items = (
         (WEIGHTS, _sum(weight_items(spec, matrices))),
         (HEAD, aligned(head_bytes(spec, matrices))),
