@@ -94,7 +94,7 @@ __device__ __forceinline__ Code nearest(float place) {
         return {static_cast<unsigned>(number) + (minus ? 32 : 0), minus ? -level : level};
     }
     const float level = fminf(minus ? floorf(size + 0.5f) : ceilf(size - 0.5f), 127.0f);
-    return {static_cast<unsigned>(level) + (minus ? 128 : 0), minus ? -level : level};
+    return {static_cast<unsigned>(level) + (minus && level > 0.0f ? 128 : 0), minus ? -level : level};
 }
 
 constexpr int BIAS = 107 << 3;  // between a scale's byte and the upper bits of the float

@@ -78,24 +78,28 @@ def put_value(tile: Bits, start: int, number: int, signs: Any, sizes: Any, bits:
                 tile.put(start + j // 2 * 1280 + lane * 8 + 4 * word + byte, 4 * (j % 2) + i, sign)
 
 
-def tiles_of(keys: Any, values: Any, width: int, fmt: KeyValueFormat, poison: int = 0xA5) -> Any:
-    """Turned vectors ``[tokens, head_dim]`` of one head as tiles ``[ceil(tokens / 32), bytes]``; ``poison`` elsewhere."""
-    return tiles_of_codes(encode(keys, fmt.key_bits), encode(values, fmt.value_bits), width, fmt, poison)
-
-
-def tiles_of_codes(keys: Any, values: Any, width: int, fmt: KeyValueFormat, poison: int = 0xA5) -> Any:
-    """The same of codes and scales."""
-    tokens, found = len(keys[0]), []
-    values_at = key_bytes(width, fmt) + 2 * TILE
-    key_parts, value_parts = signed(keys[0], fmt.key_bits), signed(values[0], fmt.value_bits)
-    for first in range(0, tokens, TILE):
+def tiles_of(
+    keys: Any, values: Any, width: int, fmt: KeyValueFormat, positions: Any = None, poison: int = 0xA5
+) -> Any:
+    """Turned vectors ``[tokens, head_dim]`` of one head, those at ``positions`` (default: all), as tiles
+    ``[ceil(tokens / 32), bytes]``; ``poison`` where nothing of them is."""
+    which = set(range(len(keys)) if positions is None else positions)
+    scales_at = key_bytes(width, fmt)
+    codes, scales = encode(keys, fmt.key_bits)
+    value_codes, value_scales = encode(values, fmt.value_bits)
+    padding = ((0, 0), (0, width - keys.shape[-1]))
+    of_keys = [np.pad(part, padding) for part in signed(codes, fmt.key_bits)]
+    of_values = [np.pad(part, padding) for part in signed(value_codes, fmt.value_bits)]
+    found = []
+    for first in range(0, len(keys), TILE):
         tile = Bits(tile_bytes(width, fmt))
-        for n in range(min(TILE, tokens - first)):
-            t = first + n
-            put_key(tile, n, key_parts[0][t], key_parts[1][t], fmt.key_bits)
-            put_value(tile, values_at, n, value_parts[0][t], value_parts[1][t], fmt.value_bits)
-            tile.put(key_bytes(width, fmt) + n, 0, int(keys[1][t]))
-            tile.put(key_bytes(width, fmt) + TILE + n, 0, int(values[1][t]))
+        for t in range(first, min(first + TILE, len(keys))):
+            if t not in which:
+                continue
+            put_key(tile, t - first, of_keys[0][t], of_keys[1][t], fmt.key_bits)
+            put_value(tile, scales_at + 2 * TILE, t - first, of_values[0][t], of_values[1][t], fmt.value_bits)
+            tile.put(scales_at + t - first, 0, int(scales[t]))
+            tile.put(scales_at + TILE + t - first, 0, int(value_scales[t]))
         tile.bytes[~tile.own] = poison
         found.append(tile.bytes)
     return np.stack(found)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.ptx.device import InterpretedDevice, Kernel
-from tests.ptx.stored_layout import TILE, in_memory
-from tests.ptx.test_attend import PTX, merged, used_splits
+from tests.ptx.device import InterpretedDevice, Kernel, KernelFault
+from tests.ptx.stored_layout import in_memory
+from tests.ptx.test_attend import PTX, broken, merged, used_splits
 from tests.ptx.test_attend import Case as Shape
 from tzcore.keyvalues import BLOCK, FORMATS, SINK, KeyValueFormat, stored
 
@@ -165,3 +165,95 @@ FEW = [
 @pytest.mark.parametrize("case", FEW, ids=str)
 def test_few(device: InterpretedDevice, case: Case) -> None:
     check(device, shipped(device, "few", case), case)
+
+
+MANY = [
+    Case(64, 48, 2, 3, 17, 180, form="k4v4"),
+    Case(64, 64, 1, 1, 40, 100, form="k6v5", window=90),
+    Case(64, 64, 1, 4, 20, 300, form="k4v2", softcap=8.0),
+    Case(96, 80, 1, 3, 17, 250, form="k8v8"),
+    Case(96, 96, 1, 1, 9, 190, form="k6v5"),
+    Case(128, 128, 1, 8, 9, 250, form="k4v4", exact_from=200),
+    Case(128, 128, 1, 1, 20, 10, form="k4v2"),
+    Case(256, 256, 1, 1, 9, 200, form="k6v5"),
+    Case(256, 256, 1, 2, 9, 140, form="k4v4", window=100),
+]
+
+
+@pytest.mark.parametrize("case", MANY, ids=str)
+def test_many(device: InterpretedDevice, case: Case) -> None:
+    check(device, shipped(device, "many", case), case)
+
+
+@pytest.mark.parametrize("case", [Case(64, 64, 1, 4, 9, 500), Case(64, 64, 1, 1, 17, 520, window=9)], ids=str)
+def test_many_in_splits(device: InterpretedDevice, case: Case) -> None:
+    check(device, shipped(device, "many", case), case, whole=False)
+
+
+@pytest.mark.parametrize(
+    ("family", "case"),
+    [
+        ("few", Case(64, 64, 1, 4, 8, 316, window=170)),
+        ("few", Case(128, 128, 1, 1, 8, 188, form="k6v5")),
+        ("many", Case(64, 64, 1, 3, 8, 252, window=90)),
+    ],
+)
+def test_a_token_alone_has_the_bits_it_has_among_eight(device: InterpretedDevice, family: str, case: Case) -> None:
+    """Of two blocks of 64: a tile is read as codes for some of them and in half precision for others."""
+    inputs = Inputs.random(case)
+    kernel = shipped(device, family, case)
+    acc, stats = attend(device, kernel, case, inputs)
+    for t in (0, 4, 7):
+        alone = replace(case, tokens=1, position=case.position + t)
+        held = Inputs(inputs.q[t : t + 1], inputs.keys[: alone.position + 1], inputs.values[: alone.position + 1])
+        alone_acc, alone_stats = attend(device, kernel, alone, held)
+        used = list(used_splits(case, case.position + t)) if family == "few" else [0]
+        assert alone_acc[used, 0].tobytes() == acc[used, t].tobytes()
+        assert alone_stats[used, 0].tobytes() == stats[used, t].tobytes()
+
+
+def test_scales_of_all_sizes(device: InterpretedDevice) -> None:
+    """Neither the weights of values with small scales are lost beside those with large ones, nor do these overflow."""
+    case = Case(64, 64, 1, 1, 1, 300, form="k8v8")
+    inputs = Inputs.random(case)
+    inputs.values[16:100] *= 5e3
+    inputs.values[100:] *= 1e-4
+    inputs.keys[16:100] *= 0
+    inputs.keys[100:, 0] = inputs.q[0, 0] * 0.6
+    acc, stats = attend(device, shipped(device, "few", case), case, inputs)
+    wanted = expected(case, inputs)
+    np.testing.assert_allclose(merged(case, acc, stats), wanted, rtol=0, atol=2e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("family", ["few", "many"])
+def test_a_token_that_is_not_there_writes_nothing(device: InterpretedDevice, family: str) -> None:
+    case = Case(64, 64, 1, 1, 2, 3)
+    inputs = Inputs.random(case)
+    absent = _Absent(*vars(case).values())
+    acc, stats = attend(device, shipped(device, family, case), absent, inputs)
+    assert np.isnan(acc[:, 0]).all()
+    assert np.isnan(stats[:, 0]).all()
+    np.testing.assert_allclose(merged(case, acc, stats)[1], expected(case, inputs)[1], rtol=0, atol=ROUNDING)
+
+
+class _Absent(Case):
+    @property
+    def positions(self) -> Any:
+        return np.array([-1, 4], np.int32)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("* codes::BLOCK - codes::BLOCK", "* codes::BLOCK"),
+        ("sunk.last, codes::SINK - 1", "sunk.last, codes::SINK"),
+        ("arrive<1>();", "arrive<2>();"),
+        ("2 * row + e] = weight * scales(2 * n + e)", "2 * row + e] = weight * scales(2 * n)"),
+    ],
+    ids=["a block too few", "a token more in the sink", "read before it comes", "a neighbour's scale"],
+)
+def test_a_broken_kernel_is_caught(device: InterpretedDevice, old: str, new: str) -> None:
+    case = Case(64, 64, 1, 4, 3, 190)
+    kernel = broken(device, f"attend_few_d64_{case.form}", old, new)
+    with pytest.raises((AssertionError, KernelFault)):
+        check(device, kernel, case)
