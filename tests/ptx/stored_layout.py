@@ -78,9 +78,7 @@ def put_value(tile: Bits, start: int, number: int, signs: Any, sizes: Any, bits:
                 tile.put(start + j // 2 * 1280 + lane * 8 + 4 * word + byte, 4 * (j % 2) + i, sign)
 
 
-def tiles_of(
-    keys: Any, values: Any, width: int, fmt: KeyValueFormat, positions: Any = None, poison: int = 0xA5
-) -> Any:
+def tiles_of(keys: Any, values: Any, width: int, fmt: KeyValueFormat, positions: Any = None, poison: int = 0xA5) -> Any:
     """Turned vectors ``[tokens, head_dim]`` of one head, those at ``positions`` (default: all), as tiles
     ``[ceil(tokens / 32), bytes]``; ``poison`` where nothing of them is."""
     which = set(range(len(keys)) if positions is None else positions)

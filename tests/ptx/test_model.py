@@ -19,6 +19,7 @@ from tzcore.backend.cuda.plan import plan
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
 from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 CONTEXT = 512
 
@@ -34,11 +35,11 @@ FAMILIES = {
 class Pair:
     """A tiny model on the card and in NumPy."""
 
-    def __init__(self, path: Path, checks: Checks | None = None) -> None:
+    def __init__(self, path: Path, checks: Checks | None = None, kv: KeyValueFormat = F16) -> None:
         self.folder = ModelFolder.open(path)
         self.spec = spec_of(self.folder, CONTEXT)
         self.device = InterpretedDevice(checks or Checks.fast())
-        planned = plan(self.spec, self.folder.quantization.matrices, 2 * CONTEXT, 4 << 30, chunk=64)
+        planned = plan(self.spec, self.folder.quantization.matrices, 2 * CONTEXT, 4 << 30, chunk=64, kv=kv)
         self.card = CudaModel(self.device, self.folder, self.spec, planned)
         self.reference = ReferenceBackend("int8", "f16").load(self.folder, self.spec)
 
