@@ -193,7 +193,7 @@ __device__ __forceinline__ void few_stored(const Arguments& a, const Stored& sto
                                         + static_cast<size_t>(share.kv_head) * stored.slots * codes::exact_bytes(DP);
         const InSlots<DP> slots{reinterpret_cast<const uint4*>(tiles), first ? 1 : stored.slots, share.g, share.c};
         walk<DP>(slots, first ? share.warp : share.first(start), first ? (sink ? 0 : -1) : stop,
-                 first ? min(sunk.last, codes::SINK - 1) : latest.last, range, score, queries, ring, share.lane,
+                 first ? sunk.last : latest.last, range, score, queries, ring, share.lane,
                  softmax, mixed);
     }
     merge<DP>(a, share, reinterpret_cast<Partial*>(room), softmax, mixed);

@@ -127,8 +127,7 @@ __device__ __forceinline__ void many_stored(const Arguments& a, const Stored& st
 #pragma unroll 1
     for (int pass = 0; pass < 2; ++pass) {
         const bool first = pass == 0;
-        Stretch stretch(first ? crowd.extent(a, sunk) : crowd.extent(a, latest), crowd.split, split_keys);
-        if (first) stretch.last = min(stretch.last, codes::SINK - 1);
+        const Stretch stretch(first ? crowd.extent(a, sunk) : crowd.extent(a, latest), crowd.split, split_keys);
         if (stretch.empty()) continue;
         const int upper = crowd.position(a, 0), lower = crowd.position(a, 1);
         const Range range[2] = {first ? sunk(upper) : latest(upper), first ? sunk(lower) : latest(lower)};

@@ -169,8 +169,7 @@ struct Scales {
 
     /** The scale of key `m` times 2^`up`. */
     __device__ __forceinline__ float operator()(int m, int up = 0) const {
-        const unsigned b = byte(m);
-        return b ? __int_as_float((b << 20) + (107 + up << 23)) : 0.0f;
+        return __int_as_float((byte(m) << 20) + (107 + up << 23));
     }
 
     /** Its logarithm to the base 2, within 0.09. */

@@ -111,13 +111,13 @@ __device__ __forceinline__ int encode(const float (&x)[2], int head_dim, unsigne
     constexpr bool EVEN = BITS == 6 || BITS == 8;
     constexpr float SPREAD = BITS == 2 ? 1.5104 / 127 : BITS == 4 ? 2.7326 / 127 : 3.2607 / 127;
     constexpr float LARGEST = BITS == 6 ? 1.0 / 126 : 1.0 / 127;
-    const float largest = over_block(fmaxf(fabsf(x[0]), fabsf(x[1])), scratch,
-                                     [](float a, float b) { return fmaxf(a, b); });
     auto sum = [scratch](float value) {
         return over_block(value, scratch, [](float a, float b) { return a + b; });
     };
     int middle;
     if (EVEN) {
+        const float largest = over_block(fmaxf(fabsf(x[0]), fabsf(x[1])), scratch,
+                                         [](float a, float b) { return fmaxf(a, b); });
         middle = byte_near(largest * LARGEST, true);
     } else {
         middle = byte_near(sqrtf(sum(x[0] * x[0] + x[1] * x[1]) / head_dim) * SPREAD, false);
@@ -129,9 +129,8 @@ __device__ __forceinline__ int encode(const float (&x)[2], int head_dim, unsigne
 #pragma unroll 1
     for (int i = 0; i < TRIED; ++i) {
         const int step = EVEN ? -i : i == 0 ? 0 : 2 * i - 3;  // 0 −1 −2, or 0 −1 +1
-        const int byte = largest > 0.0f ? min(max(middle + step, 1), 255) : 0;
-        const float scale = byte ? __int_as_float((byte + BIAS) << 20) : 0.0f;
-        const float inverse = byte ? __fdiv_rn(1.0f, scale) : 0.0f;
+        const int byte = min(max(middle + step, 0), 255);
+        const float scale = __int_as_float((byte + BIAS) << 20), inverse = __fdiv_rn(1.0f, scale);
         float error = 0.0f;
         unsigned code[2] = {0, 0};
 #pragma unroll

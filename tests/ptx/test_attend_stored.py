@@ -246,7 +246,7 @@ class _Absent(Case):
     ("old", "new"),
     [
         ("* codes::BLOCK - codes::BLOCK", "* codes::BLOCK"),
-        ("sunk.last, codes::SINK - 1", "sunk.last, codes::SINK"),
+        ("within(seen(position, window), 0, codes::SINK)", "within(seen(position, window), 0, codes::SINK + 1)"),
         ("arrive<1>();", "arrive<2>();"),
         ("2 * row + e] = weight * scales(2 * n + e)", "2 * row + e] = weight * scales(2 * n)"),
     ],

@@ -124,16 +124,6 @@ def _pool(case: Case, inputs: Inputs, tiles: Any, fill: int) -> Any:
     return pool
 
 
-@pytest.mark.parametrize("form", ["k8v8", "k6v5", "k4v4", "k4v2"])
-def test_vectors_of_zeros_have_the_scale_zero(memory: Memory, form: str) -> None:
-    case = Case(64, 64, 1, 1, [40], form=form)
-    inputs = Inputs(case)
-    inputs.parts[:] = 0
-    got = run(memory, case, inputs)
-    tile, at = got.pool[inputs.table[0], 0, 1], key_bytes(64, case.fmt)
-    assert (tile[[at + 8, at + TILE + 8]] == 0).all()
-
-
 def test_a_token_alone_has_the_bits_it_has_among_others(memory: Memory) -> None:
     case = CASES[4]
     inputs = Inputs(case)
