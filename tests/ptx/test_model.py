@@ -75,6 +75,23 @@ def test_logits_of_every_family(pair):
         assert kl < 1e-2
 
 
+@pytest.mark.parametrize(("family", "form"), [("llama", "k4v4"), ("gemma2", "k6v5"), ("qwen3", "k4v2")])
+def test_logits_with_keys_and_values_as_codes(tmp_path, family, form):
+    """A prompt in three calls, so that its beginning is read as codes, three tokens and one."""
+    kv = FORMATS[form]
+    pair = Pair(tiny_folder(tmp_path / "model", family, FAMILIES[family], "i8"), kv=kv)
+    tokens = np.random.default_rng(0).integers(0, pair.spec.vocabulary, 142).astype(np.int32)
+    ours, theirs = pair.card.new_sequence(160, kv), pair.reference.new_sequence(160, kv)
+    pair.card.forward(ours, tokens[:138], "none")
+    pair.reference.forward(theirs, tokens[:138], "none")
+    for part in (tokens[138:141], tokens[141:]):
+        found, expected = pair.card.forward(ours, part, "all"), pair.reference.forward(theirs, part, "all")
+        median, kl = divergence(found, expected)
+        assert median < 0.05
+        assert kl < 2e-2
+    pair.close()
+
+
 def test_experts_whose_inputs_are_turned_each_in_its_own_way(tmp_path, monkeypatch):
     """As conversions had it that did not share the signs: one form of the input for every expert."""
     with monkeypatch.context() as patch:
@@ -109,6 +126,68 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight(llama):
         assert (llama.card.forward(sequence, tokens[252:260], "all") == together).all()
     finally:
         sequence.close()
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory):
+    folder = tiny_folder(tmp_path_factory.mktemp("coded") / "model", "llama", "t1b3", "i8")
+    made = Pair(folder, kv=FORMATS["k4v4"])
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", ["llama", "coded"])
+def test_texts_that_begin_alike(request, name):
+    """A fork has the bits of a text that was never forked, and leaves its parent's as they are; saved pages come back."""
+    card = request.getfixturevalue(name).card
+    kv, tokens = card.plan.kv, np.random.default_rng(2).integers(0, card.spec.vocabulary, 90).astype(np.int32)
+    first = card.new_sequence(CONTEXT, kv)
+    card.forward(first, tokens[:64], "none")
+    card.forward(first, tokens[64:70], "none")
+    second, third = first.fork(67), first.fork(0)
+    forked = card.forward(second, tokens[80:82], "all")
+    card.forward(third, tokens[70:75], "none")
+    went_on = card.forward(first, tokens[70:72], "all")
+    first.truncate(67)
+    assert (card.forward(first, tokens[80:82], "all") == forked).all() or kv.quantised
+    first.truncate(0)
+    card.forward(first, tokens[:64], "none")
+    card.forward(first, tokens[64:67], "none")
+    assert (card.forward(first, tokens[80:82], "all") == forked).all()
+    first.truncate(67)
+    card.forward(first, tokens[67:70], "none")
+    found = card.forward(first, tokens[70:72], "all")
+    assert divergence(went_on, found)[1] < (1e-2 if kv.quantised else 1e-12)
+
+    saved, length = [second.save(0)], second.length
+    following = card.forward(second, tokens[82:84], "all")
+    for text in (first, second, third):
+        text.close()
+    loaded = card.new_sequence(CONTEXT, kv)
+    with pytest.raises(BackendError, match="another model or version"):
+        loaded.load([saved[0][:-1]], length)
+    loaded.load(saved, length)
+    found = card.forward(loaded, tokens[82:84], "all")
+    assert divergence(found, following)[1] < (1e-2 if kv.quantised else 1e-12)
+    assert kv.name in card.cache_form(kv)
+    loaded.close()
+
+
+def test_one_token_gives_the_bits_that_it_gives_among_eight_as_codes(coded):
+    """Over the edge of a block of 64, where the latest tokens before it are read as codes from then on."""
+    tokens = np.random.default_rng(1).integers(0, coded.spec.vocabulary, 200).astype(np.int32)
+    sequence = coded.card.new_sequence(CONTEXT, coded.card.plan.kv)
+    coded.card.forward(sequence, tokens[:188], "none")
+    together = coded.card.forward(sequence, tokens[188:196], "all")
+    sequence.truncate(188)
+    alone = np.concatenate([coded.card.forward(sequence, tokens[i : i + 1]) for i in range(188, 196)])
+    assert (alone == together).all()
+    sequence.close()
+
+
+def test_another_format_than_was_planned_for_is_refused(coded):
+    with pytest.raises(BackendError, match="loaded with its keys and values as k4v4: load it again to have them as f16"):
+        coded.card.new_sequence(16)
 
 
 def test_the_greedy_tokens_of_the_cpu_backend(llama):
