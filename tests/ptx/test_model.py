@@ -141,7 +141,7 @@ def test_texts_that_begin_alike(request, name):
     """A fork has the bits of a text that was never forked, and leaves its parent's as they are; saved pages come back."""
     card = request.getfixturevalue(name).card
     kv, tokens = card.plan.kv, np.random.default_rng(2).integers(0, card.spec.vocabulary, 90).astype(np.int32)
-    first = card.new_sequence(CONTEXT, kv)
+    first = card.new_sequence(2 * CONTEXT, kv)
     card.forward(first, tokens[:64], "none")
     card.forward(first, tokens[64:70], "none")
     second, third = first.fork(67), first.fork(0)
