@@ -71,9 +71,9 @@ A multiprocessor issues 4 warp instructions a clock.  Clocks of a warp's turn, b
   multiply one half: IMAD; floating point one half on 8.0, else one quarter (64 and 128 lanes a clock)
   convert  two: I2F, F2I, MUFU (16 lanes a clock)
   memory   one for each 4 bytes a lane: LDG, LDS, LDGSTS, STS (128 bytes a clock)
-  tensor   4096 products a mma of int8, 2048 one of halves; int8 products a clock: 1024 on 8.6, 8.9, 12.0, 2048 on 8.0, and 2560 on 9.0, where
-           mma.sync reaches some 62 % of what wgmma does; of halves with sums in float32 half as many on 8.0 and
-           9.0, else a quarter
+  tensor   4096 products a mma of int8, 2048 one of halves; int8 products a clock: 1024 on 8.6, 8.9, 12.0, 2048 on
+           8.0, and 2560 on 9.0, where mma.sync reaches some 62 % of what wgmma does; of halves with sums in float32
+           half as many on 8.0 and 9.0, else a quarter
 The busiest of them bounds the loop.  Decoding wants bytes of weights (scales included) at the rate of memory as its
 maker states it, of which a copy reaches 90 to 94 %; over 100 % memory is the limit.  "under way" is what the
 resident warps have asked for at once, "needed" what covers 0.7 µs of memory's rate (0.9 µs on the GeForce cards).

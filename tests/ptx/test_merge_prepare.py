@@ -62,8 +62,8 @@ class Case:
         run(
             "merge_prepare", (-(-self.K // max(self.block, 512)), self.T, 1), 512,
             self.acc, self.stats, len(self.acc), int(self.single), self.positions, SPLIT, self.window, self.heads,
-            self.head_dim, self.Dp, self.turned, self.signs, self.block, mode, self.group, self.T, codes, factors, plain,
-            ptx=ptx,
+            self.head_dim, self.Dp, self.turned, self.signs, self.block, mode, self.group, self.T, codes, factors,
+            plain, ptx=ptx,
         )  # fmt: skip
         return codes, *split(factors), plain
 

@@ -138,8 +138,13 @@ def coded(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["llama", "coded"])
 def test_texts_that_begin_alike(request, name):
-    """A fork has the bits of a text that was never forked, and leaves its parent's as they are; saved pages come back."""
+    """A fork has the bits of a text that was never forked, and leaves its parent as it is; saved pages come back."""
     card = request.getfixturevalue(name).card
+
+    def alike(expected, found):
+        """What the one reads in half precision the other may read as codes."""
+        return divergence(found, expected)[1] < 1e-2 if kv.quantised else (found == expected).all()
+
     kv, tokens = card.plan.kv, np.random.default_rng(2).integers(0, card.spec.vocabulary, 90).astype(np.int32)
     first = card.new_sequence(2 * CONTEXT, kv)
     card.forward(first, tokens[:64], "none")
@@ -147,6 +152,7 @@ def test_texts_that_begin_alike(request, name):
     second, third = first.fork(67), first.fork(0)
     forked = card.forward(second, tokens[80:82], "all")
     card.forward(third, tokens[70:75], "none")
+    third.close()
     went_on = card.forward(first, tokens[70:72], "all")
     first.truncate(67)
     assert (card.forward(first, tokens[80:82], "all") == forked).all() or kv.quantised
@@ -157,18 +163,18 @@ def test_texts_that_begin_alike(request, name):
     first.truncate(67)
     card.forward(first, tokens[67:70], "none")
     found = card.forward(first, tokens[70:72], "all")
-    assert divergence(went_on, found)[1] < (1e-2 if kv.quantised else 1e-12)
+    assert alike(went_on, found)
 
     saved, length = [second.save(0)], second.length
     following = card.forward(second, tokens[82:84], "all")
-    for text in (first, second, third):
-        text.close()
+    first.close()
+    second.close()
     loaded = card.new_sequence(CONTEXT, kv)
     with pytest.raises(BackendError, match="another model or version"):
         loaded.load([saved[0][:-1]], length)
     loaded.load(saved, length)
     found = card.forward(loaded, tokens[82:84], "all")
-    assert divergence(found, following)[1] < (1e-2 if kv.quantised else 1e-12)
+    assert alike(following, found)
     assert kv.name in card.cache_form(kv)
     loaded.close()
 
@@ -186,7 +192,7 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight_as_codes(coded):
 
 
 def test_another_format_than_was_planned_for_is_refused(coded):
-    with pytest.raises(BackendError, match="loaded with its keys and values as k4v4: load it again to have them as f16"):
+    with pytest.raises(BackendError, match="keys and values as k4v4: load it again to have them as f16"):
         coded.card.new_sequence(16)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.ptx.device import InterpretedDevice
-from tests.ptx.stored_layout import TILE, TILES, exact_tiles, key_bytes, tile_bytes, tiles_of
+from tests.ptx.stored_layout import TILE, TILES, exact_tiles, tile_bytes, tiles_of
 from tests.ptx.test_qkv import EPS, PTX, Inputs, Memory
 from tests.ptx.test_qkv import Case as Shape
 from tzcore.keyvalues import FORMATS, SINK, KeyValueFormat, turned

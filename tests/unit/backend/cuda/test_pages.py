@@ -124,8 +124,10 @@ class Device:
 def test_what_is_in_a_page(kv) -> None:
     small = spec()
     size = context_bytes(small, kv, 1024, 64)
-    pools = KeyValuePools(Region("keys and values", 0, size), small, 5, kv, 64) if kv.quantised else KeyValuePools(
-        Region("keys and values", 0, size), small, 4
+    pools = (
+        KeyValuePools(Region("keys and values", 0, size), small, 5, kv, 64)
+        if kv.quantised
+        else KeyValuePools(Region("keys and values", 0, size), small, 4)
     )
     device = Device(size)
     contents = Contents(device, None, pools)
