@@ -72,7 +72,7 @@ class CudaModel:
             self._loaded = Loaded(device, folder, spec, uploader, head, tables, report, self.plan.chunk)
         finally:
             uploader.close()
-        self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices)
+        self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices, self.plan.context)
         self._pages = Pages(self.plan.pages)
         pools = KeyValuePools(context, spec, self.plan.pages, self.plan.kv, self.plan.chunk)
         self._contents = Contents(device, self._stream, pools)

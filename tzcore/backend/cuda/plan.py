@@ -164,7 +164,7 @@ def plan(
         (HEAD, aligned(head_bytes(spec, matrices))),
         (TABLES, _sum(table_items(spec, matrices))),
         (CONTEXT, context_bytes(spec, kv, context, chunk)),
-        (WORKSPACE, _sum(workspace_items(spec, chunk, matrices))),
+        (WORKSPACE, _sum(workspace_items(spec, chunk, matrices, context))),
     )
     memory = arena.Plan(items, budget, RESERVE, place)
     most = min(spec.max_context, longest(spec, kv, _left(memory), chunk))

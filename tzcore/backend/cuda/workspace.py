@@ -32,8 +32,11 @@ HEADER = 2
 LEAST_GROUP = 64
 
 
-def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None) -> Items:
-    """Name and bytes of every buffer, for calls of up to ``chunk`` tokens.
+def workspace_items(
+    spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None, context: int = 0
+) -> Items:
+    """Name and bytes of every buffer, for calls of up to ``chunk`` tokens in texts as long as the model was made for,
+    or of ``context`` tokens if that is more.
 
     ``matrices`` says how each is stored: f16 matrices need their inputs in another form.  Without it
     any matrix may be f16.
@@ -66,7 +69,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
         ("logits", 4 * few * spec.vocabulary),
         ("tokens", 4 * chunk),
         ("positions", 4 * chunk),
-        ("page_table", 4 * (pages_for(spec.max_context) + HEADER)),
+        ("page_table", 4 * (pages_for(max(spec.max_context, context)) + HEADER)),
         ("uniform", 4 * few),
         ("picked", 4 * few),
         ("penalties", PENALTY.itemsize * spec.vocabulary),
