@@ -131,7 +131,7 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight(llama):
 @pytest.fixture(scope="module")
 def coded(tmp_path_factory):
     folder = tiny_folder(tmp_path_factory.mktemp("coded") / "model", "llama", "t1b3", "i8")
-    made = Pair(folder, kv=FORMATS["k4v4"])
+    made = Pair(folder, kv=FORMATS["k8v8"])
     yield made
     made.close()
 
@@ -192,7 +192,7 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight_as_codes(coded):
 
 
 def test_another_format_than_was_planned_for_is_refused(coded):
-    with pytest.raises(BackendError, match="keys and values as k4v4: load it again to have them as f16"):
+    with pytest.raises(BackendError, match="keys and values as k8v8: load it again to have them as f16"):
         coded.card.new_sequence(16)
 
 
