@@ -1,8 +1,8 @@
 """The engine: one open model that answers requests, token by token.
 
-Owns the order of work (prompt, prefill in chunks, decoding), the sequence that is kept between
-calls so that a conversation's beginning is read only once, and the places where a running
-answer can be stopped.
+Owns the order of work (prompt, prefill in chunks, decoding), and the places where a running answer
+can be stopped.  What was read is kept between calls (:mod:`tzcore.engine.texts`) and, where that is
+asked for, on disk (:mod:`tzcore.engine.keeper`), so that it need not be read again.
 
 Where it wins, a step of decoding checks drafts: tokens that a lookup in the text proposes are
 appended together with the last one, the sampler chooses token after token from the rows of
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,11 +23,11 @@ import numpy as np
 
 from tzcore.architecture import registry
 from tzcore.architecture.spec import ModelSpec
-from tzcore.backend.base import ChoosingModel, LoadedModel, Sequence
+from tzcore.backend.base import ChoosingModel, LoadedModel
 from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.drafting import MOST_DRAFTS, Drafting, Tally
-from tzcore.engine.lookup import Lookup
+from tzcore.engine.keeper import Keeper
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
@@ -42,9 +42,13 @@ from tzcore.engine.request import (
     Usage,
 )
 from tzcore.engine.sampler import Sampler, Sampling
+from tzcore.engine.snapshots import Snapshots
 from tzcore.engine.stopping import StopFilter
+from tzcore.engine.template import Message
+from tzcore.engine.texts import Texts
 from tzcore.engine.tokenizer import IncrementalDecoder, read_json
 from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.keyvalues import F16, KeyValueFormat
 from tzcore.progress import Progress, Report, ignore
 
 __all__ = ["Engine", "EngineInfo", "Event", "Finished", "PrefillProgress", "Request", "Sampling", "TextDelta"]
@@ -68,6 +72,17 @@ class EngineInfo:
     backend_reason: str
     memory: MemoryPlan | None
     notices: tuple[str, ...]
+    kv: KeyValueFormat = F16
+
+
+@dataclass(frozen=True)
+class _Read:
+    """How a prompt was read: tokens that were there already, the token that follows (None where it was cancelled),
+    and tokens a second."""
+
+    cached: int
+    token: int | None
+    speed: float
 
 
 class Engine:
@@ -81,6 +96,7 @@ class Engine:
         sampling: Sampling | None = None,
         folder: ModelFolder | None = None,
         speculation: bool = True,
+        snapshots: Snapshots | None = None,
     ) -> None:
         """Takes over ``model``, ``prompts`` and ``folder`` and closes them.  Most callers use :meth:`open`."""
         self.prompts = prompts
@@ -92,15 +108,18 @@ class Engine:
         self._ends = prompts.end_tokens()
         self.info = replace(info, notices=tuple(prompts.notices))  # the line above may add one
         self.lost = False  # whether the card with the model failed, so that it must be opened again
-        self._held: list[int] = []  # the tokens that the sequence holds
-        self._lookup = Lookup(self._held)
         # A ChoosingModel hands out one token in place of rows of logits, and draws with one random number: to check
         # drafts it would need a choice for every row.  Where bits depend on the chunk, so would the answer.
         self._choosing = model if isinstance(model, ChoosingModel) else None
         exact = speculation and model.exact_chunks and self._choosing is None
         self._drafting = Drafting() if exact else None
         self._chunk = _LEAST_CHUNK
-        self._sequence: Sequence | None = model.new_sequence(info.context)
+        self._closed = False
+        self._texts = Texts(model, info.context, info.kv)
+        self._keeper: Keeper | None = None
+        if snapshots is not None:
+            tree = snapshots.open(info.path, model.spec, model.cache_form(info.kv))
+            self._keeper = Keeper(self._texts, tree, snapshots)
 
     @classmethod
     def open(
@@ -112,12 +131,14 @@ class Engine:
         report: Report = ignore,
         neighbours: Neighbours | None = None,
         speculation: bool = True,
+        snapshots: Snapshots | None = None,
     ) -> Engine:
         """Open the model folder ``path``.
 
         ``context`` None: see :func:`tzcore.engine.plan.plan`; ``neighbours`` are the models that are open
         beside.  With ``speculation`` several guessed tokens may be checked in one step, where the model gives
-        the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  What is wrong with the folder is a
+        the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  With ``snapshots`` what was read is
+        kept on disk too, and is there when the model is opened again.  What is wrong with the folder is a
         CheckpointError; no memory or no backend a BackendError, raised before the weights are touched.
         """
         path = Path(path)
@@ -136,7 +157,7 @@ class Engine:
             report(Progress("load", total, total, "bytes", "weights are loaded"))
             sampling = Sampling.from_generation_config(read_json(path / "generation_config.json"))
             info = EngineInfo(path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, ())
-            return cls(model, prompts, info, sampling, folder, speculation)
+            return cls(model, prompts, info, sampling, folder, speculation, snapshots)
         except BaseException:
             if model is not None:
                 model.close()
@@ -166,6 +187,10 @@ class Engine:
                 return
         try:
             yield from self._answer(request, prompt, cancel, began)
+            self._keep()
+        except GeneratorExit:
+            self._keep()
+            raise
         except LostDeviceError:
             self.lost = True
             raise
@@ -176,12 +201,23 @@ class Engine:
         """Tokens of the request's prompt, whether or not they fit."""
         return len(self.prompts.tokens(request))
 
+    def forget(self, messages: Sequence[Message]) -> None:
+        """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended."""
+        beginnings = self.prompts.beginnings(messages)
+        with self._lock:
+            for beginning in beginnings:
+                self._texts.forget(beginning)
+                if self._keeper is not None:
+                    self._keeper.forget(beginning)
+
     def close(self) -> None:
         """Release weights, cache and helpers, once a running answer has ended."""
         with self._lock:
-            if self._sequence is not None:
-                self._sequence.close()
-                self._sequence = None
+            if not self._closed:
+                self._closed = True
+                if self._keeper is not None:
+                    self._keeper.close()
+                self._texts.close()
                 self._model.close()
                 self.prompts.close()
                 if self._folder is not None:
@@ -198,25 +234,14 @@ class Engine:
             raise RequestError(f"Token {wrong} is outside the model's vocabulary of {self.spec.vocabulary:,}")
 
     def _answer(self, request: Request, prompt: list[int], cancel: threading.Event, began: float) -> Iterator[Event]:
-        if self._sequence is None:
+        if self._closed:
             raise BackendError("The model was closed")
-        cached = self._reuse(prompt)
-        done, prefill_seconds = cached, 0.0
-        token: int | None = None
         sampling = request.sampling or self.default_sampling
         # Rows of the head beyond the tokenizer are padding: they stand for no text.
         sampler = Sampler(sampling, min(self.spec.vocabulary, self.prompts.tokenizer.size))
-        yield PrefillProgress(done, len(prompt), None)
-        while done < len(prompt) and not cancel.is_set():
-            chunk = prompt[done : done + self._chunk]
-            last = done + len(chunk) == len(prompt)
-            seconds, token = self._forward(chunk, sampler if last else None)
-            prefill_seconds += seconds
-            self._adapt(len(chunk), seconds)
-            done += len(chunk)
-            yield PrefillProgress(done, len(prompt), prefill_seconds / (done - cached) * (len(prompt) - done))
-        speed = (done - cached) / prefill_seconds if prefill_seconds else 0.0
-        if token is None or cancel.is_set():
+        read = yield from self._read(prompt, sampler, cancel)
+        cached, speed = read.cached, read.speed
+        if read.token is None:
             yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
             return
 
@@ -226,7 +251,7 @@ class Engine:
         made, tally, decoding = 0, Tally(), time.perf_counter()
         first = decoding - began
         reason: FinishReason
-        with closing(self._write(token, sampler, request.max_tokens, tally)) as tokens:
+        with closing(self._write(read.token, sampler, request.max_tokens, tally)) as tokens:
             for made, token in enumerate(tokens, 1):
                 if token in self._ends:
                     reason = "stop"
@@ -255,14 +280,40 @@ class Engine:
         usage = Usage(len(prompt), made, cached, tally.drafted, tally.accepted)
         yield Finished(reason, usage, timings, stops.found)
 
+    @property
+    def _held(self) -> list[int]:
+        """The tokens of the running text."""
+        return self._texts.running.tokens
+
+    def _read(
+        self, prompt: list[int], sampler: Sampler, cancel: threading.Event
+    ) -> Generator[PrefillProgress, None, _Read]:
+        """Make the running text ``prompt``, and choose what follows it."""
+        if self._keeper is not None:
+            self._keeper.resume(prompt)
+        done = cached = self._texts.begin(prompt)
+        seconds_taken = 0.0
+        token: int | None = None
+        yield PrefillProgress(done, len(prompt), None)
+        while done < len(prompt) and not cancel.is_set():
+            chunk = prompt[done : done + self._chunk]
+            last = done + len(chunk) == len(prompt)
+            seconds, token = self._forward(chunk, sampler if last else None)
+            seconds_taken += seconds
+            self._adapt(len(chunk), seconds)
+            done += len(chunk)
+            yield PrefillProgress(done, len(prompt), seconds_taken / (done - cached) * (len(prompt) - done))
+        self._texts.mark(prompt)
+        speed = (done - cached) / seconds_taken if seconds_taken else 0.0
+        return _Read(cached, None if cancel.is_set() else token, speed)
+
     def _write(self, token: int, sampler: Sampler, wanted: int | None, tally: Tally) -> Generator[int, None, None]:
         """The answer's tokens from ``token`` on, without an end; at most ``wanted`` will be taken.
 
-        When one is given out, ``_held`` has those before it, as if each had been appended alone; once this is
+        When one is given out, the running text has those before it, as if each had been appended alone; once this is
         closed, the sequence too.
         """
-        drafting, sequence = self._drafting, self._sequence
-        assert sequence is not None
+        drafting, text = self._drafting, self._texts.running
         yield token
         made = 1
         while drafting is None:
@@ -272,18 +323,19 @@ class Engine:
             yield token
         while True:
             # Drafts must fit beside the token, and one more token than they are comes of the step.
-            room = min(MOST_DRAFTS, self.context - len(self._held) - 1)
+            room = min(MOST_DRAFTS, self.context - len(text.tokens) - 1)
             if wanted is not None:
                 room = min(room, wanted - made - 1)
-            proposal = self._lookup.propose(token, room)
+            proposal = text.lookup.propose(token, room)
             proposed, matched = (proposal.tokens, proposal.matched) if proposal else ([], 0)
             drafts = proposed[: drafting.length(matched, len(proposed))] if proposed else []
             began = time.perf_counter()
             ids = np.asarray([token, *drafts], np.int32)
-            rows = self._model.forward(sequence, ids, "all" if drafts else "last")
+            with self._texts.appending(len(ids)) as sequence:
+                rows = self._model.forward(sequence, ids, "all" if drafts else "last")
             drafting.took(len(drafts), time.perf_counter() - began)
             tally.drafted += len(drafts)
-            self._held.append(token)
+            text.tokens.append(token)
             try:
                 for place, row in enumerate(rows):
                     token = sampler.pick(row[: sampler.vocabulary])
@@ -295,41 +347,34 @@ class Engine:
                     yield token
                     if not right or place == len(drafts):
                         break
-                    self._held.append(token)
+                    text.tokens.append(token)
             finally:
                 if drafts:
-                    sequence.truncate(len(self._held))
-
-    def _reuse(self, prompt: list[int]) -> int:
-        """Cut the sequence back to what it shares with ``prompt``; the last token is read anew for its logits."""
-        assert self._sequence is not None
-        limit = min(len(self._held), len(prompt) - 1)
-        held, wanted = np.asarray(self._held[:limit]), np.asarray(prompt[:limit])
-        different = np.flatnonzero(held != wanted)
-        common = int(different[0]) if different.size else limit
-        if common < len(self._held):
-            self._lookup.shorten(common)
-            self._sequence.truncate(common)
-            del self._held[common:]
-        return common
+                    with self._texts.lock:
+                        sequence.truncate(len(text.tokens))
 
     def _forward(self, tokens: list[int], sampler: Sampler | None) -> tuple[float, int | None]:
         """Append ``tokens``; the seconds that took, and what ``sampler`` chooses to follow them."""
-        assert self._sequence is not None
-        began = time.perf_counter()
         ids, token = np.asarray(tokens, dtype=np.int32), None
-        try:
-            if sampler is not None and self._choosing is not None:
-                token = self._choosing.choose(self._sequence, ids, sampler.choice())
-                sampler.write(token)
-            elif sampler is not None:
-                logits = self._model.forward(self._sequence, ids, "last")
-                token = sampler.pick(logits[0, : sampler.vocabulary])
-            else:
-                self._model.forward(self._sequence, ids, "none")
-        finally:  # where the choice failed, the tokens had been appended already
-            self._held.extend(tokens[: self._sequence.length - len(self._held)])
+        with self._texts.appending(len(tokens)) as sequence:
+            began = time.perf_counter()
+            try:
+                if sampler is not None and self._choosing is not None:
+                    token = self._choosing.choose(sequence, ids, sampler.choice())
+                    sampler.write(token)
+                elif sampler is not None:
+                    logits = self._model.forward(sequence, ids, "last")
+                    token = sampler.pick(logits[0, : sampler.vocabulary])
+                else:
+                    self._model.forward(sequence, ids, "none")
+            finally:  # where the choice failed, the tokens had been appended already
+                self._held.extend(tokens[: sequence.length - len(self._held)])
         return time.perf_counter() - began, token
+
+    def _keep(self) -> None:
+        """Have the running text saved."""
+        if self._keeper is not None:
+            self._keeper.keep()
 
     def _adapt(self, tokens: int, seconds: float) -> None:
         """Choose the next chunk: the largest power of two that stays within the time of one call."""

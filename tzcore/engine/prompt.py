@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tzcore.engine.request import Request
-from tzcore.engine.template import PLAIN_STOP, ChatTemplate
+from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
 from tzcore.engine.tokenizer import Tokenizer
 from tzcore.errors import RequestError, TemplateError
 
@@ -47,6 +48,17 @@ class PromptBuilder:
         if not ids:
             raise RequestError("The prompt is empty: it holds no token")
         return ids
+
+    def beginnings(self, messages: Sequence[Message]) -> list[list[int]]:
+        """What texts of a conversation can begin with: its system message and one of the questions, which is the
+        first, or the first that is left where the context did not hold all."""
+        system = [message for message in messages[:1] if message["role"] == "system"]
+        found: list[list[int]] = []
+        for message in messages:
+            if message["role"] == "user":
+                text = self.template.render([*system, message], add_generation_prompt=False)
+                found.append(self.tokenizer.encode(text, add_special_tokens=self.template.plain))
+        return [tokens for tokens in found if tokens]
 
     def stops(self, request: Request) -> tuple[str, ...]:
         """Stop strings: those asked for, and the next turn where the plain form is used."""
