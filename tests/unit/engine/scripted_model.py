@@ -124,8 +124,16 @@ class ScriptedSequence:
 class ScriptedModel:
     """``script``: tokens to say after any prompt (then the first of ``script`` again).  Otherwise random logits."""
 
-    def __init__(self, script: list[int] | None = None, seconds_per_token: float = 0.0, vocabulary: int = 400) -> None:
-        self.spec = spec(vocabulary)
+    def __init__(
+        self,
+        script: list[int] | None = None,
+        seconds_per_token: float = 0.0,
+        vocabulary: int = 400,
+        window: int | None = None,
+    ) -> None:
+        plain = spec(vocabulary)
+        self.spec = replace(plain, layers=tuple(replace(layer, window=window) for layer in plain.layers))
+        self.window = window
         self.exact_chunks = script is None  # a script is said by calls, whatever the text: drafts would get ahead
         self.script = script
         self.seconds_per_token = seconds_per_token
@@ -134,7 +142,6 @@ class ScriptedModel:
         self.said = 0
         self.fail_at: int | None = None
         self.closed = False
-        self.window: int | None = None
         self.padding = 0  # bytes of a token on disk beside itself
         self.seconds_per_save = 0.0
         self.loaded: list[int] = []  # lengths of texts that came from the disk
