@@ -15,7 +15,6 @@ from tzcore.errors import BackendError, ContextFullError, StorageError
 
 logger = logging.getLogger("tzcore.engine")
 
-_WAITING = 4  # texts that wait to be written; older ones would be saved with their next answer
 _PATIENCE = 5.0  # seconds that closing waits for what is not written yet
 
 
@@ -61,9 +60,10 @@ class Keeper:
         if text is None:
             return
         with self._change:
+            for other in [t for t in self._waiting if text.tokens[: len(t.tokens)] == t.tokens]:
+                self._waiting.remove(other)  # the same conversation, when it was shorter
+                self._texts.close_text(other)
             self._waiting.append(text)
-            if len(self._waiting) > _WAITING:
-                self._texts.close_text(self._waiting.popleft())
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="snapshots", daemon=True)
                 self._thread.start()

@@ -20,6 +20,7 @@ from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.base import PIECE
 from tzcore.backend.reference_sequence import Memory, PageTable
+from tzcore.checkpoint.reader import INDEX
 from tzcore.engine.generation import Engine, EngineInfo
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.snapshots import Snapshots
@@ -205,5 +206,8 @@ def engine(
 ) -> Engine:
     """An engine on ``model`` with a small real tokenizer and template."""
     prompts = PromptBuilder.open(small_tokenizers.write(folder, kind, **files))
+    for name in ("config.json", "receipt.json", INDEX):  # what tells models apart
+        if not (folder / name).exists():
+            (folder / name).write_text("{}")
     info = EngineInfo(folder, "llama", context, "scripted", "scripted", "asked for", None, ())
     return Engine(model, prompts, info, speculation=speculation, snapshots=snapshots)  # type: ignore[arg-type]
