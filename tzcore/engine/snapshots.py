@@ -81,10 +81,13 @@ class Snapshots:
         folders = self.root.glob(f"{model_key(model)}-*")
         return sum(PieceTree(folder).forget(beginning) for folder in folders)
 
-    def remove(self, model: Path) -> None:
-        """Remove all texts of a model."""
-        for folder in self.root.glob(f"{model_key(model)}-*"):
+    def remove(self, model: Path) -> int:
+        """Remove all texts of a model; the bytes they took."""
+        folders = set(self.root.glob(f"{model_key(model)}-*"))
+        freed = sum(piece.bytes for piece in self._pieces() if piece.folder in folders)
+        for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
+        return freed
 
     def _pieces(self) -> list[_Piece]:
         found = []

@@ -17,6 +17,7 @@ from starlette.routing import Route
 import tzcore
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.request import Request as EngineRequest
+from tzcore.engine.snapshots import Snapshots
 from tzcore.errors import TernaryZeroError
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Progress
@@ -44,6 +45,7 @@ def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, .
             Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
             Route("/v1/load", routes.load, methods=["POST"]),
             Route("/v1/unload", routes.unload, methods=["POST"]),
+            Route("/v1/forget", routes.forget, methods=["POST"]),
         ],
         middleware=middleware,
         exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
@@ -135,6 +137,17 @@ class Routes:
         fields = await request_body.read(request)
         return JSONResponse({"model": await self._pool.unload(fields.text("model"), fields.flag("force"))})
 
+    async def forget(self, request: Request) -> Response:
+        """Let go of what was kept of a conversation: in memory, and on disk in all forms; loads no weights."""
+        fields = await request_body.read(request)
+        said = generation_request.messages(fields)
+        installed = await self._pool.find(fields.text("model"))
+        hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
+        if hosted is not None:
+            await hosted.do(lambda engine: engine.forget(said))
+        removed = await asyncio.to_thread(_forget, installed, said)
+        return JSONResponse({"model": installed.id, "pieces": removed})
+
     def _model(self, model: InstalledModel) -> dict[str, Any]:
         hosted = next((h for h in self._pool.hosted if h.id == model.id), None)
         return {
@@ -165,6 +178,16 @@ def _count(installed: InstalledModel, hosted: HostedModel | None, request: Engin
     prompts = PromptBuilder.open(installed.path)
     try:
         return len(prompts.tokens(request))
+    finally:
+        prompts.close()
+
+
+def _forget(installed: InstalledModel, said: list[dict[str, str]]) -> int:
+    """Remove from the disk, where another engine may have put it; the pieces that were there."""
+    prompts = PromptBuilder.open(installed.path)
+    try:
+        store = Snapshots()
+        return sum(store.forget(installed.path, beginning) for beginning in prompts.beginnings(said))
     finally:
         prompts.close()
 

@@ -18,6 +18,7 @@ from tests.unit.engine.scripted_model import ScriptedModel, engine
 from tzcore import paths
 from tzcore.engine.generation import Engine
 from tzcore.engine.placement import Neighbours
+from tzcore.engine.snapshots import Snapshots
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Progress, Report
 from tzcore.serve import application, server
@@ -44,6 +45,7 @@ class Opener:
         self.opened: list[tuple[str, int | None, Neighbours]] = []
         self.models: list[ScriptedModel] = []
         self.error: Exception | None = None
+        self.snapshots: Snapshots | None = None
 
     def __call__(self, path: Path, *, context: int | None, report: Report, neighbours: Neighbours) -> Engine:
         report(Progress("load", 0, 100, "bytes", path.name))
@@ -53,7 +55,8 @@ class Opener:
         self.opened.append((path.name, context, neighbours))
         self.models.append(self._make(path.name))
         config = json.loads((path / "tokenizer_config.json").read_text())
-        made = engine(path, self.models[-1], context or 2048, template=config.get("chat_template"))
+        template = config.get("chat_template")
+        made = engine(path, self.models[-1], context or 2048, snapshots=self.snapshots, template=template)
         report(Progress("load", 100, 100, "bytes", path.name))
         return made
 
