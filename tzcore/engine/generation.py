@@ -201,14 +201,16 @@ class Engine:
         """Tokens of the request's prompt, whether or not they fit."""
         return len(self.prompts.tokens(request))
 
-    def forget(self, messages: Sequence[Message]) -> None:
-        """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended."""
-        beginnings = self.prompts.beginnings(messages)
+    def forget(self, messages: Sequence[Message]) -> int:
+        """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended; the
+        pieces that were removed from the disk."""
+        beginnings, removed = self.prompts.beginnings(messages), 0
         with self._lock:
             for beginning in beginnings:
                 self._texts.forget(beginning)
                 if self._keeper is not None:
-                    self._keeper.forget(beginning)
+                    removed += self._keeper.forget(beginning)
+        return removed
 
     def close(self) -> None:
         """Release weights, cache and helpers, once a running answer has ended."""
@@ -290,7 +292,7 @@ class Engine:
     ) -> Generator[PrefillProgress, None, _Read]:
         """Make the running text ``prompt``, and choose what follows it."""
         if self._keeper is not None:
-            self._keeper.resume(prompt)
+            self._keeper.resume(prompt, cancel)
         done = cached = self._texts.begin(prompt)
         seconds_taken = 0.0
         token: int | None = None

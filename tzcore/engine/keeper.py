@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterator
 
 from tzcore.backend.base import PIECE
 from tzcore.engine.piece import ROOT, PieceError, PieceName
 from tzcore.engine.piece_tree import PieceTree
 from tzcore.engine.snapshots import Snapshots
 from tzcore.engine.texts import Text, Texts
-from tzcore.errors import BackendError, ContextFullError, StorageError
+from tzcore.errors import BackendError, Cancelled, ContextFullError, StorageError
 
 logger = logging.getLogger("tzcore.engine")
 
@@ -31,8 +32,11 @@ class Keeper:
         self._thread: threading.Thread | None = None
         snapshots.clean()
 
-    def resume(self, prompt: list[int]) -> None:
-        """Take the beginning of ``prompt`` from the disk, where it spares the reading of :data:`PIECE` tokens."""
+    def resume(self, prompt: list[int], cancel: threading.Event) -> None:
+        """Take the beginning of ``prompt`` from the disk, where it spares the reading of :data:`PIECE` tokens.
+
+        Setting ``cancel`` ends it between two pieces, with nothing taken.
+        """
         while True:
             found = self._tree.find(prompt[:-1])
             if found.length < self._texts.reach(prompt) + PIECE:
@@ -40,13 +44,16 @@ class Keeper:
             text = self._texts.begin_empty()
             try:
                 with self._texts.appending(found.length) as sequence:
-                    sequence.load(self._tree.payloads(found.pieces), found.length)
+                    sequence.load(_until(cancel, self._tree.payloads(found.pieces)), found.length)
                     text.tokens += prompt[: found.length]
                     text.cut(sequence.resumable(found.length))
                 self._tree.touch(found.pieces)
                 return
             except PieceError:
                 self._undo(text)  # the tree is without that piece now
+            except Cancelled:
+                self._undo(text)
+                return
             except (BackendError, ContextFullError) as error:
                 self._undo(text)
                 logger.warning("a text on disk cannot be used, and is read again: %s", error)
@@ -74,10 +81,11 @@ class Keeper:
         with self._change:
             return self._change.wait_for(lambda: not self._waiting and not self._busy, seconds)
 
-    def forget(self, beginning: list[int]) -> None:
-        """Remove the texts that begin so from the disk, for good: memory is without them already."""
+    def forget(self, beginning: list[int]) -> int:
+        """Remove the texts that begin so from the disk, for good, as memory is without them already; the pieces
+        that were removed."""
         with self._writing:
-            self._tree.forget(beginning)
+            return self._tree.forget(beginning)
 
     def close(self) -> None:
         """Wait a little, then let the piece that is being written be the last."""
@@ -131,3 +139,10 @@ class Keeper:
                         return  # the quota does not hold more of this text
                     self._tree.put(parent, piece, payload)
             above = PieceName.of(parent, piece)
+
+
+def _until(cancel: threading.Event, payloads: Iterator[bytes]) -> Iterator[bytes]:
+    for payload in payloads:
+        if cancel.is_set():
+            raise Cancelled("stopped while a text was taken from the disk")
+        yield payload

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tzcore.engine.request import Request
 from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
+from tzcore.engine.texts import shared
 from tzcore.engine.tokenizer import Tokenizer
 from tzcore.errors import RequestError, TemplateError
 
@@ -56,8 +57,9 @@ class PromptBuilder:
         found: list[list[int]] = []
         for message in messages:
             if message["role"] == "user":
-                text = self.template.render([*system, message], add_generation_prompt=False)
-                found.append(self.tokenizer.encode(text, add_special_tokens=self.template.plain))
+                rendered = (self.template.render([*system, message], add_generation_prompt=on) for on in (False, True))
+                ends = [self.tokenizer.encode(text, add_special_tokens=self.template.plain) for text in rendered]
+                found.append(ends[0][: shared(*ends)])  # what follows can join the last token
         return [tokens for tokens in found if tokens]
 
     def stops(self, request: Request) -> tuple[str, ...]:

@@ -47,9 +47,8 @@ class Snapshots:
     def clean(self) -> None:
         """Remove what a process that was killed has left half-written."""
         for file in self.root.glob("*/*.tmp"):
-            process = file.name.split(".")[-2]
-            if not process.isdecimal() or int(process) == os.getpid() or not psutil.pid_exists(int(process)):
-                with suppress(OSError):
+            with suppress(OSError, ValueError):
+                if _abandoned(file):
                     file.unlink()
 
     def make_room(self, size: int) -> None:
@@ -99,6 +98,15 @@ class Snapshots:
                             status = file.stat()
                             found.append(_Piece(status.st_mtime_ns, folder, name, status.st_size))
         return found
+
+
+def _abandoned(temporary: Path) -> bool:
+    """Whether the process that began this file, whose number is in its name, is gone; another may have the number."""
+    try:
+        process = psutil.Process(int(temporary.name.split(".")[-2]))
+        return temporary.stat().st_mtime < process.create_time()
+    except psutil.Error:
+        return True
 
 
 @dataclass(frozen=True, order=True)

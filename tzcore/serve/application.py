@@ -143,9 +143,8 @@ class Routes:
         said = generation_request.messages(fields)
         installed = await self._pool.find(fields.text("model"))
         hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
-        if hosted is not None:
-            await hosted.do(lambda engine: engine.forget(said))
-        removed = await asyncio.to_thread(_forget, installed, said)
+        removed = 0 if hosted is None else await hosted.do(lambda engine: engine.forget(said))
+        removed += await asyncio.to_thread(_forget, installed, said)
         return JSONResponse({"model": installed.id, "pieces": removed})
 
     def _model(self, model: InstalledModel) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from tests.tiny_models import TEXT, tiny_folder
 from tests.unit.engine import snapshot_process
-from tests.unit.engine.scripted_model import ScriptedModel, engine
+from tests.unit.engine.scripted_model import ScriptedModel, ScriptedSequence, engine
 from tests.unit.engine.test_texts import GREEDY, say, tokens
 from tzcore import atomic
 from tzcore.backend.base import PIECE
@@ -29,7 +30,7 @@ from tzcore.engine.piece import ROOT, PieceError, PieceName, read_payload, read_
 from tzcore.engine.piece_tree import PieceTree
 from tzcore.engine.request import Finished, PrefillProgress, Request, TextDelta
 from tzcore.engine.snapshots import Snapshots
-from tzcore.errors import StorageError
+from tzcore.errors import BackendError, StorageError
 
 PROMPT = tokens(0, 900)
 OPENED = Callable[..., Engine]
@@ -324,6 +325,44 @@ def test_a_kill_at_any_moment_leaves_whole_pieces(opened: OPENED, root: Path, tm
     assert list(root.glob("*/*.tmp")) == []
     assert once(one) == (expected, saved * PIECE)
     assert once(opened(padding=1000)) == (expected, len(PROMPT) - 1)
+
+
+def test_what_a_living_process_is_writing_is_left_alone(root: Path) -> None:
+    (root / "a").mkdir(parents=True)
+    names = {f"x.kv.{os.getpid()}.tmp": True, f"y.kv.{os.getpid()}.tmp": False, "z.kv.4194304.tmp": False}
+    for name in names:
+        (root / "a" / name).write_bytes(b"half")
+    os.utime(root / "a" / f"y.kv.{os.getpid()}.tmp", (1000, 1000))  # of one that had the number before
+    Snapshots(root=root).clean()
+    assert {name: (root / "a" / name).exists() for name in names} == names
+
+
+def test_stop_is_heard_while_a_text_is_taken_from_the_disk(opened: OPENED) -> None:
+    expected, _ = once(opened())
+    one, cancel = opened(), threading.Event()
+    cancel.set()
+    *_, last = one.generate(Request(prompt=PROMPT, sampling=GREEDY, max_tokens=20), cancel)
+    assert isinstance(last, Finished)
+    assert (last.reason, last.usage.cached_tokens) == ("cancelled", 0)
+    assert scripted(one).calls == scripted(one).loaded == []
+    assert once(one) == (expected, len(PROMPT) - 1)
+
+
+def test_what_the_backend_does_not_take_is_read(
+    opened: OPENED, root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected, _ = once(opened())
+    before = files(root)
+
+    def load(sequence: ScriptedSequence, pieces: Iterator[bytes], length: int) -> None:
+        next(pieces)
+        raise BackendError("not of this form")
+
+    monkeypatch.setattr(ScriptedSequence, "load", load)
+    with caplog.at_level(logging.WARNING, "tzcore.engine"):
+        assert once(opened()) == (expected, 0)
+    assert "not of this form" in caplog.text
+    assert files(root) == before
 
 
 def test_two_processes_share_a_folder(opened: OPENED, root: Path, tmp_path: Path) -> None:
