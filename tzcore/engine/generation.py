@@ -201,10 +201,10 @@ class Engine:
         """Tokens of the request's prompt, whether or not they fit."""
         return len(self.prompts.tokens(request))
 
-    def forget(self, messages: Sequence[Message]) -> int:
+    def forget(self, messages: Sequence[Message], summary: str | None = None) -> int:
         """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended; the
-        pieces that were removed from the disk."""
-        beginnings, removed = self.prompts.beginnings(messages), 0
+        pieces that were removed from the disk.  With a ``summary`` it is what was read with that."""
+        beginnings, removed = self.prompts.beginnings(messages, summary), 0
         with self._lock:
             for beginning in beginnings:
                 self._texts.forget(beginning)

@@ -143,8 +143,9 @@ class Routes:
         said = generation_request.messages(fields)
         installed = await self._pool.find(fields.text("model"))
         hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
-        removed = 0 if hosted is None else await hosted.do(lambda engine: engine.forget(said))
-        removed += await asyncio.to_thread(_forget, installed, said)
+        summary = fields.text("context_summary")
+        removed = 0 if hosted is None else await hosted.do(lambda engine: engine.forget(said, summary))
+        removed += await asyncio.to_thread(_forget, installed, said, summary)
         return JSONResponse({"model": installed.id, "pieces": removed})
 
     def _model(self, model: InstalledModel) -> dict[str, Any]:
@@ -181,12 +182,13 @@ def _count(installed: InstalledModel, hosted: HostedModel | None, request: Engin
         prompts.close()
 
 
-def _forget(installed: InstalledModel, said: list[dict[str, str]]) -> int:
+def _forget(installed: InstalledModel, said: list[dict[str, str]], summary: str | None) -> int:
     """Remove from the disk, where another engine may have put it; the pieces that were there."""
     prompts = PromptBuilder.open(installed.path)
     try:
         store = Snapshots()
-        return sum(store.forget(installed.path, beginning) for beginning in prompts.beginnings(said))
+        beginnings = prompts.beginnings(said, summary)
+        return sum(store.forget(installed.path, beginning) for beginning in beginnings)
     finally:
         prompts.close()
 

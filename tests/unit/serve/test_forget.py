@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.serve.running_server import Running, install, running
 from tzcore import paths
+from tzcore.engine.prompt import SUMMARY
 from tzcore.engine.snapshots import Snapshots
 
 ASKED = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "a long story " * 40}]
@@ -30,8 +31,9 @@ def cached(server: Running, messages: list[dict[str, str]]) -> int:
     return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
-def forget(server: Running, messages: list[dict[str, str]]) -> int:
-    answer = server.http.post("/v1/forget", json={"model": "one", "messages": messages}).json()
+def forget(server: Running, messages: list[dict[str, str]], summary: str | None = None) -> int:
+    body = {"model": "one", "messages": messages, "context_summary": summary}
+    answer = server.http.post("/v1/forget", json=body).json()
     assert answer["model"] == "one:t2"
     return int(answer["pieces"])
 
@@ -59,6 +61,16 @@ def test_models_that_are_not_loaded_forget_too(server: Running) -> None:
     assert cached(server, ASKED) < 256
     assert cached(server, OTHER) > 256
     assert forget(server, [{"role": "user", "content": "never said"}]) == 0
+
+
+def test_what_was_read_with_a_summary_or_without_the_beginning(server: Running) -> None:
+    later = [*ASKED, {"role": "assistant", "content": "Well."}, *OTHER[1:]]
+    summed_up = {"role": "system", "content": f"Be kind.\n\n{SUMMARY}\nIt was long."}
+    cached(server, [summed_up, *OTHER[1:]])
+    assert forget(server, later) == 0
+    assert forget(server, later, "It was long.") >= 2
+    cached(server, OTHER)  # what is left when the first question has slid out
+    assert forget(server, later) >= 2
 
 
 def test_what_cannot_be_forgotten_says_why(server: Running) -> None:
