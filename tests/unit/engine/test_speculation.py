@@ -17,7 +17,7 @@ import pytest
 from tests.tiny_models import TEXT, tiny_folder
 from tests.unit.engine.scripted_model import ScriptedModel, ScriptedSequence, engine
 from tzcore.backend.base import Choice
-from tzcore.engine import generation, texts
+from tzcore.engine import steps, texts
 from tzcore.engine.drafting import Drafting
 from tzcore.engine.generation import Engine
 from tzcore.engine.lookup import LONGEST, Lookup, Proposal
@@ -100,7 +100,7 @@ def tell(monkeypatch: pytest.MonkeyPatch, one: Engine, whole: list[int]) -> None
 
 @pytest.fixture(autouse=True)
 def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "Drafting", Eager)
+    monkeypatch.setattr(steps, "Drafting", Eager)
 
 
 @pytest.fixture
@@ -184,8 +184,8 @@ def test_no_draft_is_beyond_what_is_wanted(pair: tuple[Engine, Engine], monkeypa
         said(fast, ask(max_tokens=count))
         drafting = [size for size, logits in model.steps if logits == "all"]
         assert all(size < count for size in drafting)
-        assert isinstance(fast._drafting, Eager)
-        assert bool(drafting) == (count > 2) or fast._drafting.asked % 7 == 0
+        assert isinstance(fast._steps._drafting, Eager)
+        assert bool(drafting) == (count > 2) or fast._steps._drafting.asked % 7 == 0
 
 
 def test_the_end_of_the_context(tmp_path: Path) -> None:
