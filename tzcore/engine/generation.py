@@ -28,6 +28,7 @@ from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.drafting import MOST_DRAFTS, Drafting, Tally
 from tzcore.engine.lookup import Lookup
+from tzcore.engine.overflow import Overflow
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
@@ -70,6 +71,16 @@ class EngineInfo:
     notices: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Read:
+    """How a prompt was read: tokens that were there already, the token that follows (None where it was cancelled),
+    and tokens a second."""
+
+    cached: int
+    token: int | None
+    speed: float
+
+
 class Engine:
     """One model, ready to answer.  Requests from several threads run one after the other."""
 
@@ -100,6 +111,7 @@ class Engine:
         exact = speculation and model.exact_chunks and self._choosing is None
         self._drafting = Drafting() if exact else None
         self._chunk = _LEAST_CHUNK
+        self._overflow = Overflow(info.context, prompts.tokens)
         self._sequence: Sequence | None = model.new_sequence(info.context)
 
     @classmethod
@@ -154,11 +166,23 @@ class Engine:
 
         Setting ``cancel`` ends it with the reason ``"cancelled"``: between two tokens, or two
         chunks of the prompt.  Closing the iterator does the same without an event.  A prompt that
-        does not fit into the context is a ContextFullError before any work.
+        does not fit into the context is a ContextFullError before any work, or what the request's
+        ``overflow`` makes of it (:mod:`tzcore.engine.overflow`).
         """
         cancel = cancel or threading.Event()
         began = time.perf_counter()
-        prompt = self.prompts.tokens(request)
+        fitted = yield from self._overflow.fit(request, lambda asked, read: self._generate(asked, read, cancel, began))
+        if isinstance(fitted, Finished):
+            yield fitted
+            return
+        if fitted.changed is not None:
+            yield fitted.changed
+        yield from self._generate(fitted.request, fitted.prompt, cancel, began)
+
+    def _generate(
+        self, request: Request, prompt: list[int], cancel: threading.Event, began: float
+    ) -> Generator[Event, None, None]:
+        """Answer ``prompt``, which is the request's, once no other answer is being written."""
         self._check(prompt)
         while not self._lock.acquire(timeout=0.02):
             if cancel.is_set():
@@ -200,23 +224,12 @@ class Engine:
     def _answer(self, request: Request, prompt: list[int], cancel: threading.Event, began: float) -> Iterator[Event]:
         if self._sequence is None:
             raise BackendError("The model was closed")
-        cached = self._reuse(prompt)
-        done, prefill_seconds = cached, 0.0
-        token: int | None = None
         sampling = request.sampling or self.default_sampling
         # Rows of the head beyond the tokenizer are padding: they stand for no text.
         sampler = Sampler(sampling, min(self.spec.vocabulary, self.prompts.tokenizer.size))
-        yield PrefillProgress(done, len(prompt), None)
-        while done < len(prompt) and not cancel.is_set():
-            chunk = prompt[done : done + self._chunk]
-            last = done + len(chunk) == len(prompt)
-            seconds, token = self._forward(chunk, sampler if last else None)
-            prefill_seconds += seconds
-            self._adapt(len(chunk), seconds)
-            done += len(chunk)
-            yield PrefillProgress(done, len(prompt), prefill_seconds / (done - cached) * (len(prompt) - done))
-        speed = (done - cached) / prefill_seconds if prefill_seconds else 0.0
-        if token is None or cancel.is_set():
+        read = yield from self._read(prompt, sampler, cancel)
+        cached, speed = read.cached, read.speed
+        if read.token is None:
             yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
             return
 
@@ -226,8 +239,12 @@ class Engine:
         made, tally, decoding = 0, Tally(), time.perf_counter()
         first = decoding - began
         reason: FinishReason
-        with closing(self._write(token, sampler, request.max_tokens, tally)) as tokens:
-            for made, token in enumerate(tokens, 1):
+        with closing(self._going_on(request, read.token, sampler, tally, cancel)) as written:
+            for token in written:
+                if not isinstance(token, int):
+                    yield token
+                    continue
+                made += 1
                 if token in self._ends:
                     reason = "stop"
                     break
@@ -237,13 +254,15 @@ class Engine:
                     reason = "stop"
                 elif request.max_tokens is not None and made >= request.max_tokens:
                     reason = "length"
-                elif len(self._held) >= self.context:
+                elif len(self._held) >= self.context and request.overflow != "slide":
                     reason = "context"
                 elif cancel.is_set():
                     reason = "cancelled"
                 else:
                     continue
                 break
+            else:
+                reason = "cancelled"  # while the text that stays was read again
         # What the decoder and the filter still hold; a stop string may only now be complete.
         rest = stops.push(decoder.finish())
         if stops.found is None:
@@ -254,6 +273,46 @@ class Engine:
         timings = Timings(speed, (made - 1) / decoded if made > 1 and decoded else 0.0, first)
         usage = Usage(len(prompt), made, cached, tally.drafted, tally.accepted)
         yield Finished(reason, usage, timings, stops.found)
+
+    def _read(
+        self, prompt: list[int], sampler: Sampler, cancel: threading.Event
+    ) -> Generator[PrefillProgress, None, _Read]:
+        """Bring the sequence to ``prompt``, and choose what follows it."""
+        cached = self._reuse(prompt)
+        done, seconds_taken = cached, 0.0
+        token: int | None = None
+        yield PrefillProgress(done, len(prompt), None)
+        while done < len(prompt) and not cancel.is_set():
+            chunk = prompt[done : done + self._chunk]
+            last = done + len(chunk) == len(prompt)
+            seconds, token = self._forward(chunk, sampler if last else None)
+            seconds_taken += seconds
+            self._adapt(len(chunk), seconds)
+            done += len(chunk)
+            yield PrefillProgress(done, len(prompt), seconds_taken / (done - cached) * (len(prompt) - done))
+        speed = (done - cached) / seconds_taken if seconds_taken else 0.0
+        return _Read(cached, None if cancel.is_set() else token, speed)
+
+    def _going_on(
+        self, request: Request, token: int, sampler: Sampler, tally: Tally, cancel: threading.Event
+    ) -> Generator[int | Event, None, None]:
+        """The answer's tokens from ``token`` on; where the context is full and slides, what happens then between
+        them.  Ends by itself only where it is cancelled while it reads."""
+        made = 0
+        while True:
+            left = None if request.max_tokens is None else request.max_tokens - made
+            with closing(self._write(token, sampler, left, tally)) as tokens:
+                for token in tokens:
+                    made += 1
+                    yield token
+                    if len(self._held) >= self.context:
+                        break
+            kept, changed = self._overflow.window(request, [*self._held, token])
+            yield changed
+            read = yield from self._read(kept, sampler, cancel)
+            if read.token is None:
+                return
+            token = read.token
 
     def _write(self, token: int, sampler: Sampler, wanted: int | None, tally: Tally) -> Generator[int, None, None]:
         """The answer's tokens from ``token`` on, without an end; at most ``wanted`` will be taken.

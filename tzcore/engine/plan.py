@@ -147,4 +147,3 @@ def _routed(layer: LayerSpec) -> int:
     expert = layer.experts[0]
     each = 3 * expert.gate.rows + expert.gate.cols + expert.down.rows
     return expert.gate.cols + len(layer.experts) + layer.router.active * each
-

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tzcore.engine.request import Request
-from tzcore.engine.template import PLAIN_STOP, ChatTemplate
+from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
 from tzcore.engine.tokenizer import Tokenizer
 from tzcore.errors import RequestError, TemplateError
 
@@ -14,6 +15,7 @@ NO_TEMPLATE = (
     "which a base model may not follow"
 )
 _MARK = "0xTZMARK"
+SUMMARY = "Summary of the conversation so far:"
 
 
 class PromptBuilder:
@@ -38,7 +40,7 @@ class PromptBuilder:
     def tokens(self, request: Request) -> list[int]:
         """The prompt's tokens.  TemplateError, or RequestError for an empty outcome."""
         if request.messages is not None:
-            text = self.template.render(request.messages, variables=request.template_variables)
+            text = self._render(request.messages, request)
             ids = self.tokenizer.encode(text, add_special_tokens=self.template.plain)
         elif isinstance(request.prompt, str):
             ids = self.tokenizer.encode(request.prompt, add_special_tokens=True)
@@ -47,6 +49,23 @@ class PromptBuilder:
         if not ids:
             raise RequestError("The prompt is empty: it holds no token")
         return ids
+
+    def _render(self, messages: Sequence[Message], request: Request) -> str:
+        """The conversation as text.  A summary goes into the system message, or, where the template knows none,
+        before the first thing that is said."""
+        variables = request.template_variables
+        if not request.summary:
+            return self.template.render(messages, variables=variables)
+        summary = f"{SUMMARY}\n{request.summary}"
+        first, rest = messages[0], messages[1:]
+        longer = {**first, "content": f"{first['content']}\n\n{summary}".strip()}
+        if first["role"] == "system":
+            return self.template.render([longer, *rest], variables=variables)
+        try:
+            return self.template.render([{"role": "system", "content": summary}, *messages], variables=variables)
+        except TemplateError:
+            before = {**first, "content": f"{summary}\n\n{first['content']}"}
+            return self.template.render([before, *rest], variables=variables)
 
     def stops(self, request: Request) -> tuple[str, ...]:
         """Stop strings: those asked for, and the next turn where the plain form is used."""
