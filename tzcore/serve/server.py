@@ -94,7 +94,7 @@ def serve(
             ready["token"] = token
 
         async def main() -> int:
-            pool = Pool(open_engine, given)
+            pool = Pool(open_engine, given, backend)
             app = application.build(pool, host, token, tuple(origins))
             server = Server(app, pool)
             if parent_pid is not None:
