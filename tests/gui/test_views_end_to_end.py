@@ -63,7 +63,7 @@ def test_chat_stop_kill_regenerate(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: answer(window).message.state == "done", timeout=PATIENCE)
     assert answer(window).message.text
     assert "tokens/s" in answer(window).actions_row._numbers.text()
-    qtbot.waitUntil(lambda: chat.composer.gauge.text.startswith(tuple("123456789")), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: chat.composer.gauge.words.startswith(tuple("123456789")), timeout=PATIENCE)
 
     services.settings.set("max_tokens", None)
     ask(qtbot, window, "Tell me a long story")

@@ -21,6 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
     sampling_arguments.declare_speculation(parser)
+    parser.add_argument("--snapshots", action="store_true", help="keep what was read of conversations on the disk")
+    parser.add_argument("--snapshots-quota", metavar="SIZE", help="at most so much of it, e.g. 8GB")
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process does")
 
 

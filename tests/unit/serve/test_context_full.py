@@ -105,7 +105,7 @@ def test_what_a_context_costs_is_told_without_loading(home: Path) -> None:
         for one in plan["formats"]:
             assert one["total_bytes"] == plan["weights_bytes"] + plan["workspace_bytes"] + one["kv_bytes"]
             assert one["fits"] == (one["total_bytes"] <= plan["free"] - plan["reserve"])
-            assert 0 < one["longest_context"]
+            assert one["longest_context"] > 0
         sizes = [one["kv_bytes"] for one in plan["formats"]]
         assert sizes == sorted(sizes, reverse=True)
         assert sizes[-1] < sizes[0] / 4

@@ -1,0 +1,89 @@
+"""What the context's gauge opens: how full it is, what happens then, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout, QWidget
+
+from app import wording
+from app.context_change import OVERFLOWS
+from app.theme import Theme
+from app.views.controls import Button, frame, label
+
+WIDTH = 400
+
+
+class ContextPopover(QFrame):
+    """Closes when something else is clicked.  ``on_choose`` gets one of the :data:`OVERFLOWS`."""
+
+    def __init__(
+        self,
+        theme: Theme,
+        used: int,
+        context: int,
+        facts: str,
+        left_out: str,
+        overflow: str,
+        on_choose: Callable[[str], object],
+        on_resize: Callable[[], object],
+        parent: QWidget | None = None,
+    ) -> None:
+        """``facts``: precision and memory of the context; ``left_out``: what is not read any more, if anything."""
+        super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setObjectName("popover")
+        self.setAccessibleName("Context")
+        self.setFixedWidth(WIDTH)
+        self._on_choose, self._on_resize = on_choose, on_resize
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(18, 16, 18, 14)
+        layout.setSpacing(8)
+        layout.addWidget(label(f"{wording.count(used)} of {wording.count(context)} tokens used", "heading"))
+        bar = QProgressBar()
+        bar.setRange(0, 1000)
+        bar.setValue(min(1000, round(1000 * used / max(1, context))))
+        bar.setTextVisible(False)
+        bar.setAccessibleName("Context used")
+        layout.addWidget(bar)
+        layout.addWidget(label(facts, "small", wrap=True))
+        if left_out:
+            layout.addWidget(label(left_out, "small", wrap=True))
+        layout.addSpacing(4)
+        layout.addWidget(frame("rule"))
+        layout.addSpacing(4)
+        layout.addWidget(label("When it is full", "section"))
+        self.choices: dict[str, QRadioButton] = {}
+        group = QButtonGroup(self)
+        for value, name, meaning in OVERFLOWS:
+            choice = QRadioButton(name)
+            choice.setAccessibleDescription(meaning)
+            choice.setChecked(value == overflow)
+            group.addButton(choice)
+            self.choices[value] = choice
+            choice.clicked.connect(lambda _checked=False, value=value: on_choose(value))
+            explained = label(meaning, "small", wrap=True)
+            explained.setContentsMargins(26, 0, 0, 4)
+            layout.addWidget(choice)
+            layout.addWidget(explained)
+        layout.addWidget(label("Holds for this conversation; the settings say it for all others.", "small", wrap=True))
+        row = QHBoxLayout()
+        row.addStretch()
+        self.resize_button = Button(theme, "Change the context…", self._change)
+        row.addWidget(self.resize_button)
+        layout.addSpacing(2)
+        layout.addLayout(row)
+
+    def show_above(self, anchor: QWidget) -> None:
+        """Open with the lower edge over ``anchor``, within its window."""
+        self.adjustSize()
+        corner = anchor.mapToGlobal(QPoint(0, 0))
+        window = anchor.window().mapToGlobal(QPoint(0, 0))
+        self.move(corner.x(), max(window.y() + 8, corner.y() - self.height() - 8))
+        self.show()
+        next(choice for choice in self.choices.values() if choice.isChecked()).setFocus()
+
+    def _change(self) -> None:
+        self.close()
+        self._on_resize()
