@@ -17,8 +17,8 @@ Change = Mapping[str, Any]
 
 OVERFLOWS = (
     ("stop", "Stop and ask", "The answer ends there; nothing is left out."),
-    ("slide", "Leave out the oldest", "The oldest messages are not read any more. They stay in the chat."),
-    ("compact", "Summarise the oldest", "The model sums the oldest messages up and goes on from that."),
+    ("slide", "Leave out the oldest", "They stay in the chat; the model does not read them any more."),
+    ("compact", "Summarise the oldest", "The model goes on from a summary that it writes of them."),
 )
 """What can happen when the context is full: value, name, and what it means."""
 

@@ -127,7 +127,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "snapshots", bool, True, "Keep conversations ready", "Engine",
-        "What the model has read is kept on the disk, so that long chats go on at once.  Takes effect when the engine "
+        "What the model has read is kept on the disk, so that long chats go on at once. Takes effect when the engine "
         "starts next.",
     ),
     Setting(

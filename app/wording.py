@@ -68,12 +68,12 @@ def size(count: int | float) -> str:
 
 
 def count(number: int | float) -> str:
-    """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with thin spaces: parameters, downloads, tokens."""
+    """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with narrow spaces that do not break: parameters, downloads, tokens."""
     if number >= 999_500_000:
         return f"{number / 1e9:.1f} B".replace(".0 B", " B")
     if number >= 999_500:
         return f"{number / 1e6:.0f} M"
-    return f"{int(number):,}".replace(",", "\u2009")
+    return f"{int(number):,}".replace(",", "\u202f")
 
 
 def duration(seconds: float) -> str:

@@ -322,7 +322,7 @@ class ChatView(QWidget):
         lines = markers(self.conversation.visible)
         left_out = sentence(list(lines.values())[-1]).replace(" above", " at the beginning") + "." if lines else ""
         popover = ContextPopover(
-            self._theme, gauge.used, gauge.context, f"{gauge.hint} {facts}.", left_out, self.conversation.overflow,
+            self._theme, gauge.used, gauge.context, f"{gauge.hint}\n{facts}.", left_out, self.conversation.overflow,
             self.conversation.set_overflow, self.choose_context, self,
         )
         popover.show_above(gauge)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
+from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import (
     QButtonGroup,
     QDialog,
@@ -15,7 +16,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QRadioButton,
-    QSlider,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -25,7 +25,7 @@ from app import context_scale, wording
 from app.theme import Theme
 from app.views.controls import Button, frame, label, set_property
 from app.views.memory_bar import MemoryBar
-from app.views.slider_scale import SliderScale
+from app.views.slider_scale import ContextSlider, SliderScale
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -52,17 +52,17 @@ class ContextDialog(QDialog):
         self.setWindowTitle("Context")
         self.setFixedWidth(640)
 
-        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider = ContextSlider(theme)
         self.slider.setAccessibleName("Context")
         self.slider.setPageStep(context_scale.STEPS_PER_DOUBLING)
         self.slider.valueChanged.connect(self._on_slider)
-        self.spin = QSpinBox()
+        self.spin = _Tokens()
         self.spin.setAccessibleName("Context in tokens")
         self.spin.setSuffix(" tokens")
-        self.spin.setGroupSeparatorShown(True)
         self.spin.setSingleStep(256)
         self.spin.setKeyboardTracking(False)
         self.spin.setFixedWidth(172)
+        self.spin.lineEdit().setTextMargins(8, 0, 0, 0)
         self.spin.valueChanged.connect(self._on_spin)
         self._scale = SliderScale(theme)
         self.about = label("", "muted", wrap=True)
@@ -84,7 +84,7 @@ class ContextDialog(QDialog):
             self._add_row(kv, text, kv == wanted)
 
         self.bar = MemoryBar(theme)
-        self.sum = label("", wrap=True)
+        self.sum = label("")
         self.note = label("", "small", wrap=True)
         self._open = Button(theme, "Open with this context", self.accept, kind="primary")
         self._open.setDefault(True)
@@ -216,19 +216,15 @@ class ContextDialog(QDialog):
     # What is shown
 
     def _show_range(self, made_for: int) -> None:
-        if made_for == self._made_for:
-            return
-        self._made_for = made_for
-        blockers = [QSignalBlocker(self.slider), QSignalBlocker(self.spin)]
-        self.slider.setRange(0, context_scale.steps(made_for))
-        self.spin.setRange(context_scale.LEAST, context_scale.longest(made_for))
-        self._scale.show_scale(made_for)
-        del blockers
-        if self._plan:
-            self.about.setText(
-                "How much text a conversation can hold, questions and answers together. The model was made for "
-                f"{wording.count(made_for)} tokens, about {wording.count(round(made_for * 0.75, -2))} words."
-            )
+        if made_for != self._made_for:
+            self._made_for = made_for
+            blockers = [QSignalBlocker(self.slider), QSignalBlocker(self.spin)]
+            self.slider.setRange(0, context_scale.steps(made_for))
+            self.spin.setRange(context_scale.LEAST, context_scale.longest(made_for))
+            self._scale.show_scale(made_for)
+            del blockers
+        known = f" The model was made for {wording.count(made_for)} tokens." if self._plan else ""
+        self.about.setText(f"How much text a conversation can hold, questions and answers together.{known}")
 
     def _show_tokens(self, tokens: int) -> None:
         blockers = [QSignalBlocker(self.slider), QSignalBlocker(self.spin)]
@@ -262,7 +258,7 @@ class ContextDialog(QDialog):
             texts = (
                 wording.size(one["kv_bytes"]),
                 wording.size(one["bytes_per_token"]),
-                f"{wording.count(longest)} tokens" if longest else "none",
+                _longest(longest, int(plan["context"]), fits),
                 "fits" if fits else "does not fit",
             )
             for cell, text in zip(cells, texts, strict=True):
@@ -285,7 +281,32 @@ class ContextDialog(QDialog):
         set_property(self.sum, "role", "" if fits else "warning")
         self.note.setText(
             f"{wording.size(plan['free'])} of {place} are free, of which {wording.size(plan['reserve'])} are kept for "
-            "the system. The choice holds for every model that is opened."
+            "the system. The choice holds for all models."
         )
         self.trouble.hide()
         self._open.setEnabled(fits)
+
+
+def _longest(longest: int, asked: int, fits: bool) -> str:
+    """The engine looks no further than what the model was made for."""
+    if fits and asked > longest:
+        return f"{wording.count(asked)} or more"
+    return f"{wording.count(longest)} tokens" if longest else "none"
+
+
+class _Tokens(QSpinBox):
+    """Numbers as the window writes them everywhere."""
+
+    def textFromValue(self, value: int) -> str:  # noqa: N802
+        return wording.count(value)
+
+    def valueFromText(self, text: str) -> int:  # noqa: N802
+        return int("".join(letter for letter in text if letter.isdigit()) or 0)
+
+    def validate(self, text: str, at: int) -> tuple[QValidator.State, str, int]:
+        plain = text.removesuffix(self.suffix()).strip()
+        fine = all(letter.isdigit() or letter.isspace() for letter in plain)
+        if not fine:
+            return QValidator.State.Invalid, text, at
+        inside = bool(plain) and self.minimum() <= self.valueFromText(plain) <= self.maximum()
+        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, at

@@ -12,7 +12,7 @@ from app.context_change import OVERFLOWS
 from app.theme import Theme
 from app.views.controls import Button, frame, label
 
-WIDTH = 400
+WIDTH = 460
 
 
 class ContextPopover(QFrame):
@@ -63,11 +63,11 @@ class ContextPopover(QFrame):
             group.addButton(choice)
             self.choices[value] = choice
             choice.clicked.connect(lambda _checked=False, value=value: on_choose(value))
-            explained = label(meaning, "small", wrap=True)
+            explained = label(meaning, "small")
             explained.setContentsMargins(26, 0, 0, 4)
             layout.addWidget(choice)
             layout.addWidget(explained)
-        layout.addWidget(label("Holds for this conversation; the settings say it for all others.", "small", wrap=True))
+        layout.addWidget(label("Holds for this conversation; the settings say it for all others.", "small"))
         row = QHBoxLayout()
         row.addStretch()
         self.resize_button = Button(theme, "Change the context…", self._change)

@@ -312,7 +312,7 @@ class AnswerMessage(MessageView):
         text = "\n".join(filter(None, [*map(sentence, slid), text]))
         if message.state == "done" and not message.text.strip():
             text = "The model ended its answer without saying anything."
-        tones = {"interrupted": "warning", "failed": "danger"}
+        tones = {"interrupted": "warning", "failed": "warning" if full else "danger"}
         set_property(self._ending, "role", "" if message.state in tones else "small")
         set_property(self._ending_frame, "role", "notice" if message.state in tones else "plain")
         set_property(self._ending_frame, "tone", tones.get(message.state, ""))

@@ -1,10 +1,10 @@
-"""The marks under the context's slider."""
+"""The context's slider, and the marks under it."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QSizePolicy, QSlider, QStyle, QWidget
 
 from app import context_scale
 from app.theme import Theme
@@ -13,6 +13,31 @@ HANDLE = 16
 """Width of the slider's handle in the style sheet: its centre goes from half of it on."""
 ROOM = 34
 """Pixels that one mark needs."""
+
+
+class ContextSlider(QSlider):
+    """Drawn by itself: the style sheet's parts of a slider do not keep to their height."""
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__(Qt.Orientation.Horizontal)
+        self._theme = theme
+        theme.changed.connect(self.update)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
+        colours = self._theme.colours
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(Qt.PenStyle.NoPen)
+        middle, room = self.height() / 2, self.width() - HANDLE
+        at = HANDLE / 2 + QStyle.sliderPositionFromValue(self.minimum(), self.maximum(), self.value(), room)
+        painter.setBrush(QColor(colours.pressed))
+        painter.drawRoundedRect(QRectF(0, middle - 3, self.width(), 6), 3, 3)
+        painter.setBrush(QColor(colours.accent))
+        painter.drawRoundedRect(QRectF(0, middle - 3, at, 6), 3, 3)
+        painter.setPen(QPen(QColor(colours.accent), 2))
+        painter.setBrush(QColor(colours.accent_soft if self.hasFocus() else colours.surface))
+        painter.drawEllipse(QPointF(at, middle), HANDLE / 2 - 1, HANDLE / 2 - 1)
+        painter.end()
 
 
 class SliderScale(QWidget):
