@@ -3,12 +3,14 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.tiny_models import tiny_folder
 from tests.unit.engine import small_tokenizers
 from tests.unit.engine.scripted_model import ScriptedModel, engine
 from tzcore.engine.generation import Engine
@@ -335,3 +337,34 @@ def test_what_makes_no_sense_is_refused() -> None:
         Request(prompt="x", overflow="drop")  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="belongs to a conversation"):
         Request(prompt="x", summary="y")
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_a_real_model_goes_on_as_if_it_had_been_given_what_stays(tmp_path: Path, family: str) -> None:
+    folder = tiny_folder(tmp_path / family, family, "t2")
+    with closing(Engine.open(folder, "cpu", context=256, threads=1)) as made:
+        text = [int(token) for token in np.random.default_rng(3).integers(5, 90, 200)]
+        request = Request(prompt=text, overflow="slide", max_tokens=90, sampling=GREEDY)
+        written: list[Event] = []
+        held: list[int] = []
+        for event in made.generate(request):
+            if isinstance(event, ContextChanged):
+                kept, again = made._overflow.window(request, [*made._held, 0])
+                assert again == event
+                held = kept[:-1]
+            written.append(event)
+        if not held:
+            pytest.skip("the model ended its text before the context was full")
+        [changed] = changes(written)
+        assert changed.tokens_kept == 64 + 128
+        after = [event.text for event in written[written.index(changed) :] if isinstance(event, TextDelta)]
+        whole = list(made._held[: changed.tokens_kept])
+        assert whole[:-1] == held
+    with closing(Engine.open(folder, "cpu", context=256, threads=1)) as fresh:
+        wanted = len(after)
+        rest = [
+            event.text
+            for event in fresh.generate(Request(prompt=whole, max_tokens=wanted, sampling=GREEDY))
+            if isinstance(event, TextDelta)
+        ]
+    assert "".join(rest)[:40] == "".join(after)[:40]
