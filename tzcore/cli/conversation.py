@@ -72,10 +72,12 @@ def reply(
     args: argparse.Namespace,
     console: Console,
     cancel: threading.Event | None = None,
+    told: set[tuple[int, str | None]] | None = None,
 ) -> Reply:
     """Let the model answer, writing as it comes; with ``--json`` as ``delta`` events.
 
-    An answer that ends because the context is full says so, and so does one that goes on without all of the text.
+    An answer that ends because the context is full says so, and so does one that goes on without all of the text;
+    what a person has been ``told`` of the messages left out is not said again.
     """
     from tzcore.engine.request import (
         ContextChanged,
@@ -105,10 +107,12 @@ def reply(
         elif isinstance(event, ContextChanged):
             if console.json:
                 console.event("context_changed", **asdict(event))
-            else:
+            elif (left_out := (event.messages_left_out, event.summary)) not in (told or ()):
                 console.close()
                 answer.end()
                 console.note(change_in_words(event, engine.context))
+                if told is not None and event.messages_left_out:
+                    told.add(left_out)
         elif isinstance(event, TextDelta):
             pieces.append(event.text)
             if console.json:

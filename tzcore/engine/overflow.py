@@ -265,6 +265,7 @@ class Overflow:
     def _written(self, events: Iterator[Event]) -> Generator[Event, None, str | Finished]:
         pieces: list[str] = []
         done = total = 0
+        cut_short = False
         for event in events:
             if isinstance(event, PrefillProgress):
                 done, total = event.done, event.total
@@ -272,9 +273,13 @@ class Overflow:
             elif isinstance(event, TextDelta):
                 pieces.append(event.text)
                 yield SummaryProgress(done, total, event.tokens, self._longest)
-            elif isinstance(event, Finished) and event.reason == "cancelled":
-                return event
+            elif isinstance(event, Finished):
+                if event.reason == "cancelled":
+                    return event
+                cut_short = event.reason == "length"
         summary = "".join(pieces).rpartition("</think>")[2].strip()
+        if cut_short:  # half a sentence would be gone on with
+            summary = max((summary[: summary.rfind(end) + 1] for end in ".!?。\n"), key=len) or summary
         if not summary:
             raise ContextFullError(
                 "The context is full and the model wrote no summary of the conversation: let the context slide "
