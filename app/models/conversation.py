@@ -103,9 +103,15 @@ class Conversation(QObject):
             rows.append(("user", draft))
         return [{"role": role, "content": text} for role, text in rows]
 
-    def _sent(self) -> list[tuple[int, str, str]]:
-        """Id, role and text of the messages that the model is sent."""
-        change = summary_in_force(self.messages)
+    def beginnings(self) -> list[tuple[list[dict[str, str]], str]]:
+        """Everything that the model was ever sent of this branch: messages, and the summary that they came with."""
+        said = [{"role": role, "content": text} for _, role, text in self._sent(whole=True)]
+        summaries = [change["summary"] for message in self.messages for change in message.context_changes]
+        return [(said, summary) for summary in dict.fromkeys(["", *filter(None, summaries)])] if said else []
+
+    def _sent(self, whole: bool = False) -> list[tuple[int, str, str]]:
+        """Id, role and text of the messages that the model is sent, or of the ``whole`` branch."""
+        change = None if whole else summary_in_force(self.messages)
         places = [place for place, message in enumerate(self.messages) if change and message.id == change["through"]]
         begin = places[0] + 1 if places else 0
         kept = [message for place, message in enumerate(self.messages) if place >= begin or message.role == "system"]

@@ -205,8 +205,9 @@ class MainWindow(QMainWindow):
         """Nothing of a deleted conversation stays with the engine.  Where it cannot say so, its quota will see
         to it in time; where the deletion is undone, the text is read once more."""
         conversation = Conversation(self._services, conversation_id, "")
-        if self._services.engine.url and (prompt := conversation.prompt()):
-            self._services.client.forget_text(conversation.model, prompt, conversation.summary)
+        if self._services.engine.url:
+            for messages, summary in conversation.beginnings():
+                self._services.client.forget_text(conversation.model, messages, summary)
 
     # What the services tell
 

@@ -294,12 +294,12 @@ def test_a_deleted_conversation_is_forgotten_by_the_engine(
     window: MainWindow, client: ScriptedClient, services: Services
 ) -> None:
     say(window, client, "Question", "Answer")
+    say(window, client, "More", "Yes", change(2, "A summary."))
     assert window.chat.conversation.id is not None
     window.delete(window.chat.conversation.id)
-    [(model, messages, summary)] = client.forgotten
-    assert model == MODEL
-    assert [message["content"] for message in messages] == ["Question", "Answer"]
-    assert summary == ""
+    assert [(model, summary) for model, _, summary in client.forgotten] == [(MODEL, ""), (MODEL, "A summary.")]
+    for _, messages, _ in client.forgotten:
+        assert [message["content"] for message in messages] == ["Question", "Answer", "More", "Yes"]
 
 
 @pytest.mark.parametrize("made_for", [2048, 8192, 131_072, 1_048_576])

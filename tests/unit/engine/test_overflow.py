@@ -281,7 +281,7 @@ def test_an_answer_goes_on_when_the_context_is_full(tmp_path: Path, engines: lis
             at = happened.index(slide)
             assert isinstance(happened[at + 1], PrefillProgress)
         first = min(64, len(prompt))
-        assert model.sequences[0].tokens[:first] == prompt[:first]
+        assert made._held[:first] == prompt[:first]
 
 
 def test_sliding_in_an_answer_loses_and_doubles_nothing(tmp_path: Path, engines: list[Engine]) -> None:
@@ -337,7 +337,7 @@ def test_bare_text_slides_by_quarters_after_its_first_tokens(tmp_path: Path, eng
             assert changed.tokens_kept <= 192
             lefts.append(changed.tokens_left_out)
             kept = text[:64] + text[64 + changed.tokens_left_out : length]
-            assert model.sequences[0].tokens[: len(kept)] == kept
+            assert made._held[: len(kept)] == kept
     assert lefts == [64, 128, 128, 128, 192, 768]
 
 
