@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tzcore.engine.request import Request
 from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
@@ -40,7 +41,7 @@ class PromptBuilder:
     def tokens(self, request: Request) -> list[int]:
         """The prompt's tokens.  TemplateError, or RequestError for an empty outcome."""
         if request.messages is not None:
-            text = self._render(request.messages, request)
+            text = self.render(request.messages, request.summary, request.template_variables)
             ids = self.tokenizer.encode(text, add_special_tokens=self.template.plain)
         elif isinstance(request.prompt, str):
             ids = self.tokenizer.encode(request.prompt, add_special_tokens=True)
@@ -50,22 +51,30 @@ class PromptBuilder:
             raise RequestError("The prompt is empty: it holds no token")
         return ids
 
-    def _render(self, messages: Sequence[Message], request: Request) -> str:
-        """The conversation as text.  A summary goes into the system message, or, where the template knows none,
-        before the first thing that is said."""
-        variables = request.template_variables
-        if not request.summary:
-            return self.template.render(messages, variables=variables)
-        summary = f"{SUMMARY}\n{request.summary}"
+    def render(
+        self,
+        messages: Sequence[Message],
+        summary: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The conversation as text.  A ``summary`` of what was said before goes into the system message, or, where
+        the template knows none, before the first thing that is said."""
+
+        def rendered(*said: Message) -> str:
+            return self.template.render(said, add_generation_prompt, variables)
+
+        if not summary:
+            return rendered(*messages)
+        summary = f"{SUMMARY}\n{summary}"
         first, rest = messages[0], messages[1:]
-        longer = {**first, "content": f"{first['content']}\n\n{summary}".strip()}
         if first["role"] == "system":
-            return self.template.render([longer, *rest], variables=variables)
+            longer = f"{first['content']}\n\n{summary}".strip()
+            return rendered({**first, "content": longer}, *rest)
         try:
-            return self.template.render([{"role": "system", "content": summary}, *messages], variables=variables)
+            return rendered({"role": "system", "content": summary}, *messages)
         except TemplateError:
-            before = {**first, "content": f"{summary}\n\n{first['content']}"}
-            return self.template.render([before, *rest], variables=variables)
+            return rendered({**first, "content": f"{summary}\n\n{first['content']}"}, *rest)
 
     def stops(self, request: Request) -> tuple[str, ...]:
         """Stop strings: those asked for, and the next turn where the plain form is used."""
