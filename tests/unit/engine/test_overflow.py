@@ -371,10 +371,9 @@ def test_a_real_model_goes_on_as_if_it_had_been_given_what_stays(tmp_path: Path,
         whole = list(made._held[: changed.tokens_kept])
         assert whole[:-1] == held
     with closing(Engine.open(folder, "cpu", context=256, threads=1)) as fresh:
-        wanted = len(after)
-        rest = [
-            event.text
-            for event in fresh.generate(Request(prompt=whole, max_tokens=wanted, sampling=GREEDY))
-            if isinstance(event, TextDelta)
-        ]
-    assert "".join(rest)[:40] == "".join(after)[:40]
+        request = Request(prompt=whole, max_tokens=40, sampling=GREEDY)
+        rest = [event.text for event in fresh.generate(request) if isinstance(event, TextDelta)]
+    expected, shown = "".join(rest), "".join(after)
+    length = min(len(expected), len(shown))
+    assert length > 20
+    assert shown[:length] == expected[:length]
