@@ -318,8 +318,8 @@ class AnswerMessage(MessageView):
         set_property(self._ending_frame, "tone", tones.get(message.state, ""))
         self._ending.setText(text)
         self._again.setVisible(message.state in tones and not full)
-        for way in self.ways_out.values():
-            way.setVisible(full)
+        for choice, way in self.ways_out.items():  # where leaving out was not enough, only a larger context is
+            way.setVisible(full and (choice == "larger" or timings.get("overflow") == "stop"))
         self._ending_frame.setVisible(bool(text))
 
     def _choose_overflow(self, choice: str) -> None:

@@ -198,6 +198,11 @@ def test_a_prompt_that_does_not_fit_offers_ways_out(
     answer.ways_out["slide"].click()
     assert client.stream.options["context_overflow"] == "slide"
     assert services.history.context_overflow(window.chat.conversation.id or 0) == "slide"
+    client.stream.code = "context_length_exceeded"
+    client.stream.failed.emit("The last message alone needs 9,000 tokens")
+    shown = [choice for choice, way in last_answer(window).ways_out.items() if way.isVisibleTo(last_answer(window))]
+    assert shown == ["larger"]
+    window.chat._regenerate(last_answer(window).message.id)
     client.stream.failed.emit("The engine is gone")
     assert not any(way.isVisibleTo(last_answer(window)) for way in last_answer(window).ways_out.values())
 

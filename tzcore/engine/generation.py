@@ -254,7 +254,7 @@ class Engine:
                     reason = "stop"
                 elif request.max_tokens is not None and made >= request.max_tokens:
                     reason = "length"
-                elif len(self._held) >= self.context and request.overflow != "slide":
+                elif len(self._held) >= self.context and request.overflow == "stop":
                     reason = "context"
                 elif cancel.is_set():
                     reason = "cancelled"
@@ -296,8 +296,7 @@ class Engine:
     def _going_on(
         self, request: Request, token: int, sampler: Sampler, tally: Tally, cancel: threading.Event
     ) -> Generator[int | Event, None, None]:
-        """The answer's tokens from ``token`` on; where the context is full and slides, what happens then between
-        them.  Ends by itself only where it is cancelled while it reads."""
+        """The answer's tokens from ``token`` on; where the context is full, what happens then between them.  Ends by itself only where it is cancelled while it reads."""
         made = 0
         while True:
             left = None if request.max_tokens is None else request.max_tokens - made

@@ -1,10 +1,9 @@
 """What happens when a text does not fit into the context: the rules, and the work of summing up.
 
 ``stop``: a prompt that does not fit is a ContextFullError, an answer that fills the context ends there.
-``slide``: the oldest whole exchanges after the system message are left out; an answer that fills the context
-goes on with the first tokens and the latest half of what there is.
-``compact``: a summary that the model writes stands for the oldest exchanges, in the system message; an answer
-that fills the context ends there, as with ``stop``.
+``slide``: the oldest whole exchanges after the system message are left out.
+``compact``: a summary that the model writes stands for them, in the system message.
+With both an answer that fills the context goes on with the first tokens and the latest half of what there is.
 
 A change leaves a quarter of the context free where it can, so that not every turn is another change, and is
 announced by a :class:`ContextChanged` before the text that is written so.  Clients send the whole conversation

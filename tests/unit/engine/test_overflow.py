@@ -313,14 +313,15 @@ def test_reading_again_after_a_slide_can_be_stopped(tmp_path: Path, engines: lis
     assert happened[-1].reason == "cancelled"
 
 
-def test_compact_and_stop_end_an_answer_that_fills_the_context(tmp_path: Path, engines: list[Engine]) -> None:
+def test_only_stop_ends_an_answer_that_fills_the_context(tmp_path: Path, engines: list[Engine]) -> None:
     made = engine(tmp_path, ScriptedModel([100]), 256)
     engines.append(made)
-    for overflow in ("stop", "compact"):
-        happened = events(made, asked([{"role": "user", "content": "Go."}], overflow))
+    for overflow in ("stop", "slide", "compact"):
+        happened = events(made, asked([{"role": "user", "content": "Go."}], overflow, max_tokens=300))
         assert isinstance(happened[-1], Finished)
-        assert happened[-1].reason == "context"
-        assert not changes(happened)
+        assert happened[-1].reason == ("context" if overflow == "stop" else "length")
+        assert bool(changes(happened)) == (overflow != "stop")
+        assert {change.kind for change in changes(happened)} <= {"slide"}
 
 
 def test_bare_text_slides_by_quarters_after_its_first_tokens(tmp_path: Path, engines: list[Engine]) -> None:
