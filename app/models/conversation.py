@@ -222,7 +222,8 @@ class Conversation(QObject):
 
     def _on_failed(self, message: str) -> None:
         code = self._stream.code if self._stream is not None else ""
-        self._end("interrupted" if self._pieces else "failed", {"error": message, "code": code, "overflow": self.overflow})
+        why = {"error": message, "code": code, "overflow": self.overflow}
+        self._end("interrupted" if self._pieces else "failed", why)
 
     def _end(self, state: str, timings: dict[str, Any]) -> None:
         self._save_timer.stop()

@@ -306,8 +306,9 @@ class AnswerMessage(MessageView):
             text = f"The conversation does not fit into the context. {timings['error']}."
         if message.state == "done" and timings.get("reason") == "length":
             full_now = timings.get("stop_reason") == "context"
-            limit = "the context is full" if full_now else "it reached the length limit"
-            text = f"The answer ends here because {limit}."
+            text = "The answer ends here because it reached the length limit."
+            if full_now:
+                text = "The answer ends here because the context is full. The gauge below can let the next one go on."
         slid = [change for change in message.context_changes if change.get("through") is None]
         text = "\n".join(filter(None, [*map(sentence, slid), text]))
         if message.state == "done" and not message.text.strip():

@@ -296,7 +296,8 @@ class Engine:
     def _going_on(
         self, request: Request, token: int, sampler: Sampler, tally: Tally, cancel: threading.Event
     ) -> Generator[int | Event, None, None]:
-        """The answer's tokens from ``token`` on; where the context is full, what happens then between them.  Ends by itself only where it is cancelled while it reads."""
+        """The answer's tokens from ``token`` on; where the context is full, what happens then between
+        them.  Ends by itself only where it is cancelled while it reads."""
         made = 0
         while True:
             left = None if request.max_tokens is None else request.max_tokens - made
