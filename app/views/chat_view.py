@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app import wording
-from app.context_change import markers, sentence
 from app.history import Message
 from app.models.conversation import Conversation
 from app.models.loaded_model import LoadedModel
@@ -315,17 +314,9 @@ class ChatView(QWidget):
     def _show_popover(self) -> None:
         from app.views.context_popover import ContextPopover
 
-        loaded, gauge = self.loaded, self.composer.gauge
-        takes = f"take {wording.size(loaded.kv_bytes)} of memory" if loaded.kv_bytes else ""
-        precise = f"in {wording.precision(loaded.kv)}" if loaded.kv else ""
-        facts = " ".join(filter(None, [f"{wording.count(loaded.context)} tokens", precise, takes]))
-        lines = markers(self.conversation.visible)
-        left_out = sentence(list(lines.values())[-1]).replace(" above", " at the beginning") + "." if lines else ""
-        popover = ContextPopover(
-            self._theme, gauge.used, gauge.context, f"{gauge.hint}\n{facts}.", left_out, self.conversation.overflow,
-            self.conversation.set_overflow, self.choose_context, self,
-        )
-        popover.show_above(gauge)
+        popover = ContextPopover(self._theme, self.loaded, self.conversation, self.composer.gauge, self)
+        popover.resize_wanted.connect(self.choose_context)
+        popover.show_above(self.composer.gauge)
 
     def _take_way_out(self, message_id: int, choice: str) -> None:
         """What the user chose for a conversation that does not fit."""
@@ -362,6 +353,7 @@ class ChatView(QWidget):
     def _on_prompt_progress(self, done: int, total: int, seconds_left: float) -> None:
         if total:
             self.messages.set_waiting(wording.reading(done, total, seconds_left))
+            self.composer.gauge.show_use(total, self.loaded.context)
 
     def _on_summarising(self, done: int, total: int) -> None:
         if total:

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout, QWidget
 
 from app import wording
-from app.context_change import OVERFLOWS
+from app.context_change import OVERFLOWS, markers, sentence
+from app.models.conversation import Conversation
+from app.models.loaded_model import LoadedModel
 from app.theme import Theme
+from app.views.context_gauge import ContextGauge
 from app.views.controls import Button, frame, label
 
 WIDTH = 460
 
 
 class ContextPopover(QFrame):
-    """Closes when something else is clicked.  ``on_choose`` gets one of the :data:`OVERFLOWS`."""
+    """Closes when something else is clicked."""
+
+    resize_wanted = Signal()
 
     def __init__(
-        self,
-        theme: Theme,
-        used: int,
-        context: int,
-        facts: str,
-        left_out: str,
-        overflow: str,
-        on_choose: Callable[[str], object],
-        on_resize: Callable[[], object],
-        parent: QWidget | None = None,
+        self, theme: Theme, loaded: LoadedModel, conversation: Conversation, gauge: ContextGauge, parent: QWidget
     ) -> None:
-        """``facts``: precision and memory of the context; ``left_out``: what is not read any more, if anything."""
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("popover")
         self.setAccessibleName("Context")
         self.setFixedWidth(WIDTH)
-        self._on_choose, self._on_resize = on_choose, on_resize
+        used, context = gauge.used, gauge.context
         layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 16, 18, 14)
         layout.setSpacing(8)
@@ -47,8 +40,8 @@ class ContextPopover(QFrame):
         bar.setTextVisible(False)
         bar.setAccessibleName("Context used")
         layout.addWidget(bar)
-        layout.addWidget(label(facts, "small", wrap=True))
-        if left_out:
+        layout.addWidget(label(f"{gauge.hint}\n{_facts(loaded)}", "small", wrap=True))
+        if left_out := _left_out(conversation):
             layout.addWidget(label(left_out, "small", wrap=True))
         layout.addSpacing(4)
         layout.addWidget(frame("rule"))
@@ -59,10 +52,10 @@ class ContextPopover(QFrame):
         for value, name, meaning in OVERFLOWS:
             choice = QRadioButton(name)
             choice.setAccessibleDescription(meaning)
-            choice.setChecked(value == overflow)
+            choice.setChecked(value == conversation.overflow)
             group.addButton(choice)
             self.choices[value] = choice
-            choice.clicked.connect(lambda _checked=False, value=value: on_choose(value))
+            choice.clicked.connect(lambda _checked=False, value=value: conversation.set_overflow(value))
             explained = label(meaning, "small")
             explained.setContentsMargins(26, 0, 0, 4)
             layout.addWidget(choice)
@@ -86,4 +79,17 @@ class ContextPopover(QFrame):
 
     def _change(self) -> None:
         self.close()
-        self._on_resize()
+        self.resize_wanted.emit()
+
+
+def _facts(loaded: LoadedModel) -> str:
+    """Length, precision and memory of the context."""
+    takes = f"take {wording.size(loaded.kv_bytes)} of memory" if loaded.kv_bytes else ""
+    precise = f"in {wording.precision(loaded.kv)}" if loaded.kv else ""
+    return " ".join(filter(None, [f"{wording.count(loaded.context)} tokens", precise, takes])) + "."
+
+
+def _left_out(conversation: Conversation) -> str:
+    """What the model does not read any more; its line in the conversation may be far above."""
+    lines = list(markers(conversation.visible).values())
+    return sentence(lines[-1]).replace(" above", " at the beginning") + "." if lines else ""

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tzcore.engine.request import (
+    OVERFLOWS,
     ContextChanged,
     Event,
     Finished,
@@ -76,6 +77,14 @@ class Cuts:
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
 
+    def forget(self, messages: Sequence[Message], summary: str | None) -> None:
+        """Let go of all cuts of ``messages`` that were sent with ``summary``."""
+        with self._lock:
+            for overflow in OVERFLOWS[1:]:
+                request = Request(messages=messages, overflow=overflow, summary=summary)
+                for key in _keys(request, messages, range(1, len(messages) + 1)):
+                    self._known.pop(key, None)
+
 
 def _keys(request: Request, messages: Sequence[Message], places: Sequence[int]) -> list[bytes]:
     """A name for each beginning of ``messages`` that ends at one of ``places``, in growing order."""
@@ -125,6 +134,10 @@ class Overflow:
         if request.messages is None:
             return self._slid(request, prompt)
         return (yield from self._cut(request, prompt, answer))
+
+    def forget(self, messages: Sequence[Message], summary: str | None = None) -> None:
+        """Let go of the summaries of a conversation, which was sent with ``summary``."""
+        self._cuts.forget(messages[_systems(messages) :], summary)
 
     def window(self, request: Request, text: list[int]) -> tuple[list[int], ContextChanged]:
         """What stays of a ``text`` that has filled the context while it is being written: its first tokens

@@ -220,6 +220,19 @@ def test_the_next_turns_use_the_same_summary(opened: Engine, model: SummingModel
     assert "q0 " not in model.summaries[-1]
 
 
+def test_a_forgotten_conversation_is_summed_up_anew(opened: Engine, model: SummingModel) -> None:
+    messages = talk(14)
+    events(opened, asked(messages, "compact", max_tokens=8))
+    written = len(model.summaries)
+    opened._overflow.forget(messages, "another summary")
+    other = [{"role": "user", "content": "Something else"}, *messages[1:]]
+    opened._overflow.forget(other)
+    events(opened, asked(messages, "compact", max_tokens=8))
+    opened._overflow.forget(messages)
+    events(opened, asked(messages, "compact", max_tokens=8))
+    assert len(model.summaries) == 2 * written
+
+
 def test_a_summary_of_the_client_is_read_and_taken_up(opened: Engine, model: SummingModel) -> None:
     events(opened, asked(talk(1), "compact", summary="They spoke of Rome.", max_tokens=8))
     assert f"{SUMMARY}\nThey spoke of Rome." in model.prompts[-1]
