@@ -217,11 +217,15 @@ impl Text {
         let mut books = memory.books();
         let end = length.min((piece + 1) * PIECE * BLOCK);
         let blocks = self.length / BLOCK..end.div_ceil(BLOCK);
-        let wanted = |group: usize, block: usize| block >= first_block(length, memory.groups[group].window);
+        let seen = |group: usize, block: usize| block >= first_block(length, memory.groups[group].window);
+        let first = blocks.start;
+        let there = |group: usize, block: usize| saved[group] >> (block - first) & 1 == 1;
+        let wanted = |group: usize, block: usize| {
+            block >= first_block(length, memory.groups[group].reach()) && there(group, block)
+        };
         for group in 0..memory.groups.len() {
             let needed = blocks.clone().filter(|block| wanted(group, *block)).count();
-            let there =
-                blocks.clone().enumerate().all(|(i, block)| !wanted(group, block) || saved[group] >> i & 1 == 1);
+            let there = blocks.clone().all(|block| !seen(group, block) || there(group, block));
             ensure!(there, "the saved context lacks what the window of some layers needs");
             if books.free[group].len() < needed || length > memory.capacity {
                 let message = format!("a saved context of {length} tokens does not fit into the memory that is free");
