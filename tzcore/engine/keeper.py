@@ -46,7 +46,8 @@ class Keeper:
                 with self._texts.appending(found.length) as sequence:
                     sequence.load(_until(cancel, self._tree.payloads(found.pieces)), found.length)
                     text.tokens += prompt[: found.length]
-                    text.cut(sequence.resumable(found.length))
+                    if not sequence.resumable(found.length):  # what windows saw is not there
+                        text.cut(0)
                 self._tree.touch(found.pieces)
                 return
             except PieceError:
@@ -56,7 +57,8 @@ class Keeper:
                 return
             except (BackendError, ContextFullError) as error:
                 self._undo(text)
-                logger.warning("a text on disk cannot be used, and is read again: %s", error)
+                # No trouble with the disk: it is how models with windows say that they cannot go on from there.
+                logger.info("a text on disk cannot be used, and is read again: %s", error)
                 return
 
     def keep(self) -> None:

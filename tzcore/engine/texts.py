@@ -6,7 +6,8 @@ comes back to it: a message that is edited or answered again, a second conversat
 texts that were not used for longest are let go.
 
 Models with sliding windows can go back only as far as their windows reach; of their texts the state at the end of
-each prompt is kept as a text of its own.
+each prompt is kept as a text of its own.  A backend may also want some tokens before the point read again
+(:meth:`tzcore.backend.base.Sequence.resumable`).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Texts:
             found, length = self._nearest(prompt)
             if found is None:
                 found = self._empty()
-            elif len(found.tokens) - length > NEEDLESS:
+            elif len(found.tokens) - shared(found.tokens, prompt) > NEEDLESS:
                 found = self._branch(found, length)
             found.cut(length)
             self._run(found)
@@ -154,8 +155,9 @@ class Texts:
         for text in self._kept:
             if text.lent:
                 continue
-            length = text.sequence.resumable(shared(text.tokens, wanted))
-            rank = (length, len(text.tokens) - length <= NEEDLESS, text.used)
+            common = shared(text.tokens, wanted)
+            length = text.sequence.resumable(common)
+            rank = (length, len(text.tokens) - common <= NEEDLESS, text.used)
             if length and rank > best:
                 found, best = text, rank
         return found, best[0]

@@ -73,19 +73,21 @@ class ScriptedSequence:
             self.low = max(self.low, self.length - self.model.window - SLACK)
 
     def resumable(self, length: int) -> int:
+        return length if self.reaches(length) else 0
+
+    def reaches(self, length: int) -> bool:
         assert not self.closed
         assert 0 <= length <= self.length
-        whole = self.low == 0 or length == self.length or length - (self.model.window or 0) >= self.low
-        return length if whole else 0
+        return self.low == 0 or length == self.length or length - (self.model.window or 0) >= self.low
 
     def truncate(self, length: int) -> None:
-        assert self.resumable(length) == length
+        assert self.reaches(length)
         self.pages.shorten(length)
         del self.tokens[length:]
         self.low = min(self.low, length)
 
     def fork(self, length: int) -> ScriptedSequence:
-        assert self.resumable(length) == length
+        assert self.reaches(length)
         self.model.before_fork(self)
         pages = self.pages.fork(length)
         return ScriptedSequence(self.model, pages, self.capacity, self.tokens[:length], min(self.low, length))

@@ -359,7 +359,7 @@ def test_what_the_backend_does_not_take_is_read(
         raise BackendError("not of this form")
 
     monkeypatch.setattr(ScriptedSequence, "load", load)
-    with caplog.at_level(logging.WARNING, "tzcore.engine"):
+    with caplog.at_level(logging.INFO, "tzcore.engine"):
         assert once(opened()) == (expected, 0)
     assert "not of this form" in caplog.text
     assert files(root) == before

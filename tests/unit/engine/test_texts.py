@@ -284,6 +284,21 @@ def test_any_walk_gives_what_a_fresh_engine_gives(
     assert spared > 300
 
 
+def test_tokens_that_the_backend_wants_again_are_no_branch(
+    make: Make, fresh: Callable[[list[int]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where half-precision copies of the latest tokens are those of another text."""
+    one = make()
+    _, _, whole = answered(one, SYSTEM)
+    monkeypatch.setattr(ScriptedSequence, "resumable", lambda sequence, length: max(0, length // 16 * 16 - 16))
+    follow = [*whole, *tokens(1, 12)]
+    text, usage = say(one, follow)
+    assert usage.cached_tokens == len(whole) // 16 * 16 - 16
+    assert len(one._texts._kept) == 1
+    monkeypatch.undo()
+    assert text == fresh(follow)
+
+
 def test_what_is_forgotten_is_read_again(make: Make) -> None:
     one = make()
     mine, other = [*SYSTEM, *tokens(1, 40)], [*SYSTEM, *tokens(2, 40)]
