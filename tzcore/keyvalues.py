@@ -7,9 +7,8 @@ the least mean squared error for the normal distribution (Lloyd, *Least squares 
 *Quantizing for minimum distortion*, 1960), those of 6 and 8 bits are even.  Levels are whole numbers of at most 127,
 so that sums can be made of integers.
 
-A scale is one byte: five bits of exponent and three of mantissa, ``2^(E−20)·(1 + M/8)`` for the byte ``8·E + M``; the
-byte 0 means a vector of zeros.  It is the one of a few candidates that leaves the least squared error, so that the
-coarse steps cost almost nothing.
+A scale is one byte: five bits of exponent and three of mantissa, ``2^(E−20)·(1 + M/8)`` for the byte ``8·E + M``.
+It is the one of a few candidates that leaves the least squared error, so that the coarse steps cost almost nothing.
 
 The first :data:`SINK` tokens, and the last 64 to 127 before a token's own block of 64 is complete, are read in half
 precision: most of attention's weight is there (Xiao et al., *Efficient Streaming Language Models with Attention
@@ -107,8 +106,7 @@ def turned(vectors: Floats) -> Floats:
 
 def scale_of(codes: Codes) -> Floats:
     """The scale that each byte stands for."""
-    bits = (codes.astype(np.uint32) + ((127 - EXPONENT) << 3)) << 20
-    return np.where(codes == 0, np.float32(0), bits.view(np.float32))
+    return ((codes.astype(np.uint32) + ((127 - EXPONENT) << 3)) << 20).view(np.float32)
 
 
 def _nearest_scale(scales: Floats, up: bool = False) -> npt.NDArray[np.int32]:
@@ -131,7 +129,7 @@ def encode(vectors: Floats, bits: int) -> tuple[Codes, Codes]:
         candidates = [top] if bits == 8 else [top, top - 1, top - 2]
     best: tuple[Any, Any, Any] | None = None
     for candidate in candidates:
-        byte = np.where(largest > 0, np.clip(candidate, 1, 255), 0).astype(np.uint8)
+        byte = np.clip(candidate, 0, 255).astype(np.uint8)
         codes, error = _coded(x, byte, bits)
         if best is None:
             best = codes, byte, error
@@ -148,8 +146,7 @@ def encode(vectors: Floats, bits: int) -> tuple[Codes, Codes]:
 
 def _coded(x: Floats, byte: Codes, bits: int) -> tuple[Codes, Floats]:
     levels = LEVELS[bits].astype(np.float32)
-    inverse = np.divide(np.float32(1), scale_of(byte), out=np.zeros(byte.shape, np.float32), where=byte > 0)
-    places = x * inverse[..., None]
+    places = x * (np.float32(1) / scale_of(byte))[..., None]
     codes = np.searchsorted((levels[1:] + levels[:-1]) / 2, places).astype(np.uint8)
     if bits == 8:
         codes = np.maximum(codes, 1)

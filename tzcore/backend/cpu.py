@@ -9,6 +9,7 @@ models do not sit on the same cores.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ import numpy.typing as npt
 from tzcore import hardware
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
 from tzcore.backend import native
-from tzcore.backend.base import Logits, weight_bytes_per_token
+from tzcore.backend.base import PIECE, Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
+from tzcore.backend.cpu_memory import memory_bytes
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.errors import BackendError, RequestError
+from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.keyvalues import F16, KeyValueFormat
 
 Floats = npt.NDArray[np.float32]
 
 _MODES: dict[Logits, int] = {"last": 0, "all": 1, "none": 2}
+_ROOM, _RESUMABLE, _MEMORY_BYTES, _PIECE_BYTES = range(4)
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu2": 2}
 _BIASES = ("q_bias", "k_bias", "v_bias", "o_bias")
 _NORMS = (
@@ -35,14 +39,12 @@ _NORMS = (
 
 
 class CpuSequence:
-    """A running text's keys and values in half precision."""
+    """A running text's keys and values; see :class:`tzcore.backend.base.Sequence`."""
 
-    def __init__(self, model: Any, capacity: int) -> None:
+    def __init__(self, handle: Any, capacity: int, length: int = 0) -> None:
         ffi, lib = native.library()
-        handle = ffi.new("TzSequence **")
-        native.check(lib.tz_sequence_new(model, capacity, handle))
-        self._handle = ffi.gc(handle[0], lib.tz_sequence_free)
-        self._length, self._capacity = 0, capacity
+        self._handle = ffi.gc(handle, lib.tz_sequence_free)
+        self._length, self._capacity = length, capacity
 
     @property
     def length(self) -> int:
@@ -51,6 +53,10 @@ class CpuSequence:
     @property
     def capacity(self) -> int:
         return self._capacity
+
+    @property
+    def room(self) -> int:
+        return self._ask(_ROOM)
 
     def handle(self) -> Any:
         """The library's handle; BackendError after :meth:`close`."""
@@ -62,6 +68,11 @@ class CpuSequence:
         """Count ``count`` more tokens as held, as the library does."""
         self._length += count
 
+    def resumable(self, length: int) -> int:
+        """Less than ``length`` also where the latest keys and values are there as codes alone: the 64 to 127 tokens
+        before ``length`` are to be read anew then."""
+        return self._ask(_RESUMABLE, length)
+
     def truncate(self, length: int) -> None:
         _, lib = native.library()
         if not 0 <= length <= self._length:
@@ -69,11 +80,57 @@ class CpuSequence:
         native.check(lib.tz_sequence_truncate(self.handle(), length))
         self._length = length
 
+    def fork(self, length: int) -> CpuSequence:
+        ffi, lib = native.library()
+        if not 0 <= length <= self._length:
+            raise BackendError(f"a sequence of {self._length} tokens has not {length} to begin another with")
+        handle = ffi.new("TzSequence **")
+        native.check(lib.tz_sequence_fork(self.handle(), length, handle))
+        return CpuSequence(handle[0], self._capacity, length)
+
+    def save(self, piece: int) -> bytes:
+        ffi, lib = native.library()
+        if not 0 <= piece * PIECE < self._length:
+            raise BackendError(f"a sequence of {self._length} tokens has no piece {piece}")
+        room = np.empty(self._ask(_PIECE_BYTES, piece), np.uint8)
+        native.check(lib.tz_sequence_save(self.handle(), piece, ffi.cast("uint8_t *", room.ctypes.data), room.size))
+        return room.tobytes()
+
+    def load(self, pieces: Iterable[bytes], length: int) -> None:
+        ffi, lib = native.library()
+        if self._length:
+            raise BackendError(f"a sequence of {self._length} tokens cannot take a saved one")
+        try:
+            for piece, data in enumerate(pieces):
+                if self._length >= length:
+                    break
+                bytes_of = ffi.from_buffer("uint8_t[]", data)
+                native.check(lib.tz_sequence_load(self.handle(), piece, length, bytes_of, len(data)))
+                self._length = min((piece + 1) * PIECE, length)
+            if self._length < length:
+                raise BackendError(f"the saved context ends after {self._length} of {length} tokens")
+        except BaseException as error:
+            native.check(lib.tz_sequence_truncate(self.handle(), 0))
+            self._length = 0
+            if isinstance(error, ContextFullError):
+                raise BackendError(str(error)) from None
+            raise
+
+    def memory_bytes(self) -> int:
+        """Bytes of the memory that this text and those forked from it share."""
+        return self._ask(_MEMORY_BYTES)
+
     def close(self) -> None:
         ffi, _ = native.library()
         if self._handle is not None:
             ffi.release(self._handle)
             self._handle = None
+
+    def _ask(self, what: int, value: int = 0) -> int:
+        ffi, lib = native.library()
+        answer = ffi.new("uintptr_t *")
+        native.check(lib.tz_sequence_ask(self.handle(), what, value, answer))
+        return int(answer[0])
 
 
 class CpuModel:
@@ -98,18 +155,25 @@ class CpuModel:
             raise BackendError("this model is closed")
         return self._handle
 
-    def new_sequence(self, capacity: int) -> CpuSequence:
-        """Room for ``capacity`` tokens; what the machine has not free is a BackendError."""
+    def new_sequence(self, capacity: int, stored: KeyValueFormat = F16) -> CpuSequence:
+        """A memory of ``capacity`` tokens; what the machine has not free is a BackendError."""
+        ffi, lib = native.library()
         if not 0 < capacity <= 1 << 31:
             raise BackendError(f"a context of {capacity} tokens is not possible")
-        needed = capacity * self.spec.kv_bytes_per_token()
+        needed = memory_bytes(self.spec, capacity, stored)
         free = hardware.memory().available
         if needed > free:
             raise BackendError(
                 f"a context of {capacity} tokens needs {needed / 2**30:.1f} GiB of memory, "
                 f"{(needed - free) / 2**30:.1f} GiB more than is free; choose a shorter context"
             )
-        return CpuSequence(self._alive(), capacity)
+        handle = ffi.new("TzSequence **")
+        bits = (stored.key_bits, stored.value_bits)
+        native.check(lib.tz_sequence_new(self._alive(), capacity, *bits, handle))
+        return CpuSequence(handle[0], capacity)
+
+    def cache_form(self, stored: KeyValueFormat) -> str:
+        return f"cpu-1-{stored.name}"
 
     def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
         """See :class:`tzcore.backend.base.LoadedModel`."""

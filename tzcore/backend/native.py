@@ -20,7 +20,7 @@ from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations
 from tzcore.errors import BackendError, ContextFullError, RequestError
 
-ABI = 3
+ABI = 4
 VARIANT_VARIABLE = "TZ_CPU_VARIANT"
 """Environment variable that forces a set of kernels (see :func:`variants`)."""
 

@@ -1,27 +1,96 @@
 //! Causal attention with grouped heads, sliding window and soft cap, by online softmax.
 //!
-//! A row is one query head of one token.  Rows that share a key/value head are taken together;
-//! each goes through the keys in blocks of [`BLOCK`] positions counted from position 0, in the
-//! same order of operations however many rows there are, so that a prompt gives the same bits
-//! in one piece, in chunks and token by token.
+//! A row is one query head of one token.  Rows that share a key/value head are taken together; each
+//! goes through the keys in blocks of [`BLOCK`] positions counted from position 0, in the same order
+//! of operations however many rows there are, so that a prompt gives the same bits in one piece, in
+//! chunks and token by token.  What a row makes of [`SEGMENT`] positions is complete in itself and
+//! added to what came before: threads can share one token's segments without changing a bit.
+//!
+//! Quantised keys and values are read as they lie: `coded` multiplies their codes.  Which block a row
+//! reads in half precision depends on its position alone (see `cache`).
 
-use crate::elementwise::{exp, tanh};
+use crate::coded::{self, CodedRows};
+use crate::elementwise::{exp, hadamard, tanh};
 use crate::simd::Simd;
 
-/// Positions per block of the online softmax, and the unit of the cache's capacity.
+/// Positions per block of the online softmax, and of a page of the cache.
 pub(crate) const BLOCK: usize = 64;
 /// Keys are stored transposed in runs of this many positions.
 pub(crate) const KEY_RUN: usize = 16;
+/// Positions whose sums are complete in themselves: a multiple of the block.
+pub(crate) const SEGMENT: usize = 2048;
+/// Positions at the beginning of a text that stay in half precision.
+pub(crate) const SINK: usize = 16;
 /// Rows that one pass over a block of keys serves.
-const ROWS: usize = 4;
+pub(crate) const ROWS: usize = 4;
 /// Vectors of values that are blended at once: with [`ROWS`] they fit into sixteen registers.
 const VECTORS: usize = 2;
+
+/// Where one key/value head's keys and values of one text lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    /// The page of each block.
+    pub table: *const u32,
+    /// Page 0 of this head.
+    pub pages: *const u8,
+    pub page_bytes: usize,
+    /// Bits of a number; 16 is half precision, in which nothing else is needed.
+    pub key_bits: usize,
+    pub value_bits: usize,
+    /// Blocks in half precision, by their number modulo four, and which these are.
+    pub ring: *const u8,
+    pub ring_holds: [usize; 4],
+    /// The first [`SINK`] positions, laid out as a block of which the rest is missing.
+    pub sink: *const u8,
+}
+
+/// A block in half precision: keys `[4, width, 16]`, values `[64, width]`.
+#[derive(Clone, Copy)]
+struct Halves {
+    keys: *const u16,
+    values: *const u16,
+}
+
+/// Bytes of a block in half precision.
+pub(crate) const fn exact_bytes(width: usize) -> usize {
+    2 * 2 * BLOCK * width
+}
+
+/// Bytes of the sink: keys of two runs, as kernels read two at a time, and [`SINK`] values.
+pub(crate) const fn sink_bytes(width: usize) -> usize {
+    2 * (2 * KEY_RUN + SINK) * width
+}
+
+impl Places {
+    fn quantised(&self) -> bool {
+        self.key_bits < 16
+    }
+
+    unsafe fn page(&self, block: usize) -> *const u8 {
+        self.pages.add(*self.table.add(block) as usize * self.page_bytes)
+    }
+
+    /// A page, or a block of the ring.
+    unsafe fn halves(at: *const u8, width: usize) -> Halves {
+        let keys = at.cast::<u16>();
+        Halves { keys, values: keys.add(BLOCK * width) }
+    }
+
+    unsafe fn sink(&self, width: usize) -> Halves {
+        let keys = self.sink.cast::<u16>();
+        Halves { keys, values: keys.add(2 * KEY_RUN * width) }
+    }
+
+    /// Whether a row in block `own` reads `block` in half precision.
+    fn exact(&self, block: usize, own: usize) -> bool {
+        block + 1 >= own && self.ring_holds[block % 4] == block
+    }
+}
 
 /// One key/value head against the queries of some consecutive tokens.
 pub(crate) struct Job {
     /// float32: row of token `t` (of the job), head `h` (of the group) at `t·stride + h·head_dim`.
     pub queries: *const f32,
-    pub output: *mut f32,
     pub stride: usize,
     pub tokens: usize,
     pub heads: usize,
@@ -30,33 +99,110 @@ pub(crate) struct Job {
     pub position: usize,
     /// Positions a token sees, itself included.
     pub window: usize,
-    /// fp16 `[capacity / 16, head_dim, 16]`
-    pub keys: *const u16,
-    /// fp16 `[capacity, value_stride]`, zeros beyond `head_dim`
-    pub values: *const u16,
-    pub value_stride: usize,
+    pub places: Places,
     /// 0 for none.
     pub softcap: f32,
     /// Room for `scratch_floats` numbers, this thread's alone.
     pub scratch: *mut f32,
+    pub result: Output,
+}
+
+/// Where a job's results go.
+#[derive(Clone, Copy)]
+pub(crate) enum Output {
+    /// Rows as the queries' are, float32.
+    Rows(*mut f32),
+    /// What one segment alone gives: for each row [`state_floats`] numbers, to be merged.
+    Segment { number: usize, states: *mut f32 },
 }
 
 /// `head_dim` rounded up to whole vectors of any instruction set.
-pub(crate) fn value_stride(head_dim: usize) -> usize {
+pub(crate) fn padded_head(head_dim: usize) -> usize {
     head_dim.next_multiple_of(16)
+}
+
+/// Numbers of a row's running softmax: largest score, sum of weights, sums of values.
+pub(crate) fn state_floats(head_dim: usize) -> usize {
+    padded_head(head_dim) + 2
 }
 
 /// Numbers of scratch that a job of `rows` rows needs.
 pub(crate) fn scratch_floats(rows: usize, head_dim: usize) -> usize {
-    rows * (value_stride(head_dim) + 2) + ROWS * BLOCK
+    2 * rows * state_floats(head_dim) + ROWS * BLOCK + coded::scratch_floats(rows, padded_head(head_dim))
 }
 
-/// Scores of `N` rows against the keys of a block: `scores[n·BLOCK + j]`.
+/// The running softmax of one row.
+#[derive(Clone, Copy)]
+struct State {
+    /// Largest score, then the sum of weights, then [`padded_head`] sums of weighted values.
+    at: *mut f32,
+}
+
+impl State {
+    unsafe fn clear(self, width: usize) {
+        std::slice::from_raw_parts_mut(self.at, width + 2).fill(0.0);
+        *self.at = f32::NEG_INFINITY;
+    }
+
+    unsafe fn sums(self) -> *mut f32 {
+        self.at.add(2)
+    }
+
+    /// Adds what later positions gave.
+    #[inline(always)]
+    unsafe fn merge<S: Simd>(self, later: State, width: usize) {
+        if *later.at == f32::NEG_INFINITY {
+            return;
+        }
+        if *self.at == f32::NEG_INFINITY {
+            std::ptr::copy_nonoverlapping(later.at, self.at, width + 2);
+            return;
+        }
+        let peak = if *later.at > *self.at { *later.at } else { *self.at };
+        let share = |highest: f32| S::largest(exp::<S>(S::splat(highest - peak)));
+        let (ours, theirs) = (share(*self.at), share(*later.at));
+        *self.at = peak;
+        *self.at.add(1) = *self.at.add(1) * ours + *later.at.add(1) * theirs;
+        for d in (0..width).step_by(S::LANES) {
+            let (a, b) = (S::load(self.sums().add(d)), S::load(later.sums().add(d)));
+            let sum = S::add(S::mul(a, S::splat(ours)), S::mul(b, S::splat(theirs)));
+            S::store(sum, self.sums().add(d));
+        }
+    }
+
+    /// The row's result; turned back where keys and values are turned.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(self, to: *mut f32, head_dim: usize, turned: bool) {
+        let mut total = *self.at.add(1);
+        if turned {
+            let block = turned_block(head_dim);
+            hadamard::<S>(self.sums(), head_dim, block);
+            total *= (block as f32).sqrt();
+        }
+        for d in 0..head_dim {
+            *to.add(d) = *self.sums().add(d) / total;
+        }
+    }
+}
+
+/// Numbers of a head that are transformed together.
+pub(crate) fn turned_block(head_dim: usize) -> usize {
+    1 << head_dim.trailing_zeros()
+}
+
+/// Scores of `N` rows against the keys of a block from `from` to `to`, rounded to whole vectors:
+/// `scores[n·BLOCK + j]`.
 #[inline(always)]
-unsafe fn score<S: Simd, const N: usize>(job: &Job, queries: [*const f32; N], keys: *const u16, scores: *mut f32) {
-    let lanes = S::LANES;
-    for first in (0..BLOCK).step_by(2 * lanes) {
-        let place = |j: usize| j / KEY_RUN * KEY_RUN * job.head_dim + j % KEY_RUN;
+unsafe fn score<S: Simd, const N: usize>(
+    job: &Job,
+    queries: [*const f32; N],
+    keys: *const u16,
+    (from, to): (usize, usize),
+    scores: *mut f32,
+) {
+    let (lanes, width) = (S::LANES, padded_head(job.head_dim));
+    for first in (from / (2 * lanes) * (2 * lanes)..to).step_by(2 * lanes) {
+        let place = |j: usize| j / KEY_RUN * KEY_RUN * width + j % KEY_RUN;
         let (left, right) = (keys.add(place(first)), keys.add(place(first + lanes)));
         let mut sums = [[S::splat(0.0); 2]; N];
         for d in 0..job.head_dim {
@@ -66,13 +212,7 @@ unsafe fn score<S: Simd, const N: usize>(job: &Job, queries: [*const f32; N], ke
                 sums[n] = [S::fma(q, a, sums[n][0]), S::fma(q, b, sums[n][1])];
             }
         }
-        for (n, mut pair) in sums.into_iter().enumerate() {
-            if job.softcap > 0.0 {
-                for sum in &mut pair {
-                    let t = tanh::<S>(S::div(*sum, S::splat(job.softcap)));
-                    *sum = S::mul(t, S::splat(job.softcap));
-                }
-            }
+        for (n, pair) in sums.into_iter().enumerate() {
             S::store(pair[0], scores.add(n * BLOCK + first));
             S::store(pair[1], scores.add(n * BLOCK + first + lanes));
         }
@@ -82,13 +222,23 @@ unsafe fn score<S: Simd, const N: usize>(job: &Job, queries: [*const f32; N], ke
 /// Turns the scores of a row into weights; `from .. to` are the keys of the block it sees.
 /// Returns what its earlier sums must be multiplied by.
 #[inline(always)]
-unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, highest: &mut f32, total: &mut f32) -> f32 {
+unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, softcap: f32, state: State) -> f32 {
     for j in (0..from).chain(to..BLOCK) {
         *scores.add(j) = f32::NEG_INFINITY;
     }
-    let mut peak = S::splat(*highest);
+    let (highest, mut peak) = (*state.at, S::splat(*state.at));
     for j in (0..BLOCK).step_by(S::LANES) {
-        peak = S::max(peak, S::load(scores.add(j)));
+        let mut score = S::load(scores.add(j));
+        if softcap > 0.0 {
+            score = S::mul(tanh::<S>(S::div(score, S::splat(softcap))), S::splat(softcap));
+            S::store(score, scores.add(j));
+        }
+        peak = S::max(peak, score);
+    }
+    if softcap > 0.0 {
+        for j in (0..from).chain(to..BLOCK) {
+            *scores.add(j) = f32::NEG_INFINITY;
+        }
     }
     let peak = S::largest(peak);
     for j in (0..BLOCK).step_by(S::LANES) {
@@ -102,9 +252,9 @@ unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, highest: &mu
     for j in (0..BLOCK).step_by(S::LANES) {
         sum = S::add(sum, S::load(scores.add(j)));
     }
-    let shrink = S::largest(exp::<S>(S::splat(*highest - peak)));
-    *highest = peak;
-    *total = *total * shrink + S::sum(sum);
+    let shrink = S::largest(exp::<S>(S::splat(highest - peak)));
+    *state.at = peak;
+    *state.at.add(1) = *state.at.add(1) * shrink + S::sum(sum);
     shrink
 }
 
@@ -112,10 +262,9 @@ unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, highest: &mu
 /// `d` on at a time.  A row that does not see a key has the weight 0 for it.
 #[inline(always)]
 unsafe fn blend<S: Simd, const N: usize, const V: usize>(
-    job: &Job,
+    (values, width): (*const u16, usize),
     d: usize,
     weights: *const f32,
-    values: *const u16,
     (from, to): (usize, usize),
     shrinks: &[f32; N],
     sums: &[*mut f32; N],
@@ -127,7 +276,7 @@ unsafe fn blend<S: Simd, const N: usize, const V: usize>(
         }
     }
     for j in from..to {
-        let row = values.add(j * job.value_stride + d);
+        let row = values.add(j * width + d);
         let mut value = [S::splat(0.0); V];
         for v in 0..V {
             value[v] = S::load_half(row.add(v * S::LANES));
@@ -146,103 +295,231 @@ unsafe fn blend<S: Simd, const N: usize, const V: usize>(
     }
 }
 
-/// Rows `row .. row + N` against the block of keys that begins at `start`.
-#[inline(always)]
-unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, start: usize, state: &State) {
-    let (mut queries, mut sums, mut shrinks) = ([job.queries; N], [state.sums; N], [1.0; N]);
-    for n in 0..N {
-        let (token, head) = ((row + n) / job.heads, (row + n) % job.heads);
-        queries[n] = job.queries.add(token * job.stride + head * job.head_dim);
-        sums[n] = state.sums.add((row + n) * value_stride(job.head_dim));
+/// A thread's place for a job.
+struct Scratch {
+    /// What the rows have of the segments before, and of this one.
+    states: *mut f32,
+    segment: *mut f32,
+    scores: *mut f32,
+    coded: CodedRows,
+    width: usize,
+}
+
+impl Scratch {
+    unsafe fn state(&self, row: usize) -> State {
+        State { at: self.states.add(row * (self.width + 2)) }
     }
-    // What the rows see of this block, and what any of them sees.
-    let seen = |n: usize| {
-        let position = job.position + (row + n) / job.heads;
-        let from = (position + 1).saturating_sub(job.window).max(start) - start;
-        (from, (position + 1).min(start + BLOCK).saturating_sub(start))
-    };
-    let (first, last) = (seen(0).0, seen(N - 1).1);
+
+    unsafe fn of_segment(&self, row: usize) -> State {
+        State { at: self.segment.add(row * (self.width + 2)) }
+    }
+}
+
+/// Where a pass over a block reads.
+#[derive(Clone, Copy)]
+enum From {
+    Halves(Halves),
+    Page(*const u8),
+}
+
+/// Rows `row .. row + N` against what each of them sees (`ranges`) of one block.
+#[inline(always)]
+unsafe fn pass<S: Simd, const N: usize>(
+    job: &Job,
+    row: usize,
+    from: From,
+    ranges: [(usize, usize); N],
+    scratch: &Scratch,
+) {
+    let first = ranges.iter().filter(|(from, to)| from < to).map(|range| range.0).min().unwrap_or(BLOCK);
+    let last = ranges.iter().filter(|(from, to)| from < to).map(|range| range.1).max().unwrap_or(0);
     if first >= last {
         return;
     }
-    score::<S, N>(job, queries, job.keys.add(start * job.head_dim), state.scores);
+    match from {
+        From::Halves(halves) => {
+            let mut queries = [job.queries; N];
+            for n in 0..N {
+                let (token, head) = ((row + n) / job.heads, (row + n) % job.heads);
+                queries[n] = job.queries.add(token * job.stride + head * job.head_dim);
+            }
+            score::<S, N>(job, queries, halves.keys, (first, last), scratch.scores);
+        }
+        From::Page(page) => {
+            coded::score::<S, N>(job.places.key_bits, &scratch.coded, row, page, (first, last), scratch.scores);
+        }
+    }
+    let (mut sums, mut shrinks) = ([scratch.scores; N], [1.0; N]);
     for n in 0..N {
-        let (from, to) = seen(n);
-        let scores = state.scores.add(n * BLOCK);
+        let ((from, to), state) = (ranges[n], scratch.of_segment(row + n));
+        let scores = scratch.scores.add(n * BLOCK);
+        sums[n] = state.sums();
         if from < to {
-            let (highest, total) = (&mut *state.highest.add(row + n), &mut *state.totals.add(row + n));
-            shrinks[n] = soften::<S>(scores, from, to, highest, total);
+            shrinks[n] = soften::<S>(scores, from, to, job.softcap, state);
         } else {
             std::slice::from_raw_parts_mut(scores, BLOCK).fill(0.0);
         }
     }
-    let values = job.values.add(start * job.value_stride);
-    let mut d = 0;
-    while d + VECTORS * S::LANES <= job.value_stride {
-        blend::<S, N, VECTORS>(job, d, state.scores, values, (first, last), &shrinks, &sums);
-        d += VECTORS * S::LANES;
-    }
-    while d < job.value_stride {
-        blend::<S, N, 1>(job, d, state.scores, values, (first, last), &shrinks, &sums);
-        d += S::LANES;
+    match from {
+        From::Halves(halves) => {
+            let mut d = 0;
+            while d + VECTORS * S::LANES <= scratch.width {
+                let values = (halves.values, scratch.width);
+                blend::<S, N, VECTORS>(values, d, scratch.scores, (first, last), &shrinks, &sums);
+                d += VECTORS * S::LANES;
+            }
+            while d < scratch.width {
+                let values = (halves.values, scratch.width);
+                blend::<S, N, 1>(values, d, scratch.scores, (first, last), &shrinks, &sums);
+                d += S::LANES;
+            }
+        }
+        From::Page(page) => {
+            let values = page.add(coded::part_bytes(job.places.key_bits, scratch.width));
+            let weights = scratch.scores;
+            coded::blend::<S, N>(
+                job.places.value_bits,
+                &scratch.coded,
+                values,
+                weights,
+                (first, last),
+                &shrinks,
+                &sums,
+            );
+        }
     }
 }
 
-/// The running softmax of every row of a job.
-struct State {
-    highest: *mut f32,
-    totals: *mut f32,
-    sums: *mut f32,
-    scores: *mut f32,
+/// Rows `row .. row + N` against a block of keys.
+#[inline(always)]
+unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, block: usize, scratch: &Scratch) {
+    let (start, places) = (block * BLOCK, &job.places);
+    // What each row sees of this block, and whether it reads it in half precision.
+    let mut seen = [(0, 0); N];
+    let mut exact = [!places.quantised(); N];
+    for n in 0..N {
+        let position = job.position + (row + n) / job.heads;
+        let from = (position + 1).saturating_sub(job.window).max(start) - start;
+        seen[n] = (from, (position + 1).min(start + BLOCK).saturating_sub(start));
+        exact[n] = exact[n] || places.exact(block, position / BLOCK);
+    }
+    let only = |wanted: bool, low: usize, high: usize| {
+        let mut ranges = [(0, 0); N];
+        for n in 0..N {
+            if exact[n] == wanted {
+                ranges[n] = (seen[n].0.max(low), seen[n].1.min(high));
+            }
+        }
+        ranges
+    };
+    if exact.contains(&true) {
+        let at = match places.quantised() {
+            true => places.ring.add(block % 4 * exact_bytes(scratch.width)),
+            false => places.page(block),
+        };
+        pass::<S, N>(job, row, From::Halves(Places::halves(at, scratch.width)), only(true, 0, BLOCK), scratch);
+    }
+    if exact.contains(&false) {
+        let sink = if block == 0 { SINK } else { 0 };
+        if sink > 0 {
+            pass::<S, N>(job, row, From::Halves(places.sink(scratch.width)), only(false, 0, sink), scratch);
+        }
+        pass::<S, N>(job, row, From::Page(places.page(block)), only(false, sink, BLOCK), scratch);
+    }
+}
+
+/// Positions that any row of tokens from `position` on sees begin in this block.
+pub(crate) fn first_block(position: usize, window: usize) -> usize {
+    (position + 1).saturating_sub(window) / BLOCK
 }
 
 /// # Safety
-/// As for [`Simd`]; pointers are valid for the job's shapes, the keys and values of all positions
-/// up to the last token's block are allocated, and output rows are no one else's.
+/// As for [`Simd`]; pointers are valid for the job's shapes, the pages of all blocks that the job sees
+/// are allocated, and output rows are no one else's.
 #[inline(always)]
 pub(crate) unsafe fn attend<S: Simd>(job: &Job) {
-    let count = job.tokens * job.heads;
-    let width = value_stride(job.head_dim);
-    let state = State {
-        highest: job.scratch,
-        totals: job.scratch.add(count),
-        sums: job.scratch.add(2 * count),
-        scores: job.scratch.add(count * (width + 2)),
+    let (count, width) = (job.tokens * job.heads, padded_head(job.head_dim));
+    let states = count * (width + 2);
+    let scratch = Scratch {
+        states: job.scratch,
+        segment: job.scratch.add(states),
+        scores: job.scratch.add(2 * states),
+        coded: CodedRows::new(job.scratch.add(2 * states + ROWS * BLOCK), count, width),
+        width,
     };
-    for row in 0..count {
-        *state.highest.add(row) = f32::NEG_INFINITY;
-        *state.totals.add(row) = 0.0;
+    if job.places.quantised() {
+        for row in 0..count {
+            let query = job.queries.add(row / job.heads * job.stride + row % job.heads * job.head_dim);
+            scratch.coded.set::<S>(row, query, job.head_dim);
+        }
     }
-    std::slice::from_raw_parts_mut(state.sums, count * width).fill(0.0);
-    let first = (job.position + 1).saturating_sub(job.window) / BLOCK * BLOCK;
-    for start in (first..job.position + job.tokens).step_by(BLOCK) {
+    for row in 0..count {
+        scratch.state(row).clear(width);
+        scratch.of_segment(row).clear(width);
+    }
+    let (mut first, mut end) = (first_block(job.position, job.window), (job.position + job.tokens).div_ceil(BLOCK));
+    const BLOCKS: usize = SEGMENT / BLOCK;
+    if let Output::Segment { number, .. } = job.result {
+        (first, end) = (first.max(number * BLOCKS), end.min((number + 1) * BLOCKS));
+    }
+    for block in first..end {
         let mut row = 0;
         while row < count {
             match count - row {
                 ROWS.. => {
-                    rows::<S, ROWS>(job, row, start, &state);
+                    rows::<S, ROWS>(job, row, block, &scratch);
                     row += ROWS;
                 }
                 3 => {
-                    rows::<S, 3>(job, row, start, &state);
+                    rows::<S, 3>(job, row, block, &scratch);
                     row += 3;
                 }
                 2 => {
-                    rows::<S, 2>(job, row, start, &state);
+                    rows::<S, 2>(job, row, block, &scratch);
                     row += 2;
                 }
                 _ => {
-                    rows::<S, 1>(job, row, start, &state);
+                    rows::<S, 1>(job, row, block, &scratch);
                     row += 1;
                 }
             }
         }
-    }
-    for row in 0..count {
-        let to = job.output.add(row / job.heads * job.stride + row % job.heads * job.head_dim);
-        let total = *state.totals.add(row);
-        for d in 0..job.head_dim {
-            *to.add(d) = *state.sums.add(row * width + d) / total;
+        if (block + 1) % BLOCKS == 0 || block + 1 == end {
+            for row in 0..count {
+                scratch.state(row).merge::<S>(scratch.of_segment(row), width);
+                scratch.of_segment(row).clear(width);
+            }
         }
     }
+    for row in 0..count {
+        let state = scratch.state(row);
+        match job.result {
+            Output::Rows(to) => {
+                let to = to.add(row / job.heads * job.stride + row % job.heads * job.head_dim);
+                state.finish::<S>(to, job.head_dim, job.places.quantised());
+            }
+            Output::Segment { states, .. } => {
+                std::ptr::copy_nonoverlapping(state.at, states.add(row * (width + 2)), width + 2);
+            }
+        }
+    }
+}
+
+/// One row from what its segments gave, `states[segment · apart]` each; the first is overwritten.
+///
+/// # Safety
+/// As for [`Simd`]; the states are valid and `to` has room for `head_dim` numbers.
+#[inline(always)]
+pub(crate) unsafe fn merge<S: Simd>(
+    states: *mut f32,
+    (segments, apart): (usize, usize),
+    to: *mut f32,
+    head_dim: usize,
+    turned: bool,
+) {
+    let (first, width) = (State { at: states }, padded_head(head_dim));
+    for segment in 1..segments {
+        first.merge::<S>(State { at: states.add(segment * apart) }, width);
+    }
+    first.finish::<S>(to, head_dim, turned);
 }

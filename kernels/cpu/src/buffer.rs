@@ -16,6 +16,7 @@ pub(crate) struct Buffer<T: Copy> {
     memory: NonNull<u8>,
     layout: Layout,
     start: NonNull<T>,
+    count: usize,
 }
 
 // SAFETY: a Buffer owns its memory; access to it follows the usual rules of references, or the
@@ -39,7 +40,12 @@ impl<T: Copy> Buffer<T> {
         if bytes >= LARGE {
             prefer_huge_pages(start.as_ptr(), bytes);
         }
-        Ok(Self { memory, layout, start: start.cast() })
+        Ok(Self { memory, layout, start: start.cast(), count })
+    }
+
+    /// Elements.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// The first element.  Who writes which part is the caller's business.

@@ -1,70 +1,390 @@
-//! The keys and values of one running text, in half precision.
+//! Keys and values: a memory of pages, and the texts whose tokens are in it.
+//!
+//! A page is one block of 64 tokens.  Texts that begin alike share pages, counted; a text that appends to
+//! a page which others have too takes a copy first, so that a page never changes under anybody.  Layers
+//! with one window are a group with pages of its own, and let go of those that no token to come sees.
+//! Every head of every layer has its pages side by side, so that a long text is read as a stream.
+//!
+//! Quantised (`codes`), a token is written twice: into its page, and in half precision into a ring of
+//! four blocks that the texts of a memory share.  A token reads its own block and the one before from the
+//! ring.  Which page a block of the ring belongs to says whose it is: pages with one number have one
+//! content.  The first 16 tokens of a text are kept in half precision by each text.
 
-use crate::attention::{BLOCK, KEY_RUN, value_stride};
+use std::sync::Arc;
+
+use crate::attention::{BLOCK, KEY_RUN, Places, SEGMENT, SINK, exact_bytes, first_block, sink_bytes, turned_block};
 use crate::buffer::Buffer;
+use crate::coded::part_bytes;
+use crate::codes::{put, strip_bytes};
 use crate::error::{Code, Error, Result, ensure};
 use crate::half;
+use crate::kernels::Kernels;
 use crate::model::Network;
+use crate::pages::{Books, Layout, Memory, NOBODY, NONE, RING, WIDEST};
+use crate::pieces::PIECE;
 
-/// Keys `[layers, kv_heads, capacity / 16, head_dim, 16]` and values
-/// `[layers, kv_heads, capacity, value stride]`; capacity rounded up to whole blocks.
-pub(crate) struct Cache {
-    keys: Buffer<u16>,
-    values: Buffer<u16>,
-    /// The network that it belongs to.
-    pub owner: u64,
-    pub capacity: usize,
+/// One text: the page of each of its blocks, in every group.
+pub(crate) struct Text {
+    pub memory: Arc<Memory>,
     pub length: usize,
-    rounded: usize,
-    kv_heads: usize,
-    head_dim: usize,
+    pub(crate) tables: Vec<Vec<u32>>,
+    /// `[layers, kv_heads, sink bytes]`
+    sink: Option<Buffer<u8>>,
+    /// Blocks of the ring that are this text's, while a step runs.
+    ring_holds: [usize; RING],
 }
 
-impl Cache {
-    /// Room for `capacity` tokens of the network that is called `owner`.
-    pub fn new(network: &Network, owner: u64, capacity: usize) -> Result<Self> {
-        ensure!(capacity > 0 && capacity <= u32::MAX as usize, "a capacity of {capacity} tokens is not possible");
-        let rounded = capacity.next_multiple_of(BLOCK);
-        let heads = network.layers.len() * network.kv_heads;
-        let numbers = |width: usize| heads.checked_mul(rounded).and_then(|n| n.checked_mul(width));
-        let (Some(keys), Some(values)) = (numbers(network.head_dim), numbers(value_stride(network.head_dim))) else {
-            return Err(Error::memory(usize::MAX));
-        };
-        let whole = keys.saturating_add(values).saturating_mul(size_of::<u16>());
-        let failed =
-            |_| Error::new(Code::Memory, format!("a cache of {capacity} tokens needs {whole} bytes of memory"));
-        Ok(Self {
-            keys: Buffer::zeroed(keys).map_err(failed)?,
-            values: Buffer::zeroed(values).map_err(failed)?,
-            owner,
-            capacity,
-            length: 0,
-            rounded,
-            kv_heads: network.kv_heads,
-            head_dim: network.head_dim,
+impl Text {
+    pub fn new(network: &Network, owner: u64, capacity: usize, bits: (usize, usize)) -> Result<Self> {
+        let layout = Layout::new(network.head_dim, bits.0, bits.1)?;
+        let memory = Memory::new(network, owner, capacity, layout)?;
+        Self::empty(Arc::new(memory))
+    }
+
+    fn empty(memory: Arc<Memory>) -> Result<Self> {
+        let sinks = memory.places.len() * memory.kv_heads * sink_bytes(memory.layout.width);
+        let sink = if memory.layout.quantised() { Some(Buffer::zeroed(sinks)?) } else { None };
+        let tables = vec![Vec::new(); memory.groups.len()];
+        Ok(Self { memory, length: 0, tables, sink, ring_holds: [usize::MAX; RING] })
+    }
+
+    /// Another text of the same memory that begins with `length` tokens of this one.
+    pub fn fork(&self, length: usize) -> Result<Self> {
+        self.check(length)?;
+        let mut other = Self::empty(self.memory.clone())?;
+        let mut books = self.memory.books();
+        for (group, table) in self.tables.iter().enumerate() {
+            let kept = &table[..length.div_ceil(BLOCK).min(table.len())];
+            for page in kept.iter().filter(|page| **page != NONE) {
+                books.texts[group][*page as usize] += 1;
+            }
+            other.tables[group] = kept.to_vec();
+        }
+        drop(books);
+        if let (Some(from), Some(to)) = (&self.sink, &other.sink) {
+            let size = self.memory.places.len() * self.memory.kv_heads * sink_bytes(self.memory.layout.width);
+            // SAFETY: two buffers of this size.
+            unsafe { std::ptr::copy_nonoverlapping(from.pointer(), to.pointer(), size) };
+        }
+        other.length = length;
+        Ok(other)
+    }
+
+    fn check(&self, length: usize) -> Result<()> {
+        ensure!(length <= self.length, "cannot cut {} tokens to {length}", self.length);
+        ensure!(self.windows_reach(length), "what the last of {length} tokens saw is not kept any more");
+        Ok(())
+    }
+
+    /// Whether the windows of the token after `length` others are there.
+    fn windows_reach(&self, length: usize) -> bool {
+        let last = length.div_ceil(BLOCK);
+        self.memory.groups.iter().zip(&self.tables).all(|(group, table)| {
+            let first = first_block(length, group.window).min(last);
+            table[first..last].iter().all(|page| *page != NONE)
         })
     }
 
-    /// The keys and the values of one head, from position 0.
-    pub fn head(&self, layer: usize, head: usize) -> (*mut u16, *mut u16) {
-        let at = (layer * self.kv_heads + head) * self.rounded;
-        let (keys, values) = (self.keys.pointer(), self.values.pointer());
-        // SAFETY: within the allocations, whose sizes are these products.
-        unsafe { (keys.add(at * self.head_dim), values.add(at * value_stride(self.head_dim))) }
+    /// Tokens, at most `length`, that one can go back to and read on from as if the others had never been:
+    /// the nearest blocks of those are read anew where their half precision is gone.
+    pub fn resumable(&self, length: usize) -> usize {
+        let length = length.min(self.length);
+        if !self.windows_reach(length) {
+            return 0;
+        }
+        let own = length / BLOCK;
+        let first = own.saturating_sub(1);
+        let books = self.memory.books();
+        let held = |block: usize| books.ring[block % RING] == self.tables[0][block];
+        let whole = !self.memory.layout.quantised() || (first..length.div_ceil(BLOCK)).all(held);
+        drop(books);
+        if whole || !self.windows_reach(first * BLOCK) { length } else { first * BLOCK }
     }
 
-    /// Writes one position of one head.
+    pub fn truncate(&mut self, length: usize) -> Result<()> {
+        self.check(length)?;
+        let mut books = self.memory.books();
+        for (group, table) in self.tables.iter_mut().enumerate() {
+            for page in table.drain(length.div_ceil(BLOCK).min(table.len())..) {
+                if page != NONE {
+                    books.release(group, page);
+                }
+            }
+        }
+        self.length = length;
+        Ok(())
+    }
+
+    /// Tokens that can be appended now.
+    pub fn room(&self) -> usize {
+        let books = self.memory.books();
+        let end = self.length.next_multiple_of(BLOCK);
+        let whole = |group: usize| {
+            // A page that others have too is copied first.
+            let shared = self.shared(&books, group);
+            let mut pages = books.free[group].len();
+            let copied = !shared || pages > 0;
+            pages -= usize::from(shared && copied);
+            let open = if copied { end - self.length } else { 0 };
+            // Pages of a window come free as the text goes on.
+            let enough = self.memory.groups[group].enough().is_some_and(|blocks| pages + self.held(group) >= blocks);
+            if enough { usize::MAX } else { open + pages * BLOCK }
+        };
+        let free = (0..self.memory.groups.len()).map(whole).min().unwrap_or(0);
+        free.min(self.memory.capacity - self.length)
+    }
+
+    fn held(&self, group: usize) -> usize {
+        self.tables[group].iter().filter(|page| **page != NONE).count()
+    }
+
+    /// Whether the last page is partly filled and others have it too.
+    fn shared(&self, books: &Books, group: usize) -> bool {
+        let last =
+            self.tables[group].last().copied().filter(|page| *page != NONE && !self.length.is_multiple_of(BLOCK));
+        last.is_some_and(|page| books.texts[group][page as usize] > 1)
+    }
+
+    /// Pages of its own for `count` more tokens.  On an error the text is as it was.
+    pub fn reserve(&mut self, count: usize) -> Result<()> {
+        let memory = self.memory.clone();
+        let mut books = memory.books();
+        let (before, end) = (self.length.div_ceil(BLOCK), (self.length + count).div_ceil(BLOCK));
+        let full = |left: usize| {
+            let message = format!("{count} tokens where {left} of {} are left", memory.capacity);
+            Error::new(Code::ContextFull, message)
+        };
+        for group in 0..memory.groups.len() {
+            // What the tokens to come do not see is let go of, but for drafts that may be taken back.
+            let window = memory.groups[group].window.saturating_add(BLOCK);
+            let gone = first_block(self.length, window).min(before);
+            for place in 0..gone {
+                let page = std::mem::replace(&mut self.tables[group][place], NONE);
+                if page != NONE {
+                    books.release(group, page);
+                }
+            }
+        }
+        let lacking = (0..memory.groups.len()).any(|group| {
+            let needed = end - before.min(end) + usize::from(self.shared(&books, group));
+            books.free[group].len() < needed
+        });
+        if lacking || self.length + count > memory.capacity {
+            drop(books);
+            return Err(full(self.room()));
+        }
+        for group in 0..memory.groups.len() {
+            if self.shared(&books, group) {
+                let old = self.tables[group][before - 1];
+                let page = books.take(group).expect("counted above");
+                memory.copy_page(group, old, page);
+                if group == 0 {
+                    books.ring.iter_mut().filter(|holds| **holds == old).for_each(|holds| *holds = page);
+                }
+                books.release(group, old);
+                self.tables[group][before - 1] = page;
+            }
+            for _ in before..end {
+                let page = books.take(group).expect("counted above");
+                self.tables[group].push(page);
+            }
+        }
+        if memory.layout.quantised() {
+            self.claim_ring(&mut books, end);
+        }
+        Ok(())
+    }
+
+    /// Pages for the blocks of a piece, where `saved` has them and the text of `length` tokens will want them;
+    /// how far the text reaches then.  On an error the text is as it was.
+    pub(crate) fn place(&mut self, piece: usize, length: usize, saved: &[u32]) -> Result<usize> {
+        let memory = self.memory.clone();
+        let mut books = memory.books();
+        let end = length.min((piece + 1) * PIECE * BLOCK);
+        let blocks = self.length / BLOCK..end.div_ceil(BLOCK);
+        let wanted = |group: usize, block: usize| block >= first_block(length, memory.groups[group].window);
+        for group in 0..memory.groups.len() {
+            let needed = blocks.clone().filter(|block| wanted(group, *block)).count();
+            let there =
+                blocks.clone().enumerate().all(|(i, block)| !wanted(group, block) || saved[group] >> i & 1 == 1);
+            ensure!(there, "the saved context lacks what the window of some layers needs");
+            if books.free[group].len() < needed || length > memory.capacity {
+                let message = format!("a saved context of {length} tokens does not fit into the memory that is free");
+                return Err(Error::new(Code::ContextFull, message));
+            }
+        }
+        for group in 0..memory.groups.len() {
+            for block in blocks.clone() {
+                let page = if wanted(group, block) { books.take(group).expect("counted above") } else { NONE };
+                self.tables[group].push(page);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Takes the ring's blocks for what is written next, up to block `end`, and sees which others are its own.
+    fn claim_ring(&mut self, books: &mut Books, end: usize) {
+        let (first, table) = (self.length / BLOCK, &self.tables[0]);
+        for block in first..end {
+            let holds = &mut books.ring[block % RING];
+            // A block that is written from its beginning is whole; another was so before, or will not be.
+            if block > first || self.length.is_multiple_of(BLOCK) {
+                *holds = table[block];
+            } else if *holds != table[block] {
+                *holds = NOBODY;
+            }
+        }
+        self.ring_holds = [usize::MAX; RING];
+        for block in first.saturating_sub(1)..end {
+            if books.ring[block % RING] == table[block] {
+                self.ring_holds[block % RING] = block;
+            }
+        }
+    }
+
+    /// Where the head of a layer reads.
+    pub fn places(&self, layer: usize, head: usize) -> Places {
+        let (group, slot) = self.memory.places[layer];
+        Places {
+            table: self.tables[group].as_ptr(),
+            pages: self.memory.pages(group, slot, head),
+            page_bytes: self.memory.layout.page_bytes,
+            key_bits: self.memory.layout.key_bits,
+            value_bits: self.memory.layout.value_bits,
+            ring: self.memory.ring(layer, head),
+            ring_holds: self.ring_holds,
+            sink: self.sink(layer, head),
+        }
+    }
+
+    pub(crate) fn sink(&self, layer: usize, head: usize) -> *mut u8 {
+        let at = (layer * self.memory.kv_heads + head) * sink_bytes(self.memory.layout.width);
+        // SAFETY: within the allocation, whose size is the product of these.
+        self.sink.as_ref().map_or(std::ptr::null_mut(), |sink| unsafe { sink.pointer().add(at) })
+    }
+
+    /// The page of a position, and the block of the ring.
+    unsafe fn at(&self, layer: usize, head: usize, position: usize) -> (*mut u8, *mut u8) {
+        let (group, slot) = self.memory.places[layer];
+        let page = self.tables[group][position / BLOCK] as usize;
+        let ring = self.memory.ring(layer, head);
+        let block = if ring.is_null() {
+            ring
+        } else {
+            ring.add(position / BLOCK % RING * exact_bytes(self.memory.layout.width))
+        };
+        (self.memory.pages(group, slot, head).add(page * self.memory.layout.page_bytes), block)
+    }
+
+    /// Turns a vector of a head in place, where the layout wants it.
+    unsafe fn turn(&self, kernels: &Kernels, vector: *mut f32) {
+        let dim = self.memory.layout.head_dim;
+        let block = turned_block(dim);
+        (kernels.hadamard)(vector, dim, block);
+        let factor = 1.0 / (block as f32).sqrt();
+        for d in 0..dim {
+            *vector.add(d) *= factor;
+        }
+    }
+
+    /// Turns a query where keys are turned.
     ///
     /// # Safety
-    /// `position` is below the capacity and no one else reads or writes it; `key` and `value` have
-    /// `head_dim` numbers.
-    pub unsafe fn write(&self, layer: usize, head: usize, position: usize, key: *const f32, value: *const f32) {
-        let (keys, values) = self.head(layer, head);
-        let run = keys.add(position / KEY_RUN * KEY_RUN * self.head_dim + position % KEY_RUN);
-        let row = values.add(position * value_stride(self.head_dim));
-        for d in 0..self.head_dim {
-            *run.add(d * KEY_RUN) = half::from_f32(*key.add(d));
-            *row.add(d) = half::from_f32(*value.add(d));
+    /// `query` has `head_dim` numbers.
+    pub unsafe fn turn_query(&self, kernels: &Kernels, query: *mut f32) {
+        if self.memory.layout.quantised() {
+            self.turn(kernels, query);
+        }
+    }
+
+    /// Writes the key of one position of one head, which is turned in place.
+    ///
+    /// # Safety
+    /// There is a page for `position` and no one else reads or writes the key; it has `head_dim` numbers.
+    pub unsafe fn write_key(&self, kernels: &Kernels, layer: usize, head: usize, position: usize, key: *mut f32) {
+        let layout = &self.memory.layout;
+        let (page, ring) = self.at(layer, head, position);
+        let (run, lane, dim) = (position % BLOCK / KEY_RUN, position % KEY_RUN, layout.head_dim);
+        let halves = |to: *mut u8, run: usize| {
+            let to = to.cast::<u16>().add(run * KEY_RUN * layout.width + lane);
+            for d in 0..dim {
+                *to.add(d * KEY_RUN) = half::from_f32(*key.add(d));
+            }
+        };
+        if !layout.quantised() {
+            return halves(page, run);
+        }
+        self.turn(kernels, key);
+        halves(ring, run);
+        if position < SINK {
+            halves(self.sink(layer, head), 0);
+        }
+        let mut codes = [0; WIDEST];
+        let scale = (kernels.encode)(key, dim, layout.key_bits, codes.as_mut_ptr());
+        let quads = layout.width / 4;
+        let strip = page.add(run * strip_bytes(layout.key_bits, quads));
+        for d in 0..layout.width {
+            put(strip, layout.key_bits, quads, d / 4, 4 * lane + d % 4, codes[d]);
+        }
+        *page.add(part_bytes(layout.key_bits, layout.width) - BLOCK + position % BLOCK) = scale;
+    }
+
+    /// Writes the values of consecutive positions of one block, `apart` numbers from each other.
+    ///
+    /// # Safety
+    /// As for [`Self::write_key`], for the whole block: positions share bytes.
+    pub unsafe fn write_values(
+        &self,
+        kernels: &Kernels,
+        (layer, head): (usize, usize),
+        positions: std::ops::Range<usize>,
+        values: *mut f32,
+        apart: usize,
+    ) {
+        let layout = &self.memory.layout;
+        let (page, ring) = self.at(layer, head, positions.start);
+        let dim = layout.head_dim;
+        for position in positions.clone() {
+            let value = values.add((position - positions.start) * apart);
+            let row = position % BLOCK;
+            let halves = |to: *mut u16| {
+                for d in 0..dim {
+                    *to.add(d) = half::from_f32(*value.add(d));
+                }
+            };
+            if !layout.quantised() {
+                halves(page.cast::<u16>().add((BLOCK + row) * layout.width));
+                continue;
+            }
+            self.turn(kernels, value);
+            halves(ring.cast::<u16>().add((BLOCK + row) * layout.width));
+            if position < SINK {
+                halves(self.sink(layer, head).cast::<u16>().add((2 * KEY_RUN + row) * layout.width));
+            }
+            let mut codes = [0; WIDEST];
+            let scale = (kernels.encode)(value, dim, layout.value_bits, codes.as_mut_ptr());
+            let part = page.add(part_bytes(layout.key_bits, layout.width));
+            let strip = strip_bytes(layout.value_bits, BLOCK / 4);
+            for d in 0..layout.width {
+                put(part.add(d / 16 * strip), layout.value_bits, BLOCK / 4, row / 4, 4 * (d % 16) + row % 4, codes[d]);
+            }
+            *part.add(part_bytes(layout.value_bits, layout.width) - BLOCK + row) = scale;
+        }
+    }
+
+    /// Segments that a token at `position` sees of a layer with this window.
+    pub fn segments(position: usize, window: usize) -> std::ops::Range<usize> {
+        first_block(position, window) / (SEGMENT / BLOCK)..position / SEGMENT + 1
+    }
+}
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        let mut books = self.memory.books();
+        for (group, table) in self.tables.iter().enumerate() {
+            for page in table.iter().filter(|page| **page != NONE) {
+                books.release(group, *page);
+            }
         }
     }
 }

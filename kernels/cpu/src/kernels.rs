@@ -20,6 +20,9 @@ pub(crate) struct Kernels {
     pub unpack: unsafe fn(FormatId, &product::Job, usize, *mut u8),
     pub digits: unsafe fn(usize, &product::Job),
     pub attend: unsafe fn(&attention::Job),
+    pub merge: unsafe fn(*mut f32, (usize, usize), *mut f32, usize, bool),
+    /// Codes a vector of so many numbers in so many bits; its scale's byte.
+    pub encode: unsafe fn(*const f32, usize, usize, *mut u8) -> u8,
     pub multiply: unsafe fn(*const f32, *const f32, *mut f32, usize),
     pub accumulate: unsafe fn(*mut f32, *const f32, usize),
     pub norm: unsafe fn(*const f32, *const f32, *mut f32, usize, f32),
@@ -59,8 +62,9 @@ macro_rules! compile_for {
             use crate::elementwise::{self, Activation, Quantised};
             use crate::formats::*;
             use crate::kernels::Kernels;
+            use crate::pages::WIDEST;
             use crate::simd::Simd;
-            use crate::{attention, product};
+            use crate::{attention, codes, product};
 
             type S = $simd;
 
@@ -125,6 +129,16 @@ macro_rules! compile_for {
                 attention::attend::<S>(job)
             }
             #[target_feature(enable = $features)]
+            unsafe fn merge(states: *mut f32, segments: (usize, usize), to: *mut f32, head_dim: usize, turned: bool) {
+                attention::merge::<S>(states, segments, to, head_dim, turned)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn encode(x: *const f32, count: usize, bits: usize, codes: *mut u8) -> u8 {
+                let mut trial = [0; WIDEST];
+                let (x, codes) = (std::slice::from_raw_parts(x, count), std::slice::from_raw_parts_mut(codes, count));
+                codes::encode(x, bits, codes, &mut trial[..count])
+            }
+            #[target_feature(enable = $features)]
             unsafe fn multiply(x: *const f32, y: *const f32, to: *mut f32, count: usize) {
                 elementwise::multiply::<S>(x, y, to, count)
             }
@@ -162,6 +176,8 @@ macro_rules! compile_for {
                 unpack,
                 digits,
                 attend,
+                merge,
+                encode,
                 multiply,
                 accumulate,
                 norm,

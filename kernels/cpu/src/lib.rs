@@ -17,6 +17,8 @@ mod bandwidth;
 mod base3;
 mod buffer;
 mod cache;
+mod coded;
+mod codes;
 mod elementwise;
 mod error;
 mod experts;
@@ -28,6 +30,8 @@ mod lone;
 mod matrix;
 mod model;
 mod model_abi;
+mod pages;
+mod pieces;
 mod pool;
 mod product;
 mod rope;
@@ -39,5 +43,5 @@ mod workspace;
 /// The version of the C ABI; the Python side refuses to load any other.
 #[unsafe(no_mangle)]
 pub extern "C" fn tz_abi_version() -> u32 {
-    3
+    4
 }

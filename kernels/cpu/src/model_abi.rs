@@ -6,10 +6,12 @@
 
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::abi::TzModelSpec;
-use crate::cache::Cache;
+use crate::attention::{SEGMENT, state_floats};
+use crate::buffer::Buffer;
+use crate::cache::Text;
 use crate::error::{Code, Error, Result, ensure, guarded};
 use crate::kernels::{Kernels, select};
 use crate::model::Network;
@@ -17,8 +19,10 @@ use crate::pool::Pool;
 use crate::step::Step;
 use crate::workspace::Workspace;
 
-/// Tokens of a prompt that go through the network together.
+/// Tokens of a prompt that go through the network together; fewer where the latest keys and values are kept
+/// in a ring beside their codes, which must hold them all.
 const CHUNK: usize = 256;
+const CODED_CHUNK: usize = 128;
 
 /// Threads that run the steps of any number of models, one at a time.
 pub struct TzPool(pub(crate) Arc<Pool>);
@@ -33,7 +37,13 @@ pub struct TzModel {
 }
 
 /// The keys and values of one running text.
-pub struct TzSequence(Mutex<Cache>);
+pub struct TzSequence(Mutex<Text>);
+
+impl TzSequence {
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The kernels called by a C string, or the best ones for null.
 pub(crate) unsafe fn kernels_named(name: *const c_char) -> Result<&'static Kernels> {
@@ -124,15 +134,97 @@ pub unsafe extern "C" fn tz_model_free(model: *mut TzModel) {
     unsafe { release(model) }
 }
 
-/// Room for `capacity` tokens.
+/// A memory of `capacity` tokens, keys and values in so many bits a number, and an empty text in it.
 ///
 /// # Safety
 /// `model` is null or a live model; `result` is null or valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn tz_sequence_new(model: *const TzModel, capacity: usize, result: *mut *mut TzSequence) -> i32 {
+pub unsafe extern "C" fn tz_sequence_new(
+    model: *const TzModel,
+    capacity: usize,
+    key_bits: u32,
+    value_bits: u32,
+    result: *mut *mut TzSequence,
+) -> i32 {
     guarded(|| unsafe {
         let model = handle("model", model)?;
-        put(TzSequence(Mutex::new(Cache::new(&model.network, model.id, capacity)?)), result)
+        let bits = (key_bits as usize, value_bits as usize);
+        put(TzSequence(Mutex::new(Text::new(&model.network, model.id, capacity, bits)?)), result)
+    })
+}
+
+/// Another text in the same memory, which begins with the first `length` tokens of this one.
+///
+/// # Safety
+/// `sequence` is null or live; `result` is null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tz_sequence_fork(
+    sequence: *const TzSequence,
+    length: usize,
+    result: *mut *mut TzSequence,
+) -> i32 {
+    guarded(|| unsafe {
+        let other = handle("sequence", sequence)?.text().fork(length)?;
+        put(TzSequence(Mutex::new(other)), result)
+    })
+}
+
+/// What is asked of a sequence: 0 tokens that can be appended now, 1 tokens of the first `value` that one can
+/// go back to, 2 bytes of its whole memory, 3 bytes of piece `value`.
+///
+/// # Safety
+/// `sequence` is null or live; `result` is null or valid.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tz_sequence_ask(
+    sequence: *const TzSequence,
+    what: u32,
+    value: usize,
+    result: *mut usize,
+) -> i32 {
+    guarded(|| unsafe {
+        let text = handle("sequence", sequence)?.text();
+        ensure!(!result.is_null(), "no place for the result");
+        *result = match what {
+            0 => text.room(),
+            1 => text.resumable(value),
+            2 => text.memory.bytes(),
+            3 => text.piece_bytes(value),
+            _ => return Err(Error::invalid(format!("nothing has the number {what}"))),
+        };
+        Ok(())
+    })
+}
+
+/// Writes a piece of 256 tokens, whose bytes [`tz_sequence_ask`] counts.
+///
+/// # Safety
+/// `sequence` is null or live; `to` is null or valid for `count` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tz_sequence_save(sequence: *const TzSequence, piece: usize, to: *mut u8, count: usize) -> i32 {
+    guarded(|| unsafe {
+        let text = handle("sequence", sequence)?.text();
+        ensure!(!to.is_null() && count == text.piece_bytes(piece), "{count} bytes are not the room of piece {piece}");
+        text.save(piece, to);
+        Ok(())
+    })
+}
+
+/// Appends a saved piece of a text that is to have `length` tokens.
+///
+/// # Safety
+/// `sequence` is null or live; `from` is null or valid for `count` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tz_sequence_load(
+    sequence: *const TzSequence,
+    piece: usize,
+    length: usize,
+    from: *const u8,
+    count: usize,
+) -> i32 {
+    guarded(|| unsafe {
+        let sequence = handle("sequence", sequence)?;
+        ensure!(!from.is_null(), "no bytes");
+        sequence.text().load(piece, length, std::slice::from_raw_parts(from, count))
     })
 }
 
@@ -149,12 +241,7 @@ pub unsafe extern "C" fn tz_sequence_free(sequence: *mut TzSequence) {
 /// `sequence` is null or a live sequence.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tz_sequence_truncate(sequence: *const TzSequence, length: usize) -> i32 {
-    guarded(|| unsafe {
-        let mut cache = handle("sequence", sequence)?.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ensure!(length <= cache.length, "cannot cut {} tokens to {length}", cache.length);
-        cache.length = length;
-        Ok(())
-    })
+    guarded(|| unsafe { handle("sequence", sequence)?.text().truncate(length) })
 }
 
 /// Appends tokens and computes logits: those of the last one (`mode` 0), of all (1), of none (2).
@@ -193,11 +280,11 @@ impl TzModel {
     /// `logits` has room for the last `rows` tokens' logits.
     unsafe fn forward(&self, sequence: &TzSequence, tokens: &[i32], rows: usize, logits: *mut f32) -> Result<()> {
         let mut slot = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut cache = sequence.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ensure!(cache.owner == self.id, "the sequence belongs to another model");
-        let room = cache.capacity - cache.length;
+        let mut text = sequence.text();
+        ensure!(text.memory.owner == self.id, "the sequence belongs to another model");
+        let (before, room) = (text.length, text.room());
         if tokens.len() > room {
-            let message = format!("{} tokens where {room} of {} are left", tokens.len(), cache.capacity);
+            let message = format!("{} tokens where {room} of {} are left", tokens.len(), text.memory.capacity);
             return Err(Error::new(Code::ContextFull, message));
         }
         let vocabulary = self.network.vocabulary;
@@ -205,15 +292,23 @@ impl TzModel {
             let message = format!("token {token} is outside the vocabulary of {vocabulary}");
             return Err(Error::new(Code::Token, message));
         }
-        let size = tokens.len().min(CHUNK);
+        let size = tokens.len().min(if text.memory.layout.quantised() { CODED_CHUNK } else { CHUNK });
         if slot.as_ref().is_none_or(|workspace| workspace.tokens < size) {
             *slot = None;
             let roomy = size.next_power_of_two();
             *slot = Some(Workspace::new(&self.network, roomy, self.pool.threads())?);
         }
-        let workspace = slot.as_ref().expect("made above");
-        for (index, chunk) in tokens.chunks(CHUNK).enumerate() {
-            let first = index * CHUNK;
+        let workspace = slot.as_mut().expect("made above");
+        let states = self.states(before + tokens.len());
+        if workspace.states.count() < states {
+            workspace.states = Buffer::zeroed(states)?;
+        }
+        for (index, chunk) in tokens.chunks(size).enumerate() {
+            let first = index * size;
+            if let Err(error) = text.reserve(chunk.len()) {
+                text.truncate(before)?;
+                return Err(error);
+            }
             // Rows of logits that lie before this chunk's first wanted token.
             let skipped = (tokens.len() - rows).saturating_sub(first);
             let wanted = skipped < chunk.len() && rows > 0;
@@ -222,16 +317,25 @@ impl TzModel {
                 network: &self.network,
                 kernels: self.kernels,
                 workspace,
-                cache: &cache,
+                cache: &text,
                 tokens: chunk,
-                position: cache.length + first,
+                position: before + first,
                 logits: if wanted { unsafe { logits.add(row * vocabulary) } } else { std::ptr::null_mut() },
                 logits_from: skipped.min(chunk.len()),
             };
             // SAFETY: tokens, room and buffers are as checked and made above.
-            self.pool.run(&|worker| unsafe { step.run(worker) })?;
+            let ran = self.pool.run(&|worker| unsafe { step.run(worker) });
+            text.length = before + first + chunk.len();
+            if let Err(error) = ran {
+                text.truncate(before)?;
+                return Err(error);
+            }
         }
-        cache.length += tokens.len();
         Ok(())
+    }
+
+    /// Numbers that the segments of a text of `length` tokens take.
+    fn states(&self, length: usize) -> usize {
+        length.div_ceil(SEGMENT) * self.network.heads * state_floats(self.network.head_dim)
     }
 }

@@ -3,8 +3,8 @@
 //! Between barriers every thread writes only its own part.  A single token is embedded, normed
 //! and prepared by every thread for itself (in its private stream), a chunk token by token.
 
-use crate::attention::{self, value_stride};
-use crate::cache::Cache;
+use crate::attention::{self, BLOCK, Output, state_floats};
+use crate::cache::Text;
 use crate::formats::{TILE, row_values};
 use crate::kernels::Kernels;
 use crate::matrix::{Matrix, Stage};
@@ -19,7 +19,7 @@ pub(crate) struct Step<'a> {
     pub network: &'a Network,
     pub kernels: &'static Kernels,
     pub workspace: &'a Workspace,
-    pub cache: &'a Cache,
+    pub cache: &'a Text,
     /// Checked to be within the vocabulary.
     pub tokens: &'a [i32],
     /// Position of the first token.
@@ -194,8 +194,13 @@ impl Step<'_> {
         .share(worker);
         worker.barrier();
         let each = self.network.heads + self.network.kv_heads;
-        for item in worker.share(count * each) {
-            self.rotate(index, layer, item / each, item % each);
+        // Values of a block share bytes: one thread writes all of a head.
+        let blocks = (self.position + count).div_ceil(BLOCK) - self.position / BLOCK;
+        for item in worker.share(count * each + blocks * self.network.kv_heads) {
+            match item.checked_sub(count * each) {
+                None => self.rotate(index, layer, item / each, item % each),
+                Some(item) => self.keep_values(index, item / blocks, item % blocks),
+            }
         }
         worker.barrier();
         self.attend(index, layer, private, worker);
@@ -222,8 +227,8 @@ impl Step<'_> {
         worker.barrier();
     }
 
-    /// Norms and turns one head of one token, first the query heads, then those of keys; a key
-    /// goes to the cache with its value.
+    /// Norms and turns one head of one token, first the query heads, then those of keys, which go to
+    /// the cache.
     unsafe fn rotate(&self, index: usize, layer: &Layer, token: usize, head: usize) {
         let (network, space) = (self.network, self.workspace);
         let dim = network.head_dim;
@@ -241,18 +246,33 @@ impl Step<'_> {
             for d in 0..dim {
                 *row.add(d) *= network.attention_scale;
             }
+            self.cache.turn_query(self.kernels, row);
         } else {
             let head = head - network.heads;
-            let at = (token * network.kv_heads + head) * dim;
-            let key = space.keys.pointer().add(at);
+            let key = space.keys.pointer().add((token * network.kv_heads + head) * dim);
             turn(key, &layer.k_norm);
-            self.cache.write(index, head, self.position + token, key, space.values.pointer().add(at));
+            self.cache.write_key(self.kernels, index, head, self.position + token, key);
         }
+    }
+
+    /// The values of one head of those tokens that lie in the chunk's block number `block`.
+    unsafe fn keep_values(&self, index: usize, head: usize, block: usize) {
+        let (first, apart) = (self.position / BLOCK + block, self.network.kv_heads * self.network.head_dim);
+        let from = (first * BLOCK).max(self.position);
+        let to = ((first + 1) * BLOCK).min(self.position + self.tokens.len());
+        let at = (from - self.position) * apart + head * self.network.head_dim;
+        let values = self.workspace.values.pointer().add(at);
+        self.cache.write_values(self.kernels, (index, head), from..to, values, apart);
     }
 
     unsafe fn attend(&self, index: usize, layer: &Layer, private: &Private, worker: &Worker) {
         let (network, space) = (self.network, self.workspace);
         let (count, dim, group) = (self.tokens.len(), network.head_dim, network.heads / network.kv_heads);
+        let segments = Text::segments(self.position, layer.window);
+        if count == 1 && segments.len() > 1 {
+            self.attend_segments(index, layer, segments, private, worker);
+            return;
+        }
         // Query heads that share keys stay together, unless a single token leaves threads idle.
         let enough = |parts: &usize| count > 1 || network.kv_heads * parts >= worker.threads;
         let parts = (1..=group).filter(|parts| group.is_multiple_of(*parts)).find(enough).unwrap_or(group);
@@ -263,23 +283,72 @@ impl Step<'_> {
             let (chunk, part) = (chunks - 1 - unit / (network.kv_heads * parts), unit % (network.kv_heads * parts));
             let (kv_head, first) = (part / parts, chunk * tokens);
             let at = first * network.heads * dim + part * heads * dim;
-            let (keys, values) = self.cache.head(index, kv_head);
-            (self.kernels.attend)(&attention::Job {
-                queries: space.queries.pointer().add(at),
-                output: space.attended.pointer().add(at),
-                stride: network.heads * dim,
-                tokens: tokens.min(count - first),
-                heads,
-                head_dim: dim,
-                position: self.position + first,
-                window: layer.window,
-                keys,
-                values,
-                value_stride: value_stride(dim),
-                softcap: network.attention_softcap,
-                scratch: private.attention.pointer(),
-            });
+            let result = Output::Rows(space.attended.pointer().add(at));
+            let tokens = (first, tokens.min(count - first));
+            self.attend_heads(index, layer, kv_head, (at, heads), tokens, private, result);
         }
+    }
+
+    /// One token whose keys are so many that threads share the segments of a head.
+    unsafe fn attend_segments(
+        &self,
+        index: usize,
+        layer: &Layer,
+        segments: std::ops::Range<usize>,
+        private: &Private,
+        worker: &Worker,
+    ) {
+        let (network, space) = (self.network, self.workspace);
+        let (dim, group) = (network.head_dim, network.heads / network.kv_heads);
+        let (state, states) = (state_floats(dim), space.states.pointer());
+        while let Some(units) = worker.claim(network.kv_heads * segments.len(), 1) {
+            for unit in units {
+                let (kv_head, segment) = (unit / segments.len(), unit % segments.len());
+                let at = states.add((segment * network.heads + kv_head * group) * state);
+                let result = Output::Segment { number: segments.start + segment, states: at };
+                self.attend_heads(index, layer, kv_head, (kv_head * group * dim, group), (0, 1), private, result);
+            }
+        }
+        worker.barrier();
+        let turned = self.cache.memory.layout.quantised();
+        for head in worker.share(network.heads) {
+            let parts = (segments.len(), network.heads * state);
+            (self.kernels.merge)(
+                states.add(head * state),
+                parts,
+                space.attended.pointer().add(head * dim),
+                dim,
+                turned,
+            );
+        }
+    }
+
+    /// `heads` query heads, the first at `at`, of tokens `first .. first + tokens` against one key head.
+    #[allow(clippy::too_many_arguments)]
+    unsafe fn attend_heads(
+        &self,
+        index: usize,
+        layer: &Layer,
+        kv_head: usize,
+        (at, heads): (usize, usize),
+        (first, tokens): (usize, usize),
+        private: &Private,
+        result: Output,
+    ) {
+        let network = self.network;
+        (self.kernels.attend)(&attention::Job {
+            queries: self.workspace.queries.pointer().add(at),
+            stride: network.heads * network.head_dim,
+            tokens,
+            heads,
+            head_dim: network.head_dim,
+            position: self.position + first,
+            window: layer.window,
+            places: self.cache.places(index, kv_head),
+            softcap: network.attention_softcap,
+            scratch: private.attention.pointer(),
+            result,
+        });
     }
 
     /// The MLP of a dense layer, from the prepared input to `projected`; ends with a barrier.

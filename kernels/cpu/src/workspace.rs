@@ -100,6 +100,8 @@ pub(crate) struct Workspace {
     pub routed: Routed,
     /// Cosines, then sines, of every rope: `[ropes, tokens, 2, half]` with half = head_dim / 2.
     pub angles: Buffer<f32>,
+    /// What a single token's heads make of each segment of a long text: `[segments, heads, state]`.
+    pub states: Buffer<f32>,
     pub private: Vec<Private>,
 }
 
@@ -133,6 +135,7 @@ impl Workspace {
             gate: Buffer::zeroed(tokens * wide)?,
             up: Buffer::zeroed(tokens * wide)?,
             routed: Routed::new(network, tokens)?,
+            states: Buffer::zeroed(0)?,
             angles: Buffer::zeroed(network.ropes.len() * tokens * network.head_dim.next_multiple_of(2))?,
             private: (0..threads).map(|_| private()).collect::<Result<_>>()?,
         })

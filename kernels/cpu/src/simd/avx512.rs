@@ -176,6 +176,33 @@ impl<const VBMI: bool> Simd for Avx512<VBMI> {
         Self::dot(acc, _mm512_xor_si512(codes, _mm512_set1_epi8(-128)), activations)
     }
     #[inline(always)]
+    unsafe fn dot_shifted(acc: __m512i, codes: __m512i, activations: __m512i) -> __m512i {
+        Self::dot(acc, codes, activations)
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_or_si512(a, b)
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
+        _mm512_xor_si512(a, b)
+    }
+    #[inline(always)]
+    unsafe fn lookup_32(bytes: __m512i, table: &[u8; 32]) -> __m512i {
+        if VBMI {
+            let table = _mm512_broadcast_i64x4(_mm256_loadu_si256(table.as_ptr().cast()));
+            return _mm512_permutexvar_epi8(bytes, table);
+        }
+        let half = |at: usize| _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().add(at).cast()));
+        let upper = _mm512_test_epi8_mask(bytes, _mm512_set1_epi8(16));
+        _mm512_mask_shuffle_epi8(_mm512_shuffle_epi8(half(0), bytes), upper, half(16), bytes)
+    }
+    #[inline(always)]
+    unsafe fn scales(from: *const u8) -> __m512 {
+        let bytes = _mm512_cvtepu8_epi32(_mm_loadu_si128(from.cast()));
+        _mm512_castsi512_ps(_mm512_slli_epi32::<20>(_mm512_add_epi32(bytes, _mm512_set1_epi32(super::SCALE_ZERO))))
+    }
+    #[inline(always)]
     unsafe fn add_i(a: __m512i, b: __m512i) -> __m512i {
         _mm512_add_epi32(a, b)
     }

@@ -13,6 +13,9 @@ pub(crate) mod ymm;
 pub(crate) const FIRST: [u8; 16] = [0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 0, 0, 0];
 pub(crate) const SECOND: [u8; 16] = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0];
 
+/// What is added to a scale's byte before it becomes the upper bits of a number.
+pub(crate) const SCALE_ZERO: i32 = (crate::codes::SCALE_EXPONENT << 3) as i32;
+
 /// `LANES` 32-bit lanes.  `I` holds integers, or four unsigned bytes a lane (a *quad*).
 ///
 /// # Safety
@@ -75,6 +78,14 @@ pub(crate) trait Simd: Copy + 'static {
     unsafe fn dot(acc: Self::I, codes: Self::I, activations: Self::I) -> Self::I;
     /// The same for signed bytes, each taken as if `SIGNED_ZERO` were added to it.
     unsafe fn dot_signed(acc: Self::I, codes: Self::I, activations: Self::I) -> Self::I;
+    /// The same where it has been added already.
+    unsafe fn dot_shifted(acc: Self::I, codes: Self::I, activations: Self::I) -> Self::I;
+    unsafe fn or(a: Self::I, b: Self::I) -> Self::I;
+    unsafe fn xor(a: Self::I, b: Self::I) -> Self::I;
+    /// The entry of `table` for every byte, all of which are under 32.
+    unsafe fn lookup_32(bytes: Self::I, table: &[u8; 32]) -> Self::I;
+    /// What `LANES` bytes stand for as scales: see `codes::scale_of`.
+    unsafe fn scales(from: *const u8) -> Self::F;
 
     unsafe fn add_i(a: Self::I, b: Self::I) -> Self::I;
     /// Signed lanes.

@@ -80,6 +80,30 @@ impl Simd for Neon {
         acc
     }
     #[inline(always)]
+    unsafe fn dot_shifted(acc: int32x4_t, codes: int32x4_t, activations: int32x4_t) -> int32x4_t {
+        Self::dot_signed(acc, codes, activations)
+    }
+    #[inline(always)]
+    unsafe fn or(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        vorrq_s32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn xor(a: int32x4_t, b: int32x4_t) -> int32x4_t {
+        veorq_s32(a, b)
+    }
+    #[inline(always)]
+    unsafe fn lookup_32(bytes: int32x4_t, table: &[u8; 32]) -> int32x4_t {
+        let table = uint8x16x2_t(vld1q_u8(table.as_ptr()), vld1q_u8(table.as_ptr().add(16)));
+        vreinterpretq_s32_u8(vqtbl2q_u8(table, vreinterpretq_u8_s32(bytes)))
+    }
+    #[inline(always)]
+    unsafe fn scales(from: *const u8) -> float32x4_t {
+        let bytes = vreinterpret_u8_u32(vdup_n_u32(from.cast::<u32>().read_unaligned()));
+        let wide = vmovl_u16(vget_low_u16(vmovl_u8(bytes)));
+        let bits = vaddq_s32(vreinterpretq_s32_u32(wide), vdupq_n_s32(super::SCALE_ZERO));
+        vreinterpretq_f32_s32(vshlq_n_s32::<20>(bits))
+    }
+    #[inline(always)]
     unsafe fn add_i(a: int32x4_t, b: int32x4_t) -> int32x4_t {
         vaddq_s32(a, b)
     }

@@ -86,6 +86,26 @@ impl Simd for Scalar {
         })
     }
     #[inline(always)]
+    unsafe fn dot_shifted(acc: I, codes: I, activations: I) -> I {
+        Self::dot_signed(acc, codes, activations)
+    }
+    #[inline(always)]
+    unsafe fn or(a: I, b: I) -> I {
+        [0, 1, 2, 3].map(|i| a[i] | b[i])
+    }
+    #[inline(always)]
+    unsafe fn xor(a: I, b: I) -> I {
+        [0, 1, 2, 3].map(|i| a[i] ^ b[i])
+    }
+    #[inline(always)]
+    unsafe fn lookup_32(bytes: I, table: &[u8; 32]) -> I {
+        bytes.map(|lane| i32::from_le_bytes(lane.to_le_bytes().map(|byte| table[usize::from(byte & 31)])))
+    }
+    #[inline(always)]
+    unsafe fn scales(from: *const u8) -> F {
+        from.cast::<[u8; 4]>().read_unaligned().map(crate::codes::scale_of)
+    }
+    #[inline(always)]
     unsafe fn add_i(a: I, b: I) -> I {
         [0, 1, 2, 3].map(|i| a[i].wrapping_add(b[i]))
     }

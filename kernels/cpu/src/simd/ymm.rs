@@ -114,6 +114,30 @@ impl<D: Dot> Simd for Ymm<D> {
         D::dot_signed(acc, codes, activations)
     }
     #[inline(always)]
+    unsafe fn dot_shifted(acc: __m256i, codes: __m256i, activations: __m256i) -> __m256i {
+        if D::SIGNED_ZERO == 0 { D::dot_signed(acc, codes, activations) } else { D::dot(acc, codes, activations) }
+    }
+    #[inline(always)]
+    unsafe fn or(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_or_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn xor(a: __m256i, b: __m256i) -> __m256i {
+        _mm256_xor_si256(a, b)
+    }
+    #[inline(always)]
+    unsafe fn lookup_32(bytes: __m256i, table: &[u8; 32]) -> __m256i {
+        let half = |at: usize| _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().add(at).cast()));
+        let (lower, upper) = (_mm256_shuffle_epi8(half(0), bytes), _mm256_shuffle_epi8(half(16), bytes));
+        // The bit of 16 is brought to the top of each byte, where a blend looks.
+        _mm256_blendv_epi8(lower, upper, _mm256_slli_epi32::<3>(bytes))
+    }
+    #[inline(always)]
+    unsafe fn scales(from: *const u8) -> __m256 {
+        let bytes = _mm256_cvtepu8_epi32(_mm_loadl_epi64(from.cast()));
+        _mm256_castsi256_ps(_mm256_slli_epi32::<20>(_mm256_add_epi32(bytes, _mm256_set1_epi32(super::SCALE_ZERO))))
+    }
+    #[inline(always)]
     unsafe fn add_i(a: __m256i, b: __m256i) -> __m256i {
         _mm256_add_epi32(a, b)
     }
