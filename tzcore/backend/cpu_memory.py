@@ -17,8 +17,9 @@ PAGE = BLOCK
 """Tokens of a page."""
 RING = 256
 """Tokens that a memory with a quantised format keeps in half precision besides: the last ones."""
-SINKS = 4
-"""Texts whose first tokens are planned for."""
+_SINK_VECTORS = SINK + 2 * SINK
+"""Values and keys that a text keeps of its first tokens; keys are read in runs of twice as many.  Texts that begin
+alike share them."""
 _WINDOWS, _SPARE = 4, 5  # pages of layers with a window: so many windows, and so many pages more
 
 
@@ -67,7 +68,7 @@ def read_bytes(spec: ModelSpec, length: int, stored: KeyValueFormat) -> int:
 def _half_precision(spec: ModelSpec, stored: KeyValueFormat) -> int:
     if not stored.quantised:
         return 0
-    return (RING + SINKS * SINK) * len(spec.layers) * spec.kv_heads * 2 * _padded(spec) * 2
+    return (2 * RING + _SINK_VECTORS) * len(spec.layers) * spec.kv_heads * _padded(spec) * 2
 
 
 def _padded(spec: ModelSpec) -> int:

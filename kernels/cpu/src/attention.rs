@@ -159,8 +159,8 @@ impl State {
             return;
         }
         let peak = if *later.at > *self.at { *later.at } else { *self.at };
-        let share = |highest: f32| S::largest(exp::<S>(S::splat(highest - peak)));
-        let (ours, theirs) = (share(*self.at), share(*later.at));
+        let ours = S::largest(exp::<S>(S::splat(*self.at - peak)));
+        let theirs = S::largest(exp::<S>(S::splat(*later.at - peak)));
         *self.at = peak;
         *self.at.add(1) = *self.at.add(1) * ours + *later.at.add(1) * theirs;
         for d in (0..width).step_by(S::LANES) {

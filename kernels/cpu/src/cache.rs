@@ -28,8 +28,8 @@ pub(crate) struct Text {
     pub memory: Arc<Memory>,
     pub length: usize,
     pub(crate) tables: Vec<Vec<u32>>,
-    /// `[layers, kv_heads, sink bytes]`
-    sink: Option<Buffer<u8>>,
+    /// `[layers, kv_heads, sink bytes]`; shared by texts that begin alike.
+    sink: Option<Arc<Buffer<u8>>>,
     /// Blocks of the ring that are this text's, while a step runs.
     ring_holds: [usize; RING],
 }
@@ -42,10 +42,23 @@ impl Text {
     }
 
     fn empty(memory: Arc<Memory>) -> Result<Self> {
-        let sinks = memory.places.len() * memory.kv_heads * sink_bytes(memory.layout.width);
-        let sink = if memory.layout.quantised() { Some(Buffer::zeroed(sinks)?) } else { None };
         let tables = vec![Vec::new(); memory.groups.len()];
-        Ok(Self { memory, length: 0, tables, sink, ring_holds: [usize::MAX; RING] })
+        Ok(Self { memory, length: 0, tables, sink: None, ring_holds: [usize::MAX; RING] })
+    }
+
+    /// A sink of its own, with what the one shared before holds.
+    fn own_sink(&mut self) -> Result<()> {
+        if !self.memory.layout.quantised() || self.sink.as_ref().is_some_and(|sink| Arc::strong_count(sink) == 1) {
+            return Ok(());
+        }
+        let size = self.memory.sink_bytes();
+        let sink = Buffer::zeroed(size)?;
+        if let Some(shared) = &self.sink {
+            // SAFETY: two buffers of this size.
+            unsafe { std::ptr::copy_nonoverlapping(shared.pointer(), sink.pointer(), size) };
+        }
+        self.sink = Some(Arc::new(sink));
+        Ok(())
     }
 
     /// Another text of the same memory that begins with `length` tokens of this one.
@@ -61,11 +74,7 @@ impl Text {
             other.tables[group] = kept.to_vec();
         }
         drop(books);
-        if let (Some(from), Some(to)) = (&self.sink, &other.sink) {
-            let size = self.memory.places.len() * self.memory.kv_heads * sink_bytes(self.memory.layout.width);
-            // SAFETY: two buffers of this size.
-            unsafe { std::ptr::copy_nonoverlapping(from.pointer(), to.pointer(), size) };
-        }
+        other.sink = if length > 0 { self.sink.clone() } else { None };
         other.length = length;
         Ok(other)
     }
@@ -148,6 +157,9 @@ impl Text {
     /// Pages of its own for `count` more tokens.  On an error the text is as it was.
     pub fn reserve(&mut self, count: usize) -> Result<()> {
         let memory = self.memory.clone();
+        if self.length < SINK {
+            self.own_sink()?;
+        }
         let mut books = memory.books();
         let (before, end) = (self.length.div_ceil(BLOCK), (self.length + count).div_ceil(BLOCK));
         let full = |left: usize| {
@@ -199,6 +211,9 @@ impl Text {
     /// how far the text reaches then.  On an error the text is as it was.
     pub(crate) fn place(&mut self, piece: usize, length: usize, saved: &[u32]) -> Result<usize> {
         let memory = self.memory.clone();
+        if piece == 0 {
+            self.own_sink()?;
+        }
         let mut books = memory.books();
         let end = length.min((piece + 1) * PIECE * BLOCK);
         let blocks = self.length / BLOCK..end.div_ceil(BLOCK);

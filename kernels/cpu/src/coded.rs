@@ -232,7 +232,10 @@ unsafe fn mix<S: Simd, const N: usize, const T: usize, C: Codes>(
         sums[n] = [S::splat_i(offsets[n]); T];
     }
     for pair in first..last {
-        let values = strips.map(|strip| C::unpack::<S>(strip, BLOCK / 4, pair));
+        let mut values = [[S::splat_i(0); 2]; T];
+        for t in 0..T {
+            values[t] = C::unpack::<S>(strips[t], BLOCK / 4, pair);
+        }
         for n in 0..N {
             let at = rows.weights.add(n * BLOCK + 8 * pair).cast::<i32>();
             let weights = [S::splat_i(at.read_unaligned()), S::splat_i(at.add(1).read_unaligned())];

@@ -159,7 +159,8 @@ pub(crate) unsafe fn put(strip: *mut u8, bits: usize, quads: usize, quad: usize,
 pub(crate) trait Codes {
     const BITS: usize;
     /// Quads `2·pair` and `2·pair + 1` of a strip of `quads`, as levels to which
-    /// [`Simd::SIGNED_ZERO`] has been added; `strip` points to the first lane.
+    /// [`Simd::SIGNED_ZERO`] has been added; `strip` points to the first lane.  Written without closures:
+    /// what is not inlined is compiled without the instruction set.
     unsafe fn unpack<S: Simd>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2];
 }
 
@@ -201,7 +202,8 @@ impl Codes for Bits2 {
     unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
         let v = S::load_quads(strip.add(QUAD * (pair / 2)));
         let shift = 4 * (pair % 2) as i32;
-        [shift, shift + 2].map(|shift| S::lookup(S::field(v, shift, 0x0303_0303), &Tables::<S>::TWO))
+        let (a, b) = (S::field(v, shift, 0x0303_0303), S::field(v, shift + 2, 0x0303_0303));
+        [S::lookup(a, &Tables::<S>::TWO), S::lookup(b, &Tables::<S>::TWO)]
     }
 }
 
@@ -210,7 +212,8 @@ impl Codes for Bits4 {
     #[inline(always)]
     unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
         let v = S::load_quads(strip.add(QUAD * pair));
-        [0, 4].map(|shift| S::lookup(S::field(v, shift, 0x0F0F_0F0F), &Tables::<S>::FOUR))
+        let (a, b) = (S::field(v, 0, 0x0F0F_0F0F), S::field(v, 4, 0x0F0F_0F0F));
+        [S::lookup(a, &Tables::<S>::FOUR), S::lookup(b, &Tables::<S>::FOUR)]
     }
 }
 
@@ -221,11 +224,10 @@ impl Codes for Bits5 {
         let low = S::load_quads(strip.add(QUAD * pair));
         let high = S::load_quads(strip.add(QUAD * (quads / 2 + pair / 4)));
         let first = 2 * (pair % 4) as i32;
-        let index = |i: i32| {
-            let bit = S::shift_up(S::field(high, first + i, 0x0101_0101), 4);
-            S::or(S::field(low, 4 * i, 0x0F0F_0F0F), bit)
-        };
-        [0, 1].map(|i| S::lookup_32(index(i), &Tables::<S>::FIVE))
+        let a = S::shift_up(S::field(high, first, 0x0101_0101), 4);
+        let b = S::shift_up(S::field(high, first + 1, 0x0101_0101), 4);
+        let (a, b) = (S::or(S::field(low, 0, 0x0F0F_0F0F), a), S::or(S::field(low, 4, 0x0F0F_0F0F), b));
+        [S::lookup_32(a, &Tables::<S>::FIVE), S::lookup_32(b, &Tables::<S>::FIVE)]
     }
 }
 
@@ -237,12 +239,11 @@ impl Codes for Bits6 {
         let high = S::load_quads(strip.add(QUAD * (quads / 2 + pair / 2)));
         let first = 4 * (pair % 2) as i32;
         // 4·code + 2, of which 128 is the middle.
-        let join = |low: S::I, shift: i32| {
-            let high = S::shift_up(S::field(high, shift, 0x0303_0303), 6);
-            from_biased::<S>(S::or(S::or(low, high), S::splat_i(0x0202_0202)))
-        };
-        let even = S::field(S::shift_up(low, 2), 0, 0x3C3C_3C3C);
-        [join(even, first), join(S::field(low, 2, 0x3C3C_3C3C), first + 2)]
+        let a = S::shift_up(S::field(high, first, 0x0303_0303), 6);
+        let b = S::shift_up(S::field(high, first + 2, 0x0303_0303), 6);
+        let a = S::or(S::or(S::field(S::shift_up(low, 2), 0, 0x3C3C_3C3C), a), S::splat_i(0x0202_0202));
+        let b = S::or(S::or(S::field(low, 2, 0x3C3C_3C3C), b), S::splat_i(0x0202_0202));
+        [from_biased::<S>(a), from_biased::<S>(b)]
     }
 }
 
@@ -250,7 +251,8 @@ impl Codes for Bits8 {
     const BITS: usize = 8;
     #[inline(always)]
     unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
-        [0, 1].map(|i| from_biased::<S>(S::load_quads(strip.add(QUAD * (2 * pair + i)))))
+        let at = strip.add(2 * QUAD * pair);
+        [from_biased::<S>(S::load_quads(at)), from_biased::<S>(S::load_quads(at.add(QUAD)))]
     }
 }
 

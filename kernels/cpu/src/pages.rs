@@ -4,7 +4,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::attention::{BLOCK, exact_bytes, padded_head};
+use crate::attention::{BLOCK, exact_bytes, padded_head, sink_bytes};
 use crate::buffer::Buffer;
 use crate::coded::part_bytes;
 use crate::error::{Code, Error, Result, ensure};
@@ -156,11 +156,17 @@ impl Memory {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Bytes that are allocated.
+    /// Bytes of a text's sink.
+    pub fn sink_bytes(&self) -> usize {
+        self.places.len() * self.kv_heads * sink_bytes(self.layout.width)
+    }
+
+    /// Bytes that are allocated, one text's sink among them.
     pub fn bytes(&self) -> usize {
         let pages: usize = self.groups.iter().map(|group| group.layers * group.count).sum();
-        let ring = if self.ring.is_some() { self.places.len() * RING * exact_bytes(self.layout.width) } else { 0 };
-        self.kv_heads * (pages * self.layout.page_bytes + ring)
+        let exact = self.places.len() * RING * exact_bytes(self.layout.width);
+        let exact = if self.ring.is_some() { self.kv_heads * exact + self.sink_bytes() } else { 0 };
+        self.kv_heads * pages * self.layout.page_bytes + exact
     }
 
     /// Page 0 of a head, in its group.

@@ -4,7 +4,7 @@
 //! mask of those that are there), then, group by group and head by head, the blocks' pages.  The first
 //! piece of quantised texts ends with the sink.
 
-use crate::attention::sink_bytes;
+use crate::attention::BLOCK;
 use crate::cache::Text;
 use crate::error::{Code, Error, Result, ensure};
 use crate::pages::NONE;
@@ -19,7 +19,7 @@ type Part = (*mut u8, usize);
 impl Text {
     /// The blocks of a piece that a text of `length` tokens has.
     fn blocks(piece: usize, length: usize) -> std::ops::Range<usize> {
-        let all = length.div_ceil(crate::attention::BLOCK);
+        let all = length.div_ceil(BLOCK);
         (piece * PIECE).min(all)..((piece + 1) * PIECE).min(all)
     }
 
@@ -48,8 +48,7 @@ impl Text {
             }
         }
         if piece == 0 && memory.layout.quantised() {
-            let heads = memory.places.len() * memory.kv_heads;
-            parts.push((self.sink(0, 0), heads * sink_bytes(memory.layout.width)));
+            parts.push((self.sink(0, 0), memory.sink_bytes()));
         }
         parts
     }
@@ -82,7 +81,7 @@ impl Text {
     /// Appends a piece of a text that is to have `length` tokens in the end.  On an error the text is as it was.
     pub fn load(&mut self, piece: usize, length: usize, bytes: &[u8]) -> Result<()> {
         let wrong = |what: &str| Err(Error::new(Code::Invalid, format!("the saved context is damaged: {what}")));
-        let first = piece * PIECE * crate::attention::BLOCK;
+        let first = piece * PIECE * BLOCK;
         ensure!(self.length == first && length > first, "piece {piece} does not follow {} tokens", self.length);
         let groups = self.tables.len();
         let blocks = Self::blocks(piece, length);
@@ -98,8 +97,7 @@ impl Text {
         let size = self.memory.layout.page_bytes;
         let heads: Vec<usize> = (0..groups).map(|group| self.memory.heads(group).count()).collect();
         let pages: usize = saved.iter().zip(&heads).map(|(mask, heads)| mask.count_ones() as usize * heads).sum();
-        let sinks = self.memory.places.len() * self.memory.kv_heads * sink_bytes(self.memory.layout.width);
-        let sink = if piece == 0 && self.memory.layout.quantised() { sinks } else { 0 };
+        let sink = if piece == 0 && self.memory.layout.quantised() { self.memory.sink_bytes() } else { 0 };
         if bytes.len() != self.header_bytes() + pages * size + sink {
             return wrong("its length is not that of its blocks");
         }
