@@ -37,9 +37,13 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def write(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
-    """Write ``chunks`` to ``path`` so that a kill at any moment leaves the old file or the new."""
-    temporary = path.with_name(path.name + ".tmp")
+def write(path: Path, chunks: Iterable[bytes | memoryview], temporary: Path | None = None) -> None:
+    """Write ``chunks`` to ``path`` so that a kill at any moment leaves the old file or the new.
+
+    ``temporary`` is where it is written first, in the same folder: one of the caller's own where several
+    processes may write ``path`` at once.
+    """
+    temporary = temporary or path.with_name(path.name + ".tmp")
     with storage_errors(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

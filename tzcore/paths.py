@@ -28,6 +28,11 @@ def sources() -> Path:
     return home() / "sources"
 
 
+def contexts() -> Path:
+    """Keys and values of texts that models have read, so that they need not be read again."""
+    return home() / "contexts"
+
+
 def logs() -> Path:
     """Log files of the window, the engine and the workers."""
     return home() / "logs"

@@ -19,6 +19,7 @@ class Progress:
     ``"load"`` or ``"prefill"``.  ``done`` and ``total`` are in ``unit`` (``"bytes"``,
     ``"weights"``, ``"tokens"``); ``total`` is 0 where it is not known.  ``done`` never runs
     backwards within a phase.  ``detail`` says what is being worked on, for a person.
+    ``seconds_left`` is None where the work itself has no estimate.
     """
 
     phase: str
@@ -26,10 +27,14 @@ class Progress:
     total: int
     unit: str
     detail: str = ""
+    seconds_left: float | None = None
 
     def as_event(self) -> dict[str, object]:
         """The JSON-lines form: ``{"event": "progress", "phase": ..., ...}``."""
-        return {"event": "progress", **asdict(self)}
+        fields = asdict(self)
+        if self.seconds_left is None:
+            del fields["seconds_left"]
+        return {"event": "progress", **fields}
 
 
 Report = Callable[[Progress], None]

@@ -16,6 +16,8 @@
 // bit, so its result does not depend on the queries it shares a tile with.
 #pragma once
 
+#include "codes.cuh"
+
 namespace attend {
 
 using half = unsigned short;
@@ -101,18 +103,14 @@ __device__ __forceinline__ void arrive() {
     asm volatile("cp.async.wait_group %0;" :: "n"(PENDING) : "memory");
 }
 
-/** A lane's place in a tile of keys and values. */
-template <int DP>
+/** A lane's place in a tile of keys and values in half precision; a column of values is `PITCH` tokens long. */
+template <int DP, int PITCH>
 struct Place {
     const uint4 *keys, *values;
 
-    __device__ __forceinline__ Place(const Arguments& a, int page, int kv_head, int tile, int g, int c) {
-        const unsigned head = static_cast<unsigned>(page * a.kv_heads + kv_head) * (PAGE * DP / 8);
-        const unsigned slot = tile % (PAGE / TILE) * TILE;
-        const int key = 8 * (g / 2) + g % 2;
-        keys = reinterpret_cast<const uint4*>(a.k_pool) + (head + (slot + key) * (DP / 8) + c);
-        values = reinterpret_cast<const uint4*>(a.v_pool) + (head + slot / 8 + g * (PAGE / 8) + c);
-    }
+    /** Of the tile whose keys and values begin so. */
+    __device__ __forceinline__ Place(const uint4* keys, const uint4* values, int g, int c)
+        : keys(keys + ((8 * (g / 2) + g % 2) * (DP / 8) + c)), values(values + (g * (PITCH / 8) + c)) {}
 
     /** Goes on to the next tile of the page. */
     __device__ __forceinline__ void step() {
@@ -123,15 +121,31 @@ struct Place {
     /** Makes load `number` the first of each piece. */
     __device__ __forceinline__ void shift(int number) {
         keys += number * (2 * DP / 8);
-        values += number * PAGE;
+        values += number * PITCH;
     }
 
     /** Starts load 0..3 of piece 0..DP / 16 − 1. */
     __device__ __forceinline__ void load(int piece, int number, uint4* to) const {
         copy16(to, piece < DP / 32 ? keys + (number * (2 * DP / 8) + piece * 4)
-                                   : values + ((piece - DP / 32) * LOADS + number) * PAGE);
+                                   : values + ((piece - DP / 32) * LOADS + number) * PITCH);
     }
 };
+
+/** A lane's place in a tile of the pages. */
+template <int DP>
+__device__ __forceinline__ Place<DP, PAGE> in_page(const Arguments& a, int page, int kv_head, int tile, int g, int c) {
+    const unsigned head = static_cast<unsigned>(page * a.kv_heads + kv_head) * (PAGE * DP / 8);
+    const unsigned slot = tile % (PAGE / TILE) * TILE;
+    return {reinterpret_cast<const uint4*>(a.k_pool) + (head + slot * (DP / 8)),
+            reinterpret_cast<const uint4*>(a.v_pool) + (head + slot / 8), g, c};
+}
+
+/** A lane's place in slot `slot` of tiles that lie one behind the other: keys [32][DP], values [DP][32]. */
+template <int DP>
+__device__ __forceinline__ Place<DP, TILE> in_slot(const uint4* tiles, int slot, int g, int c) {
+    const uint4* keys = tiles + slot * (codes::exact_bytes(DP) / 16);
+    return {keys, keys + TILE * DP / 8, g, c};
+}
 
 /** Zeros in place of the values of keys after `last`, of eight from `key` on: what was never written might be NaN. */
 __device__ __forceinline__ void clear(uint4* values, int key, int last) {
@@ -150,6 +164,13 @@ __device__ __forceinline__ Range seen(int position, int window) {
     const int low = window > 0 && position >= window ? position - window + 1 : 0;
     return {low, position + 1 - low};
 }
+
+/** Keys and values as codes, and the latest and the first of them in half precision. */
+struct Stored {
+    const char* pool;   // [page][kv_heads][tile]; page_table[−1] is the page whose tiles hold the first SINK tokens
+    const half* recent; // [kv_heads][slots][keys [32][DP], values [DP][32]]: tile i of the text is in slot i % slots
+    int slots;
+};
 
 /** Position of query `index` = token·G + head of the group, −1 beyond the last. */
 __device__ __forceinline__ int position_of(const Arguments& a, int index) {
@@ -210,6 +231,13 @@ struct Score {
 
 /** Running softmax of two queries, rows g and g + 8; `sum` is over the lane's own keys until `finish`. */
 struct Softmax {
+    static __device__ __forceinline__ Left packed(const float (&s)[4][4]) {
+        return {{halves(s[0][0], s[0][1]), halves(s[0][2], s[0][3]), halves(s[1][0], s[1][1]),
+                 halves(s[1][2], s[1][3])},
+                {halves(s[2][0], s[2][1]), halves(s[2][2], s[2][3]), halves(s[3][0], s[3][1]),
+                 halves(s[3][2], s[3][3])}};
+    }
+
     float maximum[2] = {-infinity(), -infinity()};
     float sum[2] = {0.0f, 0.0f};
 
@@ -234,10 +262,40 @@ struct Softmax {
             sum[row] = __fmaf_rn(sum[row], factor[row], total);
             maximum[row] = peak;
         }
-        weights.first = {halves(s[0][0], s[0][1]), halves(s[0][2], s[0][3]), halves(s[1][0], s[1][1]),
-                         halves(s[1][2], s[1][3])};
-        weights.second = {halves(s[2][0], s[2][1]), halves(s[2][2], s[2][3]), halves(s[3][0], s[3][1]),
-                          halves(s[3][2], s[3][3])};
+        weights = packed(s);
+    }
+
+    /** The same for values that have scales: the products of weights and scales are what becomes halves, at most
+        about 1 each, so that neither is lost; `maximum` is that of the products then. */
+    __device__ __forceinline__ void add(float (&s)[4][4], const codes::Scales& scales, float (&factor)[2],
+                                        Left& weights) {
+        float logs[8];
+#pragma unroll
+        for (int m = 0; m < 8; ++m) logs[m] = scales.log(m);
+#pragma unroll
+        for (int row = 0; row < 2; ++row) {
+            float peak = maximum[row];
+#pragma unroll
+            for (int n = 0; n < 4; ++n)
+                peak = fmaxf(peak, fmaxf(s[n][2 * row] + logs[2 * n], s[n][2 * row + 1] + logs[2 * n + 1]));
+            peak = fmaxf(peak, __shfl_xor_sync(0xffffffff, peak, 1));
+            peak = fmaxf(peak, __shfl_xor_sync(0xffffffff, peak, 2));
+            const float base = peak == -infinity() ? 0.0f : peak;  // −∞ − −∞ is no number
+            factor[row] = exp2(maximum[row] - base);
+            float total = 0.0f;
+#pragma unroll
+            for (int n = 0; n < 4; ++n) {
+#pragma unroll
+                for (int e = 0; e < 2; ++e) {
+                    const float weight = exp2(s[n][2 * row + e] - base);
+                    total += weight;
+                    s[n][2 * row + e] = weight * scales(2 * n + e);
+                }
+            }
+            sum[row] = __fmaf_rn(sum[row], factor[row], total);
+            maximum[row] = peak;
+        }
+        weights = packed(s);
     }
 
     /** Adds up the sums of the four lanes of a query. */
@@ -270,6 +328,64 @@ __device__ __forceinline__ void scale(float (&sums)[N][4], const float (&factor)
     for (int i = 0; i < N; ++i) {
 #pragma unroll
         for (int e = 0; e < 4; ++e) sums[i][e] *= factor[e / 2];
+    }
+}
+
+// --- codes ----------------------------------------------------------------------------------------
+
+/** The first key from which on a query at `position` reads half precision; `from`: none before is there. */
+__device__ __forceinline__ int exact_from(int position, int from) {
+    return max(max(position / codes::BLOCK * codes::BLOCK - codes::BLOCK, from), codes::SINK);
+}
+
+/** Of the keys that a query sees, those from `low` on and before `end`. */
+__device__ __forceinline__ Range within(Range range, int low, int end) {
+    const int first = max(range.low, low), count = min(range.low + range.count, end) - first;
+    return count > 0 ? Range{first, count} : Range{0, 0};
+}
+
+/** Of the keys that a query sees: those that it reads as codes, those of the sink, and the latest. */
+__device__ __forceinline__ Range of_codes(int position, int window, int from) {
+    return within(seen(position, window), codes::SINK, exact_from(position, from));
+}
+
+__device__ __forceinline__ Range of_sink(int position, int window) {
+    return within(seen(position, window), 0, codes::SINK);
+}
+
+__device__ __forceinline__ Range of_latest(int position, int window, int from) {
+    return within(seen(position, window), exact_from(position, from), position + 1);
+}
+
+/** The tile of a key; −1 for none. */
+__device__ __forceinline__ int tile_of(int key) { return key < 0 ? -1 : key / TILE; }
+
+/** From products with codes to weights of the tile at `key`, whose keys and values have scales. */
+template <int N>
+__device__ __forceinline__ void weigh(float (&s)[4][4], const codes::Scales& of_keys, const codes::Scales& of_values,
+                                      const Range (&range)[2], int key, int c, const Score& score, Softmax& softmax,
+                                      float (&mixed)[N][4], Left& weights) {
+#pragma unroll
+    for (int m = 0; m < 8; ++m) {
+        const float scale = of_keys(m, codes::UP);
+        s[m / 2][m % 2] *= scale;
+        s[m / 2][2 + m % 2] *= scale;
+    }
+    score(s);
+    mask(s, range, key, c);
+    float factor[2];
+    softmax.add(s, of_values, factor, weights);
+    if (__any_sync(0xffffffff, factor[0] != 1.0f || factor[1] != 1.0f)) scale(mixed, factor);
+}
+
+/** Sums over codes become sums over what they stand for. */
+template <int N>
+__device__ __forceinline__ void whole(float (&mixed)[N][4]) {
+    constexpr float UNIT = 1 << codes::UP;
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+#pragma unroll
+        for (int e = 0; e < 4; ++e) mixed[i][e] *= UNIT;
     }
 }
 

@@ -1,9 +1,11 @@
-"""The loops that a model's time is spent in, and what one weight costs there.
+"""The loops that a model's time is spent in, and what one weight, or one number of a key or value, costs there.
 
 Weights of a lane are counted by the codes that it reads on one turn, 16 bytes at a time; of product_many, which
 reads them unpacked, by its products: an ``mma.m16n8k32`` takes 16 codes a lane, each with eight tokens.  The loop
 over whole steps is the longest; that of trits is told from the one over the remaining kblocks, which are stored
 as slots, by the permutations that unpack bytes.
+
+Attention's turn is a tile of 32 keys and their values; of kernels over codes it is the one that permutes most bytes.
 """
 
 from __future__ import annotations
@@ -55,3 +57,14 @@ def hot_loop(kernel: str, architecture: int) -> HotLoop:
         reads = [i for i in turn.instructions if i.name == "LDS.128" and not i.guard]
         weights = int(len(reads) * 16 * A_BYTE[packing])
     return HotLoop(kernel, architecture, turn, weights)
+
+
+@cache
+def attention_loop(kernel: str, architecture: int) -> HotLoop:
+    """Of attention for few tokens; ``weights`` are a lane's numbers of keys and values."""
+    form = re.fullmatch(r"attend_few_d(\d+)(_\w+)?", kernel)
+    if not form:
+        raise ValueError(f"{kernel} has no loop over keys and values")
+    turns = [turn for turn in _code(kernel, architecture)[kernel].turns() if turn.opcodes["HMMA"]]
+    turn = max(turns, key=lambda turn: (turn.opcodes["PRMT"] if form[2] else 0, len(turn)))
+    return HotLoop(kernel, architecture, turn, 2 * int(form[1]))

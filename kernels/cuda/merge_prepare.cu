@@ -5,6 +5,9 @@
 // the splits.  The token at position p has splits first to p/split_keys, where first is that of the oldest key in the
 // window; `single`: split 0.
 //
+// Values that were turned, `turned` numbers at a time (1: they were not), are turned back: the transform is its own
+// inverse.
+//
 // Grid (ceil(K/segment), T), 512 threads, K = heads·head_dim; segment as in gate_prepare.  head_dim is a multiple of
 // 4.
 //
@@ -19,7 +22,7 @@ constexpr int SEGMENT = 4096; // the longest
 
 extern "C" __global__ void __launch_bounds__(THREADS)
 merge_prepare(const float* acc, const float* stats, int splits, int single, const int* positions, int split_keys,
-              int window, int heads, int head_dim, int Dp, const signed char* signs, int hadamard_block, int mode,
+              int window, int heads, int head_dim, int Dp, int turned, const signed char* signs, int hadamard_block, int mode,
               int group, int T, signed char* codes, Factors* factors, float* plain) {
     __shared__ float row[SEGMENT];
 
@@ -50,9 +53,17 @@ merge_prepare(const float* acc, const float* stats, int splits, int single, cons
         }
         float4 v = make_float4(__fdiv_rn(sum.x, weights), __fdiv_rn(sum.y, weights), __fdiv_rn(sum.z, weights),
                                __fdiv_rn(sum.w, weights));
-        if (signs) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
+        if (signs && turned == 1) v = signed4(v, *reinterpret_cast<const unsigned*>(signs + start + column));
         put(row, place(column), v);
     }
     __syncthreads();
+    if (turned > 1) {
+        hadamard(row, width, turned);
+        for (int column = threadIdx.x * 4; signs && column < width; column += THREADS * 4) {
+            int at = place(column);
+            put(row, at, signed4(get(row, at), *reinterpret_cast<const unsigned*>(signs + start + column)));
+        }
+        __syncthreads();
+    }
     write_segment(row, start, width, signs ? hadamard_block : 1, mode, group, token, K, {codes, factors}, plain);
 }

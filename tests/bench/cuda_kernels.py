@@ -19,10 +19,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from kernels.cuda.assemble import ARCHITECTURES, Usage, assemble
 from kernels.cuda.build import PTX
-from kernels.cuda.hot_loops import HotLoop, hot_loop
+from kernels.cuda.hot_loops import HotLoop, attention_loop, hot_loop
 from kernels.cuda.multiprocessor import resident_blocks
 from kernels.cuda.sass import NAMES, Turn
 from tests.ptx.test_static import digest
+from tzcore.backend.cuda.pages import HEADS, exact_tile_bytes, tile_bytes
+from tzcore.keyvalues import FORMATS, KeyValueFormat
 
 RESULTS = Path(__file__).parent / "results" / "cuda-kernels.txt"
 PACKINGS = {"slots2": 2.0, "slots4": 4.0, "slots8": 8.0, "base3": 1.6, "base9": 3.2}  # bits a weight
@@ -30,6 +32,7 @@ SCALE = 16 / 128  # bits a weight, groups of 128
 LOOPS = [f"product_few_{p}_g128_m{m}" for p in PACKINGS for m in (1, 8)] + [
     f"product_many_{p}_g128_n128" for p in PACKINGS
 ]
+ATTENTION = [(width, kv) for width in HEADS for kv in FORMATS.values()]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class Card:
         """Of memory, for one multiprocessor."""
         return self.memory / self.clock / self.multiprocessors
 
+    @property
+    def half_products(self) -> float:
+        """Dense products of halves, summed in float32: GeForce cards do them at half their tensor cores' rate."""
+        return self.products / (2 if self.architecture in (80, 90) else 4)
+
 
 CARDS = [
     Card("RTX 3090", 86, 82, 1.695, 936, 1024),
@@ -63,8 +71,9 @@ A multiprocessor issues 4 warp instructions a clock.  Clocks of a warp's turn, b
   multiply one half: IMAD; floating point one half on 8.0, else one quarter (64 and 128 lanes a clock)
   convert  two: I2F, F2I, MUFU (16 lanes a clock)
   memory   one for each 4 bytes a lane: LDG, LDS, LDGSTS, STS (128 bytes a clock)
-  tensor   4096 products a mma; int8 products a clock: 1024 on 8.6, 8.9, 12.0, 2048 on 8.0, and 2560 on 9.0, where
-           mma.sync reaches some 62 % of what wgmma does
+  tensor   4096 products a mma of int8, 2048 one of halves; int8 products a clock: 1024 on 8.6, 8.9, 12.0, 2048 on
+           8.0, and 2560 on 9.0, where mma.sync reaches some 62 % of what wgmma does; of halves with sums in float32
+           half as many on 8.0 and 9.0, else a quarter
 The busiest of them bounds the loop.  Decoding wants bytes of weights (scales included) at the rate of memory as its
 maker states it, of which a copy reaches 90 to 94 %; over 100 % memory is the limit.  "under way" is what the
 resident warps have asked for at once, "needed" what covers 0.7 µs of memory's rate (0.9 µs on the GeForce cards).
@@ -76,8 +85,10 @@ def clocks(turn: Turn, card: Card) -> dict[str, float]:
     by = {"issue": len(turn) / 4, "logic": 0.0, "multiply": 0.0, "convert": 0.0, "memory": 0.0, "tensor": 0.0}
     for instruction in turn.instructions:
         opcode = instruction.opcode
-        if opcode in ("IMMA", "HMMA"):
+        if opcode == "IMMA":
             by["tensor"] += 4096 / card.products
+        elif opcode == "HMMA":
+            by["tensor"] += 2048 / card.half_products
         elif opcode in ("LDG", "LDS", "LDGSTS", "STS"):
             if "!PT" in instruction.guard:
                 continue
@@ -141,6 +152,30 @@ def loops() -> Iterator[str]:
             yield row + "".join(f"{loop.turn.classes[n] or '.':>8}" for n in NAMES)
 
 
+def attention() -> Iterator[str]:
+    yield "Loops of attention for few tokens over one tile of 32 keys and their values, 16 queries: instructions a warp"
+    yield "issues, numbers of keys and values of a lane, their quotient, that with a byte of the cache, and by class."
+    yield "Counted with the cap of scores and with earlier sums multiplied, which most tiles need neither of."
+    yield ""
+    yield f"{'kernel':28}{'sm':>4}{'issued':>8}{'numbers':>9}{'quotient':>10}{'/ byte':>8}" + "".join(
+        f"{n:>8}" for n in NAMES
+    )
+    for width, kv in ATTENTION:
+        for a in ARCHITECTURES:
+            loop = attention_loop(_attention_kernel(width, kv), a)
+            a_byte = len(loop.turn) * 32 / _tile(width, kv)
+            row = f"{loop.kernel:28}{a:4}{len(loop.turn):8}{loop.weights:9}{loop.per_weight:10.3f}{a_byte:8.2f}"
+            yield row + "".join(f"{loop.turn.classes[n] or '.':>8}" for n in NAMES)
+
+
+def _attention_kernel(width: int, kv: KeyValueFormat) -> str:
+    return f"attend_few_d{width}" + (f"_{kv.name}" if kv.quantised else "")
+
+
+def _tile(width: int, kv: KeyValueFormat) -> int:
+    return tile_bytes(width, kv) if kv.quantised else exact_tile_bytes(width)
+
+
 def predictions() -> Iterator[str]:
     yield "Expected. " + ASSUMED
     yield ""
@@ -154,6 +189,14 @@ def predictions() -> Iterator[str]:
     for kernel in ("product_few_slots2_g128_m1", "product_few_base3_g128_m1"):
         yield f"{'  KB under way / needed':28}" + "".join(f"{_under_way(kernel, c):>18}" for c in CARDS) + f"  {kernel}"
     yield ""
+    yield "Attention for up to 16 queries a head of keys and values, share of memory's rate that its loop can take, and"
+    yield "the unit that bounds it; the caps of scores and the multiplying of earlier sums counted as above:"
+    yield ""
+    for width, kv in ATTENTION:
+        kernel = _attention_kernel(width, kv)
+        cells = "".join(f"{_attends(attention_loop(kernel, c.architecture), width, kv, c):>18}" for c in CARDS)
+        yield f"{kernel:28}{cells}"
+    yield ""
     yield "Prefill, share of the tensor cores' time that is of use, and the unit that bounds the loop:"
     yield ""
     for kernel in LOOPS[10:]:
@@ -166,6 +209,12 @@ def _reach(loop: HotLoop, card: Card) -> str:
     bits = PACKINGS[loop.kernel.split("_")[2]] + SCALE
     rate = loop.weights * 32 * bits / 8 / by[unit]
     return f"{rate / card.bytes_a_clock:.0%} {unit}"
+
+
+def _attends(loop: HotLoop, width: int, kv: KeyValueFormat, card: Card) -> str:
+    by = clocks(loop.turn, card)
+    unit = max(by, key=by.__getitem__)
+    return f"{_tile(width, kv) / by[unit] / card.bytes_a_clock:.0%} {unit}"
 
 
 def _busy(loop: HotLoop, card: Card) -> str:
@@ -189,7 +238,7 @@ def main() -> None:
         "python tests/bench/cuda_kernels.py",
         f"PTX {digest()}; ptxas 12.9.86, nvdisasm 13.5.37. No card was used.",
     ]
-    lines = [*head, "", *resources(), "", "", *loops(), "", "", *predictions()]
+    lines = [*head, "", *resources(), "", "", *loops(), "", "", *attention(), "", "", *predictions()]
     RESULTS.write_text("\n".join(line.rstrip() for line in lines) + "\n", encoding="utf-8")
     print(f"{RESULTS} has {len(lines)} lines")
 

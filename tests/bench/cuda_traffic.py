@@ -13,9 +13,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.ptx import launching, test_attend, test_products
+from tests.ptx import launching, test_attend, test_attend_stored, test_products
 from tests.ptx.device import InterpretedDevice
 from tests.ptx.report import Checks, Report, Traffic
+from tests.ptx.stored_layout import tile_bytes
 
 RESULTS = Path(__file__).parent / "results" / "cuda-traffic.txt"
 COUNTING = Checks(uninitialised=False, races=False, counters=True)
@@ -40,6 +41,16 @@ def attention(name: str, tokens: int) -> tuple[Report, int, int]:
     case = test_attend.Case(128, 128, 1, 8, tokens, 256 - tokens)
     test_attend.check(device, test_attend.shipped(device, name), case)
     return device.report, 2 * 256 * 128, 4 * 256 * 128
+
+
+def coded(family: str, form: str) -> tuple[Report, int, int]:
+    """Eight heads on one, a token after 640 positions: 560 are read as codes, in 18 tiles, and 81 in half precision, in
+    four.  Scales are loaded, not copied."""
+    device = InterpretedDevice(COUNTING)
+    case = test_attend_stored.Case(128, 128, 1, 8, 1, 640, form=form)
+    kernel = test_attend_stored.shipped(device, family, case)
+    test_attend_stored.check(device, kernel, case)
+    return device.report, 2 * 641 * 128, 18 * (tile_bytes(128, case.fmt) - 64) + 4 * 4 * 32 * 128
 
 
 def row(name: str, report: Report, values: int, needed: int) -> str:
@@ -90,6 +101,8 @@ def lines() -> Iterator[str]:
     for tokens in (1, 2):
         yield row(f"attend_few_d128, {tokens} tokens", *attention("attend_few_d128", tokens))
     yield row("attend_many_d128, 8 tokens", *attention("attend_many_d128", 8))
+    for form in ("k8v8", "k6v5", "k4v4", "k4v2"):
+        yield row(f"attend_few_d128_{form}, 1 token", *coded("few", form))
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from tests.ptx.device import InterpretedDevice
 
 FILES = (
     "arrange", "attend", "choose", "embed", "gate_prepare", "logits_and_experts", "merge_prepare", "norm_prepare",
-    "products", "qkv",
+    "products", "qkv", "attend_stored", "qkv_stored",
 )  # fmt: skip
 OURS = ("device",)
 """Fixtures of theirs that stand for the interpreter."""

@@ -17,6 +17,7 @@ from tzcore.backend.reference import ReferenceBackend
 from tzcore.bench.random_folder import random_folder
 from tzcore.errors import BackendError, ContextFullError, DoesNotFitError
 from tzcore.hub.formats.synthetic import Synthetic
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 CONTEXT, CHUNK = 512, 64
 DENSE = "layers=2,hidden=192,intermediate=320,heads=6,kv_heads=2,head_dim=64,vocabulary=500,context=512"
@@ -36,10 +37,13 @@ MODELS = {
 class Small:
     """A random model on the card."""
 
-    def __init__(self, device: Device, name: str, cut: str, fmt: str, head: str = "i8", context: int = CONTEXT) -> None:
+    def __init__(
+        self, device: Device, name: str, cut: str, fmt: str, head: str = "i8", context: int = CONTEXT,
+        kv: KeyValueFormat = F16,
+    ) -> None:  # fmt: skip
         self.folder = random_folder(Synthetic(name, cut, f"synthetic:{name}", {}), fmt, head)
         self.spec = spec_of(self.folder, context)
-        planned = plan(self.spec, self.folder.quantization.matrices, context, 4 << 30, chunk=CHUNK)
+        planned = plan(self.spec, self.folder.quantization.matrices, context, 4 << 30, chunk=CHUNK, kv=kv)
         self.model = CudaModel(device, self.folder, self.spec, planned)
 
     def tokens(self, count: int, seed: int = 0) -> np.ndarray:
@@ -85,6 +89,58 @@ def test_logits_are_the_references(device: Device, name: str, cut: str, fmt: str
     assert distance(found, exact) < 1.25 * noise
     assert distance(found, rounded) < 1.5 * noise
     assert (found.argmax(-1) == rounded.argmax(-1)).mean() > 0.9
+
+
+CODED = [
+    ("llama-3-8b", DENSE, "k8v8"), ("qwen3-0.6b", DENSE.replace("head_dim=64", "head_dim=96"), "k6v5"),
+    ("mistral-7b", DENSE.replace("head_dim=64", "head_dim=128"), "k4v4"),
+    ("gemma-2-2b", DENSE.replace("head_dim=64", "head_dim=256"), "k4v2"),
+    ("llama-3-8b", DENSE.replace("head_dim=64", "head_dim=80"), "k4v4"),
+]  # fmt: skip
+"""Every format, every width of the kernels, and a head narrower than its width."""
+
+
+@pytest.mark.parametrize(("name", "cut", "form"), CODED)
+def test_logits_with_keys_and_values_as_codes(device: Device, name: str, cut: str, form: str) -> None:
+    """As above, after a prompt whose beginning is read as codes."""
+    kv = FORMATS[form]
+    small = Small(device, name, cut, "t1", kv=kv)
+    tokens, found = small.tokens(220), []
+    references = (ReferenceBackend(inputs, "f16").load(small.folder, small.spec) for inputs in ("int8", "float"))
+    for model in (small.model, *references):
+        sequence = model.new_sequence(256, kv)
+        model.forward(sequence, tokens[:210], "none")
+        found.append(np.concatenate([model.forward(sequence, tokens[a:b], "all") for a, b in ((210, 217), (217, 220))]))
+    small.model.close()
+    ours, rounded, exact = found
+    noise = distance(rounded, exact)
+    assert distance(ours, exact) < 1.25 * noise
+    assert distance(ours, rounded) < 1.5 * noise
+
+
+def test_texts_that_begin_alike(device: Device) -> None:
+    """A fork runs beside its parent, and comes back from what was saved."""
+    for form in ("f16", "k4v4"):
+        kv = FORMATS[form]
+        small = Small(device, "llama-3-8b", DENSE, "t1", kv=kv)
+        tokens, model = small.tokens(300), small.model
+        first = model.new_sequence(CONTEXT, kv)
+        model.forward(first, tokens[:270], "none")
+        fork = first.fork(265)
+        forked = model.forward(fork, tokens[280:283], "all")
+        model.forward(first, tokens[270:274], "none")
+        saved, length = [fork.save(0), fork.save(1)], fork.length
+        following = model.forward(fork, tokens[290:292], "all")
+        assert np.isfinite(forked).all()
+        assert np.isfinite(following).all()
+        first.close()
+        fork.close()
+        loaded = model.new_sequence(CONTEXT, kv)
+        loaded.load(saved, length)
+        found = model.forward(loaded, tokens[290:292], "all")
+        assert (found == following).all() or (kv.quantised and distance(found, following) < 0.2)
+        loaded.close()
+        model.close()
 
 
 def test_one_token_gives_the_bits_that_it_gives_among_eight(llama: Small) -> None:

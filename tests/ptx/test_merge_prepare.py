@@ -9,7 +9,7 @@ import pytest
 from tests.ptx.device import KernelFault
 from tests.ptx.launching import poisoned, ptx_of, run, split
 from tzcore.backend.reference import quantise_activations
-from tzcore.hadamard import rotate
+from tzcore.hadamard import hadamard, rotate
 
 Floats = npt.NDArray[np.float32]
 Written = tuple[npt.NDArray[np.int8], Floats, npt.NDArray[np.int32], Floats]
@@ -22,12 +22,12 @@ class Case:
 
     def __init__(
         self, positions: list[int], heads: int, head_dim: int, Dp: int, splits: int, window: int = 0, block: int = 0,
-        group: int = 128, single: bool = False,
+        group: int = 128, single: bool = False, turned: int = 1,
     ) -> None:  # fmt: skip
         rng = np.random.default_rng(heads * head_dim + splits)
         self.positions = np.array(positions, np.int32)
         self.T, self.heads, self.head_dim, self.Dp, self.window = len(positions), heads, head_dim, Dp, window
-        self.block, self.group, self.single = block or 1, group, single
+        self.block, self.group, self.single, self.turned = block or 1, group, single, turned
         self.K = heads * head_dim
         self.signs = rng.choice(np.array([-1, 1], np.int8), self.K) if block else None
         self.acc = np.full((splits, self.T, heads, Dp), np.nan, np.float32)
@@ -52,7 +52,7 @@ class Case:
             weights = np.exp(largest - largest.max(0))
             mixed = (weights[..., None] * self.acc[own, t, :, : self.head_dim]).sum(0)
             out[t] = mixed / (weights * sums).sum(0)[:, None]
-        made = out.reshape(self.T, -1).astype(np.float32)
+        made = hadamard(out, self.turned).reshape(self.T, -1).astype(np.float32)
         return made if self.signs is None else rotate(made, self.signs, self.block)
 
     def call(self, mode: int, ptx: str | None = None) -> Written:
@@ -62,8 +62,8 @@ class Case:
         run(
             "merge_prepare", (-(-self.K // max(self.block, 512)), self.T, 1), 512,
             self.acc, self.stats, len(self.acc), int(self.single), self.positions, SPLIT, self.window, self.heads,
-            self.head_dim, self.Dp, self.signs, self.block, mode, self.group, self.T, codes, factors, plain,
-            ptx=ptx,
+            self.head_dim, self.Dp, self.turned, self.signs, self.block, mode, self.group, self.T, codes, factors,
+            plain, ptx=ptx,
         )  # fmt: skip
         return codes, *split(factors), plain
 
@@ -75,6 +75,9 @@ CASES = {
     "padded heads": Case([600], 12, 80, 96, 3, block=64),
     "single": Case([900, 901, 902], 6, 256, 256, 1, block=512, single=True),
     "wide": Case([700], 64, 128, 128, 3, block=4096),
+    "turned heads": Case([600], 5, 80, 96, 3, block=16, turned=16),
+    "turned heads, nothing else": Case([3, 300], 4, 256, 256, 2, turned=256),
+    "turned heads, wide": Case([700], 64, 128, 128, 3, block=4096, turned=128),
     "tiny": Case([3, 4, 5], 2, 32, 64, 2, group=64),
 }
 

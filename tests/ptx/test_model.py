@@ -19,6 +19,7 @@ from tzcore.backend.cuda.plan import plan
 from tzcore.backend.reference import ReferenceBackend
 from tzcore.checkpoint import ModelFolder
 from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 CONTEXT = 512
 
@@ -34,11 +35,11 @@ FAMILIES = {
 class Pair:
     """A tiny model on the card and in NumPy."""
 
-    def __init__(self, path: Path, checks: Checks | None = None) -> None:
+    def __init__(self, path: Path, checks: Checks | None = None, kv: KeyValueFormat = F16) -> None:
         self.folder = ModelFolder.open(path)
         self.spec = spec_of(self.folder, CONTEXT)
         self.device = InterpretedDevice(checks or Checks.fast())
-        planned = plan(self.spec, self.folder.quantization.matrices, 2 * CONTEXT, 4 << 30, chunk=64)
+        planned = plan(self.spec, self.folder.quantization.matrices, 2 * CONTEXT, 4 << 30, chunk=64, kv=kv)
         self.card = CudaModel(self.device, self.folder, self.spec, planned)
         self.reference = ReferenceBackend("int8", "f16").load(self.folder, self.spec)
 
@@ -72,6 +73,23 @@ def test_logits_of_every_family(pair):
         median, kl = divergence(found, expected)
         assert median < 0.03
         assert kl < 1e-2
+
+
+@pytest.mark.parametrize(("family", "form"), [("llama", "k4v4"), ("gemma2", "k6v5"), ("qwen3", "k4v2")])
+def test_logits_with_keys_and_values_as_codes(tmp_path, family, form):
+    """A prompt in three calls, so that its beginning is read as codes, three tokens and one."""
+    kv = FORMATS[form]
+    pair = Pair(tiny_folder(tmp_path / "model", family, FAMILIES[family], "i8"), kv=kv)
+    tokens = np.random.default_rng(0).integers(0, pair.spec.vocabulary, 142).astype(np.int32)
+    ours, theirs = pair.card.new_sequence(160, kv), pair.reference.new_sequence(160, kv)
+    pair.card.forward(ours, tokens[:138], "none")
+    pair.reference.forward(theirs, tokens[:138], "none")
+    for part in (tokens[138:141], tokens[141:]):
+        found, expected = pair.card.forward(ours, part, "all"), pair.reference.forward(theirs, part, "all")
+        median, kl = divergence(found, expected)
+        assert median < 0.05
+        assert kl < 2e-2
+    pair.close()
 
 
 def test_experts_whose_inputs_are_turned_each_in_its_own_way(tmp_path, monkeypatch):
@@ -108,6 +126,74 @@ def test_one_token_gives_the_bits_that_it_gives_among_eight(llama):
         assert (llama.card.forward(sequence, tokens[252:260], "all") == together).all()
     finally:
         sequence.close()
+
+
+@pytest.fixture(scope="module")
+def coded(tmp_path_factory):
+    folder = tiny_folder(tmp_path_factory.mktemp("coded") / "model", "llama", "t1b3", "i8")
+    made = Pair(folder, kv=FORMATS["k8v8"])
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("name", ["llama", "coded"])
+def test_texts_that_begin_alike(request, name):
+    """A fork has the bits of a text that was never forked, and leaves its parent as it is; saved pages come back."""
+    card = request.getfixturevalue(name).card
+
+    def alike(expected, found):
+        """What the one reads in half precision the other may read as codes."""
+        return divergence(found, expected)[1] < 1e-2 if kv.quantised else (found == expected).all()
+
+    kv, tokens = card.plan.kv, np.random.default_rng(2).integers(0, card.spec.vocabulary, 90).astype(np.int32)
+    first = card.new_sequence(2 * CONTEXT, kv)
+    card.forward(first, tokens[:64], "none")
+    card.forward(first, tokens[64:70], "none")
+    second, third = first.fork(67), first.fork(0)
+    forked = card.forward(second, tokens[80:82], "all")
+    card.forward(third, tokens[70:75], "none")
+    third.close()
+    went_on = card.forward(first, tokens[70:72], "all")
+    first.truncate(67)
+    assert (card.forward(first, tokens[80:82], "all") == forked).all() or kv.quantised
+    first.truncate(0)
+    card.forward(first, tokens[:64], "none")
+    card.forward(first, tokens[64:67], "none")
+    assert (card.forward(first, tokens[80:82], "all") == forked).all()
+    first.truncate(67)
+    card.forward(first, tokens[67:70], "none")
+    found = card.forward(first, tokens[70:72], "all")
+    assert alike(went_on, found)
+
+    saved, length = [second.save(0)], second.length
+    following = card.forward(second, tokens[82:84], "all")
+    first.close()
+    second.close()
+    loaded = card.new_sequence(CONTEXT, kv)
+    with pytest.raises(BackendError, match="another model or version"):
+        loaded.load([saved[0][:-1]], length)
+    loaded.load(saved, length)
+    found = card.forward(loaded, tokens[82:84], "all")
+    assert alike(following, found)
+    assert kv.name in card.cache_form(kv)
+    loaded.close()
+
+
+def test_one_token_gives_the_bits_that_it_gives_among_eight_as_codes(coded):
+    """Over the edge of a block of 64, where the latest tokens before it are read as codes from then on."""
+    tokens = np.random.default_rng(1).integers(0, coded.spec.vocabulary, 200).astype(np.int32)
+    sequence = coded.card.new_sequence(CONTEXT, coded.card.plan.kv)
+    coded.card.forward(sequence, tokens[:188], "none")
+    together = coded.card.forward(sequence, tokens[188:196], "all")
+    sequence.truncate(188)
+    alone = np.concatenate([coded.card.forward(sequence, tokens[i : i + 1]) for i in range(188, 196)])
+    assert (alone == together).all()
+    sequence.close()
+
+
+def test_another_format_than_was_planned_for_is_refused(coded):
+    with pytest.raises(BackendError, match="keys and values as k8v8: load it again to have them as f16"):
+        coded.card.new_sequence(16)
 
 
 def test_the_greedy_tokens_of_the_cpu_backend(llama):

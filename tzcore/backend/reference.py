@@ -2,13 +2,16 @@
 
 Slow and plain on purpose.  It is what fast backends are tested against, and it is itself
 tested against transformers.  ``activations="int8"`` rounds the inputs of quantised matrices
-as the integer kernels do, ``cache="f16"`` rounds keys and values as their cache does.  Inputs with
+as the integer kernels do, ``cache="f16"`` rounds keys and values as their cache does; other formats of
+theirs (:mod:`tzcore.keyvalues`) are asked for with the sequence.  Inputs with
 one int8 scale a token are part of the network they were trained with, and always rounded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +21,11 @@ from tzcore.architecture.registry import check_folder
 from tzcore.architecture.spec import Expert, LayerSpec, MatrixRef, ModelSpec, Router
 from tzcore.backend.base import Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
+from tzcore.backend.reference_sequence import Memory, ReferenceSequence
 from tzcore.checkpoint import ModelFolder, dequantised
-from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.errors import BackendError, RequestError
 from tzcore.hadamard import rotate, unrotate
+from tzcore.keyvalues import BLOCK, F16, KeyValueFormat, turned
 
 Floats = npt.NDArray[np.float32]
 Activations = Literal["float", "int8"]
@@ -87,47 +92,6 @@ class _Matrix:
         return found if self.signs is None else unrotate(found, self.signs, self.block)
 
 
-class ReferenceSequence:
-    """Keys and values in plain arrays ``[capacity, kv_heads, head_dim]``, one pair a layer."""
-
-    def __init__(self, spec: ModelSpec, capacity: int, dtype: npt.DTypeLike) -> None:
-        shape = (capacity, spec.kv_heads, spec.head_dim)
-        try:
-            self.keys = [np.zeros(shape, dtype) for _ in spec.layers]
-            self.values = [np.zeros(shape, dtype) for _ in spec.layers]
-        except (MemoryError, ValueError) as error:
-            needed = 2 * len(spec.layers) * int(np.prod(shape)) * np.dtype(dtype).itemsize
-            raise BackendError(f"a context of {capacity} tokens needs {needed / 2**30:.1f} GiB of memory") from error
-        self._length = 0
-        self._capacity = capacity
-
-    @property
-    def length(self) -> int:
-        return self._length
-
-    @property
-    def capacity(self) -> int:
-        return self._capacity
-
-    def advance(self, count: int) -> None:
-        """Count ``count`` more tokens as held; their keys and values are in place."""
-        self._length += count
-
-    def check_open(self) -> None:
-        """BackendError after :meth:`close`."""
-        if not self.keys:
-            raise BackendError("this sequence is closed")
-
-    def truncate(self, length: int) -> None:
-        self.check_open()
-        if not 0 <= length <= self._length:
-            raise BackendError(f"cannot shorten a sequence of {self._length} tokens to {length}")
-        self._length = length
-
-    def close(self) -> None:
-        self.keys, self.values = [], []
-
-
 class ReferenceModel:
     """A loaded model; see :class:`tzcore.backend.base.LoadedModel`."""
 
@@ -141,10 +105,14 @@ class ReferenceModel:
         self._matrices = {name: _load_matrix(folder, name) for name in spec.matrices()}
         self._vectors = {name: np.array(folder.vector(name)) for name in spec.vectors()}
 
-    def new_sequence(self, capacity: int) -> ReferenceSequence:
+    def new_sequence(self, capacity: int, stored: KeyValueFormat = F16) -> ReferenceSequence:
         if capacity < 1:
             raise BackendError(f"a context of {capacity} tokens is impossible")
-        return ReferenceSequence(self.spec, capacity, self._cache)
+        return ReferenceSequence(self.spec, capacity, self._cache, stored, Memory(capacity).table())
+
+    def cache_form(self, stored: KeyValueFormat) -> str:
+        """Arrays of numbers, all layers one after the other."""
+        return f"reference-1 {stored.name if stored.quantised else np.dtype(self._cache).name}"
 
     def weight_bytes_per_token(self) -> int:
         """Counted as the weights are stored, not as float32."""
@@ -165,19 +133,24 @@ class ReferenceModel:
             raise RequestError("there are no tokens to process")
         if ids.min() < 0 or ids.max() >= spec.vocabulary:
             raise RequestError(f"a token lies outside the vocabulary of {spec.vocabulary}")
-        if sequence.length + ids.size > sequence.capacity:
-            raise ContextFullError(
-                f"{sequence.length} + {ids.size} tokens do not fit into a context of {sequence.capacity}"
-            )
+        start = sequence.length
+        sequence.grow(ids.size)
+        try:
+            return self._forward(sequence, ids, start, logits)
+        except BaseException:
+            sequence.truncate(start)
+            raise
+
+    def _forward(self, sequence: ReferenceSequence, ids: npt.NDArray[np.int32], start: int, logits: Logits) -> Floats:
+        spec = self.spec
         x = self._matrices[spec.embedding.name].rows(ids) * np.float32(spec.embedding_scale)
-        positions = np.arange(sequence.length, sequence.length + ids.size)
+        positions = np.arange(start, start + ids.size)
         tables = [_rope_table(rope.inverse_frequencies, rope.scale, positions) for rope in spec.ropes]
         weight = np.float32(spec.residual_multiplier)
         for number, layer in enumerate(spec.layers):
             table = None if layer.rope is None else tables[layer.rope]
             x = x + self._attention(layer, number, x, sequence, positions, table) * weight
             x = x + self._mlp(layer, x) * weight
-        sequence.advance(ids.size)
         if logits == "none":
             return np.empty((0, spec.vocabulary), np.float32)
         x = self._norm(x if logits == "all" else x[-1:], spec.final_norm)
@@ -223,22 +196,24 @@ class ReferenceModel:
         q, k = self._norm(q, layer.q_norm), self._norm(k, layer.k_norm)
         if table is not None:
             q, k = _rotary(q, *table), _rotary(k, *table)
-        start, stop = int(positions[0]), int(positions[0]) + n
-        sequence.keys[number][start:stop] = k
-        sequence.values[number][start:stop] = v
-        keys = sequence.keys[number][:stop].astype(np.float32)
-        values = sequence.values[number][:stop].astype(np.float32)
-        attended = np.empty((n, spec.heads * spec.head_dim), np.float32)
-        for first in range(0, n, _QUERIES):
-            part = slice(first, min(first + _QUERIES, n))
+        sequence.put(number, int(positions[0]), k, v)
+        if sequence.quantised:
+            q = turned(q)
+        attended = np.empty((n, spec.heads, spec.head_dim), np.float32)
+        for part in _parts(positions, BLOCK if sequence.quantised else _QUERIES):
+            last = int(positions[part][-1])
+            keys, values = sequence.seen(number, last // BLOCK, last + 1)
             attended[part] = self._attend(q[part], keys, values, positions[part], layer.window)
-        (out,) = self._project(self._norm(attended, layer.attention_sub_norm), (layer.o, layer.o_bias))
+        if sequence.quantised:
+            attended = turned(attended)
+        joined = attended.reshape(n, -1)
+        (out,) = self._project(self._norm(joined, layer.attention_sub_norm), (layer.o, layer.o_bias))
         return self._norm(out, layer.post_attention_norm)
 
     def _attend(
         self, q: Floats, keys: Floats, values: Floats, positions: npt.NDArray[Any], window: int | None
     ) -> Floats:
-        """Softmax attention of queries ``[n, heads, head_dim]``; returns ``[n, heads·head_dim]``."""
+        """Softmax attention of queries ``[n, heads, head_dim]``; returns as many."""
         n, spec = len(q), self.spec
         first = 0 if window is None else max(0, int(positions[0]) - window + 1)
         last = int(positions[-1]) + 1
@@ -251,8 +226,8 @@ class ReferenceModel:
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
         mixed = weights @ values[first:last].transpose(1, 0, 2)[:, None]  # [kv, group, n, d]
-        flat: Floats = mixed.transpose(2, 0, 1, 3).reshape(n, -1)
-        return flat
+        back: Floats = mixed.transpose(2, 0, 1, 3).reshape(q.shape)
+        return back
 
     def _mlp(self, layer: LayerSpec, x: Floats) -> Floats:
         h = self._norm(x, layer.mlp_norm)
@@ -299,6 +274,12 @@ class ReferenceBackend:
             return ReferenceModel(folder, spec, self._activations, self._cache)
         except MemoryError as error:
             raise BackendError(f"not enough memory for {folder.path} in float32") from error
+
+
+def _parts(positions: npt.NDArray[Any], size: int) -> Iterator[slice]:
+    """Runs of neighbouring queries that lie between the same multiples of ``size``."""
+    edges = [0, *(np.flatnonzero(np.diff(positions // size)) + 1), len(positions)]
+    return (slice(int(a), int(b)) for a, b in pairwise(edges))
 
 
 def choose_experts(logits: Floats, router: Router) -> tuple[npt.NDArray[np.intp], Floats]:

@@ -75,7 +75,7 @@ def _growth(spec: ModelSpec) -> float:
 
 def described(spec: ModelSpec, made: DevicePlan) -> dict[str, Any]:
     """The plan as ``tz plan --json`` prints it under ``card``."""
-    from tzcore.backend.cuda.plan import RUNS, longest_contexts
+    from tzcore.backend.cuda.plan import longest_contexts
 
     memory = made.memory
     return {
@@ -86,11 +86,13 @@ def described(spec: ModelSpec, made: DevicePlan) -> dict[str, Any]:
         "reserve_bytes": memory.reserve,
         "host_bytes": made.host,
         "context": made.context,
+        "kv": made.kv.name,
         "longest_context": made.longest_context,
         "model_context": spec.max_context,
         "fits": made.fits,
         "contexts": [
-            {"bits": bits, "tokens": tokens, "runs": bits in RUNS} for bits, tokens in longest_contexts(spec, memory)
+            {"kv": kv.name, "bits": kv.bits(spec.head_dim), "tokens": tokens}
+            for kv, tokens in longest_contexts(spec, memory, made.chunk)
         ],
     }
 
@@ -99,7 +101,7 @@ def words(card: dict[str, Any]) -> list[str]:
     """The same for a person."""
     items = {**card["items"], "driver and kernels": card["reserve_bytes"]}
     remarks = {
-        "keys and values": f"{card['context']:,} tokens in half precision",
+        "keys and values": f"{card['context']:,} tokens as {card['kv']}",
         "driver and kernels": "kept free for them",
     }
     needed = card["total_bytes"] + card["reserve_bytes"]
@@ -107,10 +109,9 @@ def words(card: dict[str, Any]) -> list[str]:
     lines = [f"card       {fits} {card['name']}: {human_bytes(needed)} of {human_bytes(card['budget_bytes'])}"]
     lines += [f"  {name:<18} {human_bytes(size):>9}   {remarks.get(name, '')}".rstrip() for name, size in items.items()]
     lines.append(f"           the embedding takes {human_bytes(card['host_bytes'])} of main memory besides")
-    lines.append("contexts   that would fit there, by the bits of a key's or value's number")
+    lines.append("contexts   that would fit there, by how keys and values are stored (--kv)")
     for row in card["contexts"]:
-        mark = "" if row["runs"] else "   in a later version"
-        lines.append(f"  {row['bits']:<18g} {row['tokens']:>9,} tokens{mark}")
+        lines.append(f"  {row['kv']:<18} {row['tokens']:>9,} tokens   {row['bits']:.4g} bits a number")
     if max(row["tokens"] for row in card["contexts"]) > card["model_context"]:
         lines.append(f"           the model was made for at most {card['model_context']:,}")
     return lines

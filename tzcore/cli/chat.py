@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tzcore.cli import sampling_arguments
+from tzcore.cli import sampling_arguments, snapshot_arguments
 from tzcore.cli.console import Console
 from tzcore.cli.failure import Terminated
 from tzcore.errors import ContextFullError
@@ -30,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("model", metavar="MODEL", help="an installed model, a folder, or a source")
     sampling_arguments.declare(parser)
+    snapshot_arguments.declare(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

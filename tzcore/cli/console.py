@@ -79,7 +79,8 @@ class Pace:
         if elapsed < 0.2 or gained <= 0:
             return ""
         rate = gained / elapsed
-        left = f", {human_time((now.total - now.done) / rate)} left" if now.total > now.done else ""
+        seconds = (now.total - now.done) / rate if now.seconds_left is None else now.seconds_left
+        left = f", {human_time(seconds)} left" if now.total > now.done else ""
         return f"{amount(rate, now.unit)}/s{left}"
 
 
@@ -90,6 +91,7 @@ class Console:
         self.json = json
         self._phase = ""
         self._paces: dict[str, Pace] = {}
+        self._last: dict[str, Progress] = {}
         self._phase_began = 0.0
         self._spoke = -LINE_INTERVAL
         self._bar: Bar | None = None
@@ -98,7 +100,11 @@ class Console:
     def report(self, progress: Progress) -> None:
         """Show one report, in the form that fits, no more often than anyone can read."""
         now = time.monotonic()
-        fresh = progress.phase != self._phase
+        anew = _begins_anew(self._last.get(progress.phase), progress)
+        if anew:
+            del self._paces[progress.phase]
+        self._last[progress.phase] = progress
+        fresh = anew or progress.phase != self._phase
         if fresh:
             self._phase, self._phase_began = progress.phase, now
         pace = self._paces.setdefault(progress.phase, Pace(progress)).words(progress)
@@ -180,8 +186,16 @@ class Console:
         )
 
     def _print(self, progress: Progress, pace: str) -> None:
-        parts = [f"{progress.phase}:", _of_total(progress), pace, progress.detail]
+        percent = f"{100 * progress.done / progress.total:.0f} %," if progress.total else ""
+        parts = [f"{progress.phase}:", percent, _of_total(progress), pace, progress.detail]
         print(" ".join(part for part in parts if part), file=sys.stderr, flush=True)
+
+
+def _begins_anew(last: Progress | None, progress: Progress) -> bool:
+    """Whether the same phase of another work begins: the next prompt of a conversation."""
+    if last is None:
+        return False
+    return progress.done < last.done or 0 < last.total <= last.done < progress.total
 
 
 def _of_total(progress: Progress) -> str:

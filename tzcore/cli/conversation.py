@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tzcore.cli import snapshot_arguments
 from tzcore.cli.console import Console
 from tzcore.cli.sampling_arguments import chosen
 from tzcore.cli.terminal import Answer
@@ -48,6 +49,7 @@ def opened(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
     from tzcore.cli.pipeline import find_or_make
     from tzcore.engine.generation import Engine
 
+    snapshots = snapshot_arguments.chosen(args)
     path = find_or_make(args.model, console)
     engine = Engine.open(
         path,
@@ -57,6 +59,7 @@ def opened(args: argparse.Namespace, console: Console) -> Iterator[Engine]:
         report=console.report,
         speculation=args.speculation,
         kv=args.kv,
+        snapshots=snapshots,
     )
     try:
         console.close()
@@ -89,7 +92,7 @@ def reply(
     for event in engine.generate(request, cancel):
         if isinstance(event, PrefillProgress):
             if event.total > PREFILL_SHOWN:
-                console.report(Progress("prefill", event.done, event.total, "tokens"))
+                console.report(Progress("prefill", event.done, event.total, "tokens", seconds_left=event.seconds_left))
         elif isinstance(event, TextDelta):
             pieces.append(event.text)
             if console.json:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from tzcore.cli.console import Console, human_bytes
-from tzcore.errors import RequestError
+from tzcore.errors import CheckpointError, RequestError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             console.note("Nothing was removed.")
             return 0
-    freed = library.remove(model.id)
+    freed = _remove_snapshots(model.path) + library.remove(model.id)
     console.done(f"Removed {model.id}; {human_bytes(freed)} freed", id=model.id, bytes=freed)
     return 0
+
+
+def _remove_snapshots(model: Path) -> int:
+    """Remove what is on disk of the model's conversations, which is of no use to any other; the bytes of it."""
+    from tzcore.engine.snapshots import Snapshots
+
+    try:
+        return Snapshots().remove(model)
+    except CheckpointError:  # a folder that is not whole was never opened
+        return 0

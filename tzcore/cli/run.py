@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tzcore.cli import sampling_arguments
+from tzcore.cli import sampling_arguments, snapshot_arguments
 from tzcore.cli.console import Console
 
 
@@ -14,6 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="an installed model, a folder, or a source")
     parser.add_argument("prompt", metavar="PROMPT", help="what to ask; - reads it from standard input")
     sampling_arguments.declare(parser)
+    snapshot_arguments.declare(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

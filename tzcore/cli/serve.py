@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from tzcore.cli import context_arguments, sampling_arguments
+from tzcore.cli import context_arguments, sampling_arguments, snapshot_arguments
 from tzcore.cli.console import Console
 
 
@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
     sampling_arguments.declare_speculation(parser)
+    snapshot_arguments.declare(parser)
     parser.add_argument("--parent-pid", type=int, metavar="PID", help="end when this process does")
 
 
@@ -50,6 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         backend=args.backend,
         speculation=args.speculation,
         kv=args.kv,
+        snapshots=snapshot_arguments.chosen(args),
         origins=args.origin,
         parent_pid=args.parent_pid,
         announce=announce,

@@ -1,36 +1,29 @@
 """The engine: one open model that answers requests, token by token.
 
-Owns the order of work (prompt, prefill in chunks, decoding), the sequence that is kept between
-calls so that a conversation's beginning is read only once, and the places where a running
-answer can be stopped.
-
-Where it wins, a step of decoding checks drafts: tokens that a lookup in the text proposes are
-appended together with the last one, the sampler chooses token after token from the rows of
-logits as it would have done one by one, and the drafts from the first wrong one on are cut off.
-Models whose logits do not depend on the tokens beside give exactly the same answer either way.
+Owns the order of work, and how an answer ends; the work itself is done in :mod:`tzcore.engine.steps`.  What was
+read is kept between calls (:mod:`tzcore.engine.texts`) and, where that is asked for, on disk
+(:mod:`tzcore.engine.keeper`), so that it need not be read again.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from tzcore.architecture import registry
 from tzcore.architecture.spec import ModelSpec
-from tzcore.backend.base import ChoosingModel, LoadedModel, Sequence
+from tzcore.backend.base import LoadedModel
 from tzcore.backend.cuda.device import LostDeviceError
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.engine.drafting import MOST_DRAFTS, Drafting, Tally
+from tzcore.engine.drafting import Tally
+from tzcore.engine.keeper import Keeper
 from tzcore.engine.kv_choice import AUTO
-from tzcore.engine.lookup import Lookup
 from tzcore.engine.placement import Neighbours, place
-from tzcore.engine.plan import LARGEST_CHUNK, MemoryPlan
+from tzcore.engine.plan import MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.reach import beyond
 from tzcore.engine.request import (
@@ -44,19 +37,17 @@ from tzcore.engine.request import (
     Usage,
 )
 from tzcore.engine.sampler import Sampler, Sampling
+from tzcore.engine.snapshots import Snapshots
+from tzcore.engine.steps import Steps
 from tzcore.engine.stopping import StopFilter
+from tzcore.engine.template import Message
+from tzcore.engine.texts import Texts
 from tzcore.engine.tokenizer import IncrementalDecoder, read_json
 from tzcore.errors import BackendError, ContextFullError, RequestError
 from tzcore.keyvalues import F16, KeyValueFormat
 from tzcore.progress import Progress, Report, ignore
 
 __all__ = ["Engine", "EngineInfo", "Event", "Finished", "PrefillProgress", "Request", "Sampling", "TextDelta"]
-
-# Tokens of one prefill call, which cannot be interrupted, while Stop is to take at most 0.1 s.
-# Every call reads all weights once; under 16 tokens that reading would cost more than a tenth
-# of the speed, so machines slower than 16 tokens in 0.1 s stop after one such chunk instead.
-_LEAST_CHUNK = 16
-_CHUNK_SECONDS = 0.06
 
 
 @dataclass(frozen=True)
@@ -86,6 +77,7 @@ class Engine:
         sampling: Sampling | None = None,
         folder: ModelFolder | None = None,
         speculation: bool = True,
+        snapshots: Snapshots | None = None,
     ) -> None:
         """Takes over ``model``, ``prompts`` and ``folder`` and closes them.  Most callers use :meth:`open`."""
         self.prompts = prompts
@@ -97,15 +89,13 @@ class Engine:
         self._ends = prompts.end_tokens()
         self.info = replace(info, notices=(*info.notices, *prompts.notices))  # the line above may add one
         self.lost = False  # whether the card with the model failed, so that it must be opened again
-        self._held: list[int] = []  # the tokens that the sequence holds
-        self._lookup = Lookup(self._held)
-        # A ChoosingModel hands out one token in place of rows of logits, and draws with one random number: to check
-        # drafts it would need a choice for every row.  Where bits depend on the chunk, so would the answer.
-        self._choosing = model if isinstance(model, ChoosingModel) else None
-        exact = speculation and model.exact_chunks and self._choosing is None
-        self._drafting = Drafting() if exact else None
-        self._chunk = _LEAST_CHUNK
-        self._sequence: Sequence | None = model.new_sequence(info.context, *([info.kv] if info.kv.quantised else []))
+        self._closed = False
+        self._texts = Texts(model, info.context, info.kv)
+        self._keeper: Keeper | None = None
+        if snapshots is not None:
+            tree = snapshots.open(info.path, model.spec, model.cache_form(info.kv))
+            self._keeper = Keeper(self._texts, tree, snapshots)
+        self._steps = Steps(model, self._texts, self._keeper, info.context, speculation)
 
     @classmethod
     def open(
@@ -118,13 +108,15 @@ class Engine:
         neighbours: Neighbours | None = None,
         speculation: bool = True,
         kv: str = AUTO,
+        snapshots: Snapshots | None = None,
     ) -> Engine:
         """Open the model folder ``path``.
 
         ``context`` None: see :func:`tzcore.engine.plan.plan`; ``kv`` is a format of keys and values, or
         ``auto`` (:func:`tzcore.engine.kv_choice.choose_kv`); ``neighbours`` are the models that are open
         beside.  With ``speculation`` several guessed tokens may be checked in one step, where the model gives
-        the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  What is wrong with the folder is a
+        the same answer for it, only sooner (:mod:`tzcore.engine.drafting`).  With ``snapshots`` what was read is
+        kept on disk too, and is there when the model is opened again.  What is wrong with the folder is a
         CheckpointError; no memory or no backend a BackendError, raised before the weights are touched.
         """
         path = Path(path)
@@ -147,7 +139,7 @@ class Engine:
             info = EngineInfo(
                 path, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, notices, placed.kv
             )
-            return cls(model, prompts, info, sampling, folder, speculation)
+            return cls(model, prompts, info, sampling, folder, speculation, snapshots)
         except BaseException:
             if model is not None:
                 model.close()
@@ -177,6 +169,10 @@ class Engine:
                 return
         try:
             yield from self._answer(request, prompt, cancel, began)
+            self._keep()
+        except GeneratorExit:
+            self._keep()
+            raise
         except LostDeviceError:
             self.lost = True
             raise
@@ -187,12 +183,25 @@ class Engine:
         """Tokens of the request's prompt, whether or not they fit."""
         return len(self.prompts.tokens(request))
 
+    def forget(self, messages: Sequence[Message], summary: str | None = None) -> int:
+        """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended; the
+        pieces that were removed from the disk.  With a ``summary`` it is what was read with that."""
+        beginnings, removed = self.prompts.beginnings(messages, summary), 0
+        with self._lock:
+            for beginning in beginnings:
+                self._texts.forget(beginning)
+                if self._keeper is not None:
+                    removed += self._keeper.forget(beginning)
+        return removed
+
     def close(self) -> None:
         """Release weights, cache and helpers, once a running answer has ended."""
         with self._lock:
-            if self._sequence is not None:
-                self._sequence.close()
-                self._sequence = None
+            if not self._closed:
+                self._closed = True
+                if self._keeper is not None:
+                    self._keeper.close()
+                self._texts.close()
                 self._model.close()
                 self.prompts.close()
                 if self._folder is not None:
@@ -209,25 +218,14 @@ class Engine:
             raise RequestError(f"Token {wrong} is outside the model's vocabulary of {self.spec.vocabulary:,}")
 
     def _answer(self, request: Request, prompt: list[int], cancel: threading.Event, began: float) -> Iterator[Event]:
-        if self._sequence is None:
+        if self._closed:
             raise BackendError("The model was closed")
-        cached = self._reuse(prompt)
-        done, prefill_seconds = cached, 0.0
-        token: int | None = None
         sampling = request.sampling or self.default_sampling
         # Rows of the head beyond the tokenizer are padding: they stand for no text.
         sampler = Sampler(sampling, min(self.spec.vocabulary, self.prompts.tokenizer.size))
-        yield PrefillProgress(done, len(prompt), None)
-        while done < len(prompt) and not cancel.is_set():
-            chunk = prompt[done : done + self._chunk]
-            last = done + len(chunk) == len(prompt)
-            seconds, token = self._forward(chunk, sampler if last else None)
-            prefill_seconds += seconds
-            self._adapt(len(chunk), seconds)
-            done += len(chunk)
-            yield PrefillProgress(done, len(prompt), prefill_seconds / (done - cached) * (len(prompt) - done))
-        speed = (done - cached) / prefill_seconds if prefill_seconds else 0.0
-        if token is None or cancel.is_set():
+        read = yield from self._steps.read(prompt, sampler, cancel)
+        cached, speed = read.cached, read.speed
+        if read.token is None:
             yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
             return
 
@@ -237,7 +235,7 @@ class Engine:
         made, tally, decoding = 0, Tally(), time.perf_counter()
         first = decoding - began
         reason: FinishReason
-        with closing(self._write(token, sampler, request.max_tokens, tally)) as tokens:
+        with closing(self._steps.write(read.token, sampler, request.max_tokens, tally)) as tokens:
             for made, token in enumerate(tokens, 1):
                 if token in self._ends:
                     reason = "stop"
@@ -266,86 +264,12 @@ class Engine:
         usage = Usage(len(prompt), made, cached, tally.drafted, tally.accepted)
         yield Finished(reason, usage, timings, stops.found)
 
-    def _write(self, token: int, sampler: Sampler, wanted: int | None, tally: Tally) -> Generator[int, None, None]:
-        """The answer's tokens from ``token`` on, without an end; at most ``wanted`` will be taken.
+    @property
+    def _held(self) -> list[int]:
+        """The tokens of the running text."""
+        return self._texts.running.tokens
 
-        When one is given out, ``_held`` has those before it, as if each had been appended alone; once this is
-        closed, the sequence too.
-        """
-        drafting, sequence = self._drafting, self._sequence
-        assert sequence is not None
-        yield token
-        made = 1
-        while drafting is None:
-            _, next_token = self._forward([token], sampler)
-            assert next_token is not None
-            token = next_token
-            yield token
-        while True:
-            # Drafts must fit beside the token, and one more token than they are comes of the step.
-            room = min(MOST_DRAFTS, self.context - len(self._held) - 1)
-            if wanted is not None:
-                room = min(room, wanted - made - 1)
-            proposal = self._lookup.propose(token, room)
-            proposed, matched = (proposal.tokens, proposal.matched) if proposal else ([], 0)
-            drafts = proposed[: drafting.length(matched, len(proposed))] if proposed else []
-            began = time.perf_counter()
-            ids = np.asarray([token, *drafts], np.int32)
-            rows = self._model.forward(sequence, ids, "all" if drafts else "last")
-            drafting.took(len(drafts), time.perf_counter() - began)
-            tally.drafted += len(drafts)
-            self._held.append(token)
-            try:
-                for place, row in enumerate(rows):
-                    token = sampler.pick(row[: sampler.vocabulary])
-                    right = place < len(proposed) and token == proposed[place]
-                    if place < len(proposed):
-                        drafting.checked(matched + place, right)
-                    tally.accepted += right and place < len(drafts)
-                    made += 1
-                    yield token
-                    if not right or place == len(drafts):
-                        break
-                    self._held.append(token)
-            finally:
-                if drafts:
-                    sequence.truncate(len(self._held))
-
-    def _reuse(self, prompt: list[int]) -> int:
-        """Cut the sequence back to what it shares with ``prompt``; the last token is read anew for its logits."""
-        assert self._sequence is not None
-        limit = min(len(self._held), len(prompt) - 1)
-        held, wanted = np.asarray(self._held[:limit]), np.asarray(prompt[:limit])
-        different = np.flatnonzero(held != wanted)
-        common = int(different[0]) if different.size else limit
-        if common < len(self._held):
-            self._lookup.shorten(common)
-            self._sequence.truncate(common)
-            del self._held[common:]
-        return common
-
-    def _forward(self, tokens: list[int], sampler: Sampler | None) -> tuple[float, int | None]:
-        """Append ``tokens``; the seconds that took, and what ``sampler`` chooses to follow them."""
-        assert self._sequence is not None
-        began = time.perf_counter()
-        ids, token = np.asarray(tokens, dtype=np.int32), None
-        try:
-            if sampler is not None and self._choosing is not None:
-                token = self._choosing.choose(self._sequence, ids, sampler.choice())
-                sampler.write(token)
-            elif sampler is not None:
-                logits = self._model.forward(self._sequence, ids, "last")
-                token = sampler.pick(logits[0, : sampler.vocabulary])
-            else:
-                self._model.forward(self._sequence, ids, "none")
-        finally:  # where the choice failed, the tokens had been appended already
-            self._held.extend(tokens[: self._sequence.length - len(self._held)])
-        return time.perf_counter() - began, token
-
-    def _adapt(self, tokens: int, seconds: float) -> None:
-        """Choose the next chunk: the largest power of two that stays within the time of one call."""
-        if tokens < self._chunk:
-            return  # the end of a prompt says little about the speed of a full chunk
-        fitting = int(tokens * _CHUNK_SECONDS / max(seconds, 1e-9))
-        fitting = 1 << max(fitting, 1).bit_length() - 1
-        self._chunk = max(_LEAST_CHUNK, min(fitting, 2 * self._chunk, LARGEST_CHUNK))
+    def _keep(self) -> None:
+        """Have the running text saved."""
+        if self._keeper is not None:
+            self._keeper.keep()

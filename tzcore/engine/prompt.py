@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tzcore.engine.request import Request
-from tzcore.engine.template import PLAIN_STOP, ChatTemplate
+from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
+from tzcore.engine.texts import shared
 from tzcore.engine.tokenizer import Tokenizer
 from tzcore.errors import RequestError, TemplateError
 
@@ -14,6 +17,7 @@ NO_TEMPLATE = (
     "which a base model may not follow"
 )
 _MARK = "0xTZMARK"
+SUMMARY = "Summary of the conversation so far:"
 
 
 class PromptBuilder:
@@ -47,6 +51,44 @@ class PromptBuilder:
         if not ids:
             raise RequestError("The prompt is empty: it holds no token")
         return ids
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        summary: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The conversation as text.  A ``summary`` of what was said before goes into the system message, or, where
+        the template knows none, before the first thing that is said."""
+
+        def rendered(*said: Message) -> str:
+            return self.template.render(said, add_generation_prompt, variables)
+
+        if not summary:
+            return rendered(*messages)
+        summary = f"{SUMMARY}\n{summary}"
+        first, rest = messages[0], messages[1:]
+        if first["role"] == "system":
+            longer = f"{first['content']}\n\n{summary}".strip()
+            return rendered({**first, "content": longer}, *rest)
+        try:
+            return rendered({"role": "system", "content": summary}, *messages)
+        except TemplateError:
+            return rendered({**first, "content": f"{summary}\n\n{first['content']}"}, *rest)
+
+    def beginnings(self, messages: Sequence[Message], summary: str | None = None) -> list[list[int]]:
+        """What texts of a conversation can begin with: its system message and one of the questions, which is the
+        first, or the first that is left where the context did not hold all."""
+        system = [message for message in messages[:1] if message["role"] == "system"]
+        found: list[list[int]] = []
+        for message in messages:
+            if message["role"] == "user":
+                said = [*system, message]
+                rendered = (self.render(said, summary, add_generation_prompt=on) for on in (False, True))
+                ends = [self.tokenizer.encode(text, add_special_tokens=self.template.plain) for text in rendered]
+                found.append(ends[0][: shared(*ends)])  # what follows can join the last token
+        return [tokens for tokens in found if tokens]
 
     def stops(self, request: Request) -> tuple[str, ...]:
         """Stop strings: those asked for, and the next turn where the plain form is used."""

@@ -18,6 +18,7 @@ import tzcore
 from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.prompt import PromptBuilder
 from tzcore.engine.request import Request as EngineRequest
+from tzcore.engine.snapshots import Snapshots
 from tzcore.errors import RequestError, TernaryZeroError
 from tzcore.hub.library import InstalledModel
 from tzcore.keyvalues import format_named
@@ -46,6 +47,7 @@ def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, .
             Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
             Route("/v1/load", routes.load, methods=["POST"]),
             Route("/v1/unload", routes.unload, methods=["POST"]),
+            Route("/v1/forget", routes.forget, methods=["POST"]),
         ],
         middleware=middleware,
         exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
@@ -143,6 +145,17 @@ class Routes:
         fields = await request_body.read(request)
         return JSONResponse({"model": await self._pool.unload(fields.text("model"), fields.flag("force"))})
 
+    async def forget(self, request: Request) -> Response:
+        """Let go of what was kept of a conversation: in memory, and on disk in all forms; loads no weights."""
+        fields = await request_body.read(request)
+        said = generation_request.messages(fields)
+        installed = await self._pool.find(fields.text("model"))
+        hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
+        summary = fields.text("context_summary")
+        removed = 0 if hosted is None else await hosted.do(lambda engine: engine.forget(said, summary))
+        removed += await asyncio.to_thread(_forget, installed, said, summary)
+        return JSONResponse({"model": installed.id, "pieces": removed})
+
     def _model(self, model: InstalledModel) -> dict[str, Any]:
         hosted = next((h for h in self._pool.hosted if h.id == model.id), None)
         return {
@@ -173,6 +186,17 @@ def _count(installed: InstalledModel, hosted: HostedModel | None, request: Engin
     prompts = PromptBuilder.open(installed.path)
     try:
         return len(prompts.tokens(request))
+    finally:
+        prompts.close()
+
+
+def _forget(installed: InstalledModel, said: list[dict[str, str]], summary: str | None) -> int:
+    """Remove from the disk, where another engine may have put it; the pieces that were there."""
+    prompts = PromptBuilder.open(installed.path)
+    try:
+        store = Snapshots()
+        beginnings = prompts.beginnings(said, summary)
+        return sum(store.forget(installed.path, beginning) for beginning in beginnings)
     finally:
         prompts.close()
 

@@ -81,6 +81,10 @@ class HostedModel:
         future = self._thread.submit(lambda: work(self.engine))
         future.add_done_callback(lambda _: _call(loop, self.ended, job))
 
+    async def do(self, work: Callable[[Engine], int]) -> int:
+        """Do ``work`` on the model's thread, after the answers that wait there."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(self.engine))
+
     def ended(self, job: Job) -> None:
         """The model is not in use by ``job`` any more: a client who has its answer may unload the model."""
         self.jobs.discard(job)

@@ -28,6 +28,7 @@ import uvicorn
 
 from tzcore.engine.generation import Engine
 from tzcore.engine.kv_choice import AUTO
+from tzcore.engine.snapshots import Snapshots
 from tzcore.errors import RequestError, SourceError, TernaryZeroError
 from tzcore.hub import library
 from tzcore.hub.library import InstalledModel
@@ -63,6 +64,7 @@ def serve(
     backend: str = "auto",
     speculation: bool = True,
     kv: str = AUTO,
+    snapshots: Snapshots | None = None,
     origins: Sequence[str] = (),
     parent_pid: int | None = None,
     announce: Callable[[dict[str, Any]], None] = print_event,
@@ -74,7 +76,8 @@ def serve(
     ``models`` (installed ids or folders) are loaded before the server says that it is ready, at
     ``context`` tokens; others are loaded when asked for.  ``port`` 0 takes a free one.  ``token``
     must then come with every request; ``"random"`` makes one up and announces it.  ``origins``
-    are web pages that may use the server.  ``speculation`` and ``kv``: see :meth:`Engine.open`.
+    are web pages that may use the server.  ``speculation``, ``kv`` and
+    ``snapshots``: see :meth:`Engine.open`.
     ``announce`` gets ``{"event": "ready", "port", "url"}`` once.  A port in use, a host that is
     not this machine's, an unknown model: TernaryZeroError.
     """
@@ -88,7 +91,7 @@ def serve(
     with listening_socket(host, port) as listener:
         given = tuple(_installed(name) for name in models)
         open_engine = opener or functools.partial(
-            Engine.open, backend=backend, threads=threads, speculation=speculation
+            Engine.open, backend=backend, threads=threads, speculation=speculation, snapshots=snapshots
         )
         bound = int(listener.getsockname()[1])
         ready: dict[str, Any] = {"event": "ready", "port": bound, "url": f"http://{_in_url(host)}:{bound}"}

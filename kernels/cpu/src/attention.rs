@@ -10,8 +10,8 @@
 //! reads in half precision depends on its position alone (see `cache`).
 
 use crate::coded::{self, CodedRows};
-use crate::elementwise::{exp, hadamard, tanh};
 use crate::simd::Simd;
+use crate::softmax::{State, padded_head, soften, state_floats};
 
 /// Positions per block of the online softmax, and of a page of the cache.
 pub(crate) const BLOCK: usize = 64;
@@ -23,6 +23,8 @@ pub(crate) const SEGMENT: usize = 2048;
 pub(crate) const SINK: usize = 16;
 /// Rows that one pass over a block of keys serves.
 pub(crate) const ROWS: usize = 4;
+/// Blocks that are fetched ahead: processors fetch no further than their small pages by themselves.
+const AHEAD: usize = 2;
 /// Vectors of values that are blended at once: with [`ROWS`] they fit into sixteen registers.
 const VECTORS: usize = 2;
 
@@ -116,78 +118,9 @@ pub(crate) enum Output {
     Segment { number: usize, states: *mut f32 },
 }
 
-/// `head_dim` rounded up to whole vectors of any instruction set.
-pub(crate) fn padded_head(head_dim: usize) -> usize {
-    head_dim.next_multiple_of(16)
-}
-
-/// Numbers of a row's running softmax: largest score, sum of weights, sums of values.
-pub(crate) fn state_floats(head_dim: usize) -> usize {
-    padded_head(head_dim) + 2
-}
-
 /// Numbers of scratch that a job of `rows` rows needs.
 pub(crate) fn scratch_floats(rows: usize, head_dim: usize) -> usize {
     2 * rows * state_floats(head_dim) + ROWS * BLOCK + coded::scratch_floats(rows, padded_head(head_dim))
-}
-
-/// The running softmax of one row.
-#[derive(Clone, Copy)]
-struct State {
-    /// Largest score, then the sum of weights, then [`padded_head`] sums of weighted values.
-    at: *mut f32,
-}
-
-impl State {
-    unsafe fn clear(self, width: usize) {
-        std::slice::from_raw_parts_mut(self.at, width + 2).fill(0.0);
-        *self.at = f32::NEG_INFINITY;
-    }
-
-    unsafe fn sums(self) -> *mut f32 {
-        self.at.add(2)
-    }
-
-    /// Adds what later positions gave.
-    #[inline(always)]
-    unsafe fn merge<S: Simd>(self, later: State, width: usize) {
-        if *later.at == f32::NEG_INFINITY {
-            return;
-        }
-        if *self.at == f32::NEG_INFINITY {
-            std::ptr::copy_nonoverlapping(later.at, self.at, width + 2);
-            return;
-        }
-        let peak = if *later.at > *self.at { *later.at } else { *self.at };
-        let ours = S::largest(exp::<S>(S::splat(*self.at - peak)));
-        let theirs = S::largest(exp::<S>(S::splat(*later.at - peak)));
-        *self.at = peak;
-        *self.at.add(1) = *self.at.add(1) * ours + *later.at.add(1) * theirs;
-        for d in (0..width).step_by(S::LANES) {
-            let (a, b) = (S::load(self.sums().add(d)), S::load(later.sums().add(d)));
-            let sum = S::add(S::mul(a, S::splat(ours)), S::mul(b, S::splat(theirs)));
-            S::store(sum, self.sums().add(d));
-        }
-    }
-
-    /// The row's result; turned back where keys and values are turned.
-    #[inline(always)]
-    unsafe fn finish<S: Simd>(self, to: *mut f32, head_dim: usize, turned: bool) {
-        let mut total = *self.at.add(1);
-        if turned {
-            let block = turned_block(head_dim);
-            hadamard::<S>(self.sums(), head_dim, block);
-            total *= (block as f32).sqrt();
-        }
-        for d in 0..head_dim {
-            *to.add(d) = *self.sums().add(d) / total;
-        }
-    }
-}
-
-/// Numbers of a head that are transformed together.
-pub(crate) fn turned_block(head_dim: usize) -> usize {
-    1 << head_dim.trailing_zeros()
 }
 
 /// Scores of `N` rows against the keys of a block from `from` to `to`, rounded to whole vectors:
@@ -198,6 +131,7 @@ unsafe fn score<S: Simd, const N: usize>(
     queries: [*const f32; N],
     keys: *const u16,
     (from, to): (usize, usize),
+    ahead: isize,
     scores: *mut f32,
 ) {
     let (lanes, width) = (S::LANES, padded_head(job.head_dim));
@@ -206,6 +140,8 @@ unsafe fn score<S: Simd, const N: usize>(
         let (left, right) = (keys.add(place(first)), keys.add(place(first + lanes)));
         let mut sums = [[S::splat(0.0); 2]; N];
         for d in 0..job.head_dim {
+            S::prefetch(left.add(d * KEY_RUN).cast::<u8>().wrapping_offset(ahead));
+            S::prefetch(right.add(d * KEY_RUN).cast::<u8>().wrapping_offset(ahead));
             let (a, b) = (S::load_half(left.add(d * KEY_RUN)), S::load_half(right.add(d * KEY_RUN)));
             for n in 0..N {
                 let q = S::splat(*queries[n].add(d));
@@ -219,50 +155,11 @@ unsafe fn score<S: Simd, const N: usize>(
     }
 }
 
-/// Turns the scores of a row into weights; `from .. to` are the keys of the block it sees.
-/// Returns what its earlier sums must be multiplied by.
-#[inline(always)]
-unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, softcap: f32, state: State) -> f32 {
-    for j in (0..from).chain(to..BLOCK) {
-        *scores.add(j) = f32::NEG_INFINITY;
-    }
-    let (highest, mut peak) = (*state.at, S::splat(*state.at));
-    for j in (0..BLOCK).step_by(S::LANES) {
-        let mut score = S::load(scores.add(j));
-        if softcap > 0.0 {
-            score = S::mul(tanh::<S>(S::div(score, S::splat(softcap))), S::splat(softcap));
-            S::store(score, scores.add(j));
-        }
-        peak = S::max(peak, score);
-    }
-    if softcap > 0.0 {
-        for j in (0..from).chain(to..BLOCK) {
-            *scores.add(j) = f32::NEG_INFINITY;
-        }
-    }
-    let peak = S::largest(peak);
-    for j in (0..BLOCK).step_by(S::LANES) {
-        let weight = exp::<S>(S::sub(S::load(scores.add(j)), S::splat(peak)));
-        S::store(weight, scores.add(j));
-    }
-    for j in (0..from).chain(to..BLOCK) {
-        *scores.add(j) = 0.0;
-    }
-    let mut sum = S::splat(0.0);
-    for j in (0..BLOCK).step_by(S::LANES) {
-        sum = S::add(sum, S::load(scores.add(j)));
-    }
-    let shrink = S::largest(exp::<S>(S::splat(highest - peak)));
-    *state.at = peak;
-    *state.at.add(1) = *state.at.add(1) * shrink + S::sum(sum);
-    shrink
-}
-
 /// Adds the weighted values of keys `from .. to` to `N` rows of sums, `V` vectors from element
 /// `d` on at a time.  A row that does not see a key has the weight 0 for it.
 #[inline(always)]
 unsafe fn blend<S: Simd, const N: usize, const V: usize>(
-    (values, width): (*const u16, usize),
+    (values, width, ahead): (*const u16, usize, isize),
     d: usize,
     weights: *const f32,
     (from, to): (usize, usize),
@@ -277,6 +174,7 @@ unsafe fn blend<S: Simd, const N: usize, const V: usize>(
     }
     for j in from..to {
         let row = values.add(j * width + d);
+        S::prefetch(row.cast::<u8>().wrapping_offset(ahead));
         let mut value = [S::splat(0.0); V];
         for v in 0..V {
             value[v] = S::load_half(row.add(v * S::LANES));
@@ -329,6 +227,7 @@ unsafe fn pass<S: Simd, const N: usize>(
     row: usize,
     from: From,
     ranges: [(usize, usize); N],
+    ahead: isize,
     scratch: &Scratch,
 ) {
     let first = ranges.iter().filter(|(from, to)| from < to).map(|range| range.0).min().unwrap_or(BLOCK);
@@ -343,10 +242,17 @@ unsafe fn pass<S: Simd, const N: usize>(
                 let (token, head) = ((row + n) / job.heads, (row + n) % job.heads);
                 queries[n] = job.queries.add(token * job.stride + head * job.head_dim);
             }
-            score::<S, N>(job, queries, halves.keys, (first, last), scratch.scores);
+            score::<S, N>(job, queries, halves.keys, (first, last), ahead, scratch.scores);
         }
         From::Page(page) => {
-            coded::score::<S, N>(job.places.key_bits, &scratch.coded, row, page, (first, last), scratch.scores);
+            coded::score::<S, N>(
+                job.places.key_bits,
+                &scratch.coded,
+                row,
+                (page, ahead),
+                (first, last),
+                scratch.scores,
+            );
         }
     }
     let (mut sums, mut shrinks) = ([scratch.scores; N], [1.0; N]);
@@ -364,12 +270,12 @@ unsafe fn pass<S: Simd, const N: usize>(
         From::Halves(halves) => {
             let mut d = 0;
             while d + VECTORS * S::LANES <= scratch.width {
-                let values = (halves.values, scratch.width);
+                let values = (halves.values, scratch.width, ahead);
                 blend::<S, N, VECTORS>(values, d, scratch.scores, (first, last), &shrinks, &sums);
                 d += VECTORS * S::LANES;
             }
             while d < scratch.width {
-                let values = (halves.values, scratch.width);
+                let values = (halves.values, scratch.width, ahead);
                 blend::<S, N, 1>(values, d, scratch.scores, (first, last), &shrinks, &sums);
                 d += S::LANES;
             }
@@ -380,7 +286,7 @@ unsafe fn pass<S: Simd, const N: usize>(
             coded::blend::<S, N>(
                 job.places.value_bits,
                 &scratch.coded,
-                values,
+                (values, ahead),
                 weights,
                 (first, last),
                 &shrinks,
@@ -392,7 +298,7 @@ unsafe fn pass<S: Simd, const N: usize>(
 
 /// Rows `row .. row + N` against a block of keys.
 #[inline(always)]
-unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, block: usize, scratch: &Scratch) {
+unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, block: usize, ahead: isize, scratch: &Scratch) {
     let (start, places) = (block * BLOCK, &job.places);
     // What each row sees of this block, and whether it reads it in half precision.
     let mut seen = [(0, 0); N];
@@ -417,14 +323,14 @@ unsafe fn rows<S: Simd, const N: usize>(job: &Job, row: usize, block: usize, scr
             true => places.ring.add(block % 4 * exact_bytes(scratch.width)),
             false => places.page(block),
         };
-        pass::<S, N>(job, row, From::Halves(Places::halves(at, scratch.width)), only(true, 0, BLOCK), scratch);
+        pass::<S, N>(job, row, From::Halves(Places::halves(at, scratch.width)), only(true, 0, BLOCK), ahead, scratch);
     }
     if exact.contains(&false) {
         let sink = if block == 0 { SINK } else { 0 };
         if sink > 0 {
-            pass::<S, N>(job, row, From::Halves(places.sink(scratch.width)), only(false, 0, sink), scratch);
+            pass::<S, N>(job, row, From::Halves(places.sink(scratch.width)), only(false, 0, sink), 0, scratch);
         }
-        pass::<S, N>(job, row, From::Page(places.page(block)), only(false, sink, BLOCK), scratch);
+        pass::<S, N>(job, row, From::Page(places.page(block)), only(false, sink, BLOCK), ahead, scratch);
     }
 }
 
@@ -463,23 +369,26 @@ pub(crate) unsafe fn attend<S: Simd>(job: &Job) {
         (first, end) = (first.max(number * BLOCKS), end.min((number + 1) * BLOCKS));
     }
     for block in first..end {
+        // How far the page lies that comes next but one: one line of it is fetched for each that is read.
+        let coming = (block + AHEAD).min(end - 1);
+        let ahead = job.places.page(coming).offset_from(job.places.page(block));
         let mut row = 0;
         while row < count {
             match count - row {
                 ROWS.. => {
-                    rows::<S, ROWS>(job, row, block, &scratch);
+                    rows::<S, ROWS>(job, row, block, ahead, &scratch);
                     row += ROWS;
                 }
                 3 => {
-                    rows::<S, 3>(job, row, block, &scratch);
+                    rows::<S, 3>(job, row, block, ahead, &scratch);
                     row += 3;
                 }
                 2 => {
-                    rows::<S, 2>(job, row, block, &scratch);
+                    rows::<S, 2>(job, row, block, ahead, &scratch);
                     row += 2;
                 }
                 _ => {
-                    rows::<S, 1>(job, row, block, &scratch);
+                    rows::<S, 1>(job, row, block, ahead, &scratch);
                     row += 1;
                 }
             }
@@ -503,23 +412,4 @@ pub(crate) unsafe fn attend<S: Simd>(job: &Job) {
             }
         }
     }
-}
-
-/// One row from what its segments gave, `states[segment · apart]` each; the first is overwritten.
-///
-/// # Safety
-/// As for [`Simd`]; the states are valid and `to` has room for `head_dim` numbers.
-#[inline(always)]
-pub(crate) unsafe fn merge<S: Simd>(
-    states: *mut f32,
-    (segments, apart): (usize, usize),
-    to: *mut f32,
-    head_dim: usize,
-    turned: bool,
-) {
-    let (first, width) = (State { at: states }, padded_head(head_dim));
-    for segment in 1..segments {
-        first.merge::<S>(State { at: states.add(segment * apart) }, width);
-    }
-    first.finish::<S>(to, head_dim, turned);
 }

@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::attention::{BLOCK, KEY_RUN, Places, SEGMENT, SINK, exact_bytes, first_block, sink_bytes, turned_block};
+use crate::attention::{BLOCK, KEY_RUN, Places, SEGMENT, SINK, exact_bytes, first_block, sink_bytes};
 use crate::buffer::Buffer;
 use crate::coded::part_bytes;
 use crate::codes::{put, strip_bytes};
@@ -22,6 +22,7 @@ use crate::kernels::Kernels;
 use crate::model::Network;
 use crate::pages::{Books, Layout, Memory, NOBODY, NONE, RING, WIDEST};
 use crate::pieces::PIECE;
+use crate::softmax::turned_block;
 
 /// One text: the page of each of its blocks, in every group.
 pub(crate) struct Text {

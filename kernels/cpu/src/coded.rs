@@ -6,7 +6,7 @@
 //! bits and fewer cost (`tests/bench/results/kv-quality.txt`).
 
 use crate::attention::{BLOCK, KEY_RUN, ROWS};
-use crate::codes::{Bits2, Bits4, Bits5, Bits6, Bits8, Codes, strip_bytes};
+use crate::codes::{Bits2, Bits4, Bits5, Bits6, Bits8, Codes, QUAD, strip_bytes};
 use crate::simd::Simd;
 
 /// Largest magnitude of a rounded query or weight.
@@ -81,6 +81,16 @@ unsafe fn read_scales<S: Simd>(bytes: *const u8, to: *mut f32) {
     }
 }
 
+/// Brings nearer what lies `ahead` of a pair of quads, as many lines as it has bytes for.
+#[inline(always)]
+unsafe fn fetch<S: Simd, C: Codes>(strip: *const u8, pair: usize, ahead: isize) {
+    let at = strip.add(2 * QUAD * C::BITS / 8 * pair).wrapping_offset(ahead);
+    S::prefetch(at);
+    if C::BITS > 4 {
+        S::prefetch(at.wrapping_add(QUAD));
+    }
+}
+
 /// Calls a function that is generic over [`Codes`] with those of `bits` bits.
 macro_rules! with_codes {
     ($bits:expr, $call:ident :: <$($generic:tt),*> ($($argument:expr),*)) => {
@@ -95,13 +105,14 @@ macro_rules! with_codes {
     };
 }
 
-/// Scores of rows `row .. row + N` against positions `from .. to` of a page, rounded to whole vectors.
+/// Scores of rows `row .. row + N` against positions `from .. to` of a page, rounded to whole vectors.  What lies
+/// so many bytes ahead is brought nearer, here and below.
 #[inline(always)]
 pub(crate) unsafe fn score<S: Simd, const N: usize>(
     bits: usize,
     rows: &CodedRows,
     row: usize,
-    page: *const u8,
+    page: (*const u8, isize),
     range: (usize, usize),
     scores: *mut f32,
 ) {
@@ -112,7 +123,7 @@ pub(crate) unsafe fn score<S: Simd, const N: usize>(
 unsafe fn score_codes<S: Simd, const N: usize, C: Codes>(
     rows: &CodedRows,
     row: usize,
-    page: *const u8,
+    (page, ahead): (*const u8, isize),
     (from, to): (usize, usize),
     scores: *mut f32,
 ) {
@@ -127,6 +138,8 @@ unsafe fn score_codes<S: Simd, const N: usize, C: Codes>(
             sums[n] = [S::splat_i(*rows.offsets.add(row + n)); 2];
         }
         for pair in 0..quads / 2 {
+            fetch::<S, C>(sides[0], pair, ahead);
+            fetch::<S, C>(sides[1], pair, ahead);
             let keys = [C::unpack::<S>(sides[0], quads, pair), C::unpack::<S>(sides[1], quads, pair)];
             for n in 0..N {
                 let at = rows.queries.add((row + n) * rows.width + 8 * pair).cast::<i32>();
@@ -154,7 +167,7 @@ unsafe fn score_codes<S: Simd, const N: usize, C: Codes>(
 pub(crate) unsafe fn blend<S: Simd, const N: usize>(
     bits: usize,
     rows: &CodedRows,
-    values: *const u8,
+    values: (*const u8, isize),
     weights: *const f32,
     range: (usize, usize),
     shrinks: &[f32; N],
@@ -166,7 +179,7 @@ pub(crate) unsafe fn blend<S: Simd, const N: usize>(
 #[inline(always)]
 unsafe fn blend_codes<S: Simd, const N: usize, C: Codes>(
     rows: &CodedRows,
-    values: *const u8,
+    (values, ahead): (*const u8, isize),
     weights: *const f32,
     (from, to): (usize, usize),
     shrinks: &[f32; N],
@@ -186,7 +199,7 @@ unsafe fn blend_codes<S: Simd, const N: usize, C: Codes>(
         let at = values.add(d / 16 * strip);
         for lane in (0..16).step_by(S::LANES) {
             let strips = [at.add(4 * lane), at.add(strip + 4 * lane)];
-            let made = mix::<S, N, 2, C>(rows, strips, pairs, &offsets);
+            let made = mix::<S, N, 2, C>(rows, (strips, ahead), pairs, &offsets);
             put::<S, N, 2>(made, &factors, shrinks, sums, [d + lane, d + 16 + lane]);
         }
         d += 32;
@@ -194,7 +207,7 @@ unsafe fn blend_codes<S: Simd, const N: usize, C: Codes>(
     if d < rows.width {
         let at = values.add(d / 16 * strip);
         for lane in (0..16).step_by(S::LANES) {
-            let made = mix::<S, N, 1, C>(rows, [at.add(4 * lane)], pairs, &offsets);
+            let made = mix::<S, N, 1, C>(rows, ([at.add(4 * lane)], ahead), pairs, &offsets);
             put::<S, N, 1>(made, &factors, shrinks, sums, [d + lane]);
         }
     }
@@ -223,7 +236,7 @@ unsafe fn round_weights<S: Simd>(rows: &CodedRows, weights: *const f32, to: *mut
 #[inline(always)]
 unsafe fn mix<S: Simd, const N: usize, const T: usize, C: Codes>(
     rows: &CodedRows,
-    strips: [*const u8; T],
+    (strips, ahead): ([*const u8; T], isize),
     (first, last): (usize, usize),
     offsets: &[i32; N],
 ) -> [[S::I; T]; N] {
@@ -234,6 +247,7 @@ unsafe fn mix<S: Simd, const N: usize, const T: usize, C: Codes>(
     for pair in first..last {
         let mut values = [[S::splat_i(0); 2]; T];
         for t in 0..T {
+            fetch::<S, C>(strips[t], pair, ahead);
             values[t] = C::unpack::<S>(strips[t], BLOCK / 4, pair);
         }
         for n in 0..N {

@@ -64,7 +64,7 @@ macro_rules! compile_for {
             use crate::kernels::Kernels;
             use crate::pages::WIDEST;
             use crate::simd::Simd;
-            use crate::{attention, codes, product};
+            use crate::{attention, codes, product, softmax};
 
             type S = $simd;
 
@@ -130,7 +130,7 @@ macro_rules! compile_for {
             }
             #[target_feature(enable = $features)]
             unsafe fn merge(states: *mut f32, segments: (usize, usize), to: *mut f32, head_dim: usize, turned: bool) {
-                attention::merge::<S>(states, segments, to, head_dim, turned)
+                softmax::merge::<S>(states, segments, to, head_dim, turned)
             }
             #[target_feature(enable = $features)]
             unsafe fn encode(x: *const f32, count: usize, bits: usize, codes: *mut u8) -> u8 {

@@ -13,6 +13,8 @@ mod affinity;
 #[cfg(test)]
 mod agreement;
 mod attention;
+#[cfg(test)]
+mod attention_agreement;
 mod bandwidth;
 mod base3;
 mod buffer;
@@ -36,8 +38,10 @@ mod pool;
 mod product;
 mod rope;
 mod simd;
+mod softmax;
 mod stage;
 mod step;
+mod step_attention;
 mod workspace;
 
 /// The version of the C ABI; the Python side refuses to load any other.

@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::abi::TzModelSpec;
-use crate::attention::{SEGMENT, state_floats};
+use crate::attention::SEGMENT;
 use crate::buffer::Buffer;
 use crate::cache::Text;
 use crate::error::{Code, Error, Result, ensure, guarded};
 use crate::kernels::{Kernels, select};
 use crate::model::Network;
 use crate::pool::Pool;
+use crate::softmax::state_floats;
 use crate::step::Step;
 use crate::workspace::Workspace;
 

@@ -97,10 +97,29 @@ def test_without_a_terminal_progress_is_plain_lines_on_stderr(
     captured = capsys.readouterr()
     assert captured.out == "ready\n"
     assert captured.err.splitlines() == [
-        "convert: 2.0 k weights of 50.0 k weights 1.0 k weights/s, 0:48 left layer 2",
-        "convert: 12.0 k weights of 50.0 k weights 1.0 k weights/s, 0:38 left layer 12",
-        "convert: 22.0 k weights of 50.0 k weights 1.0 k weights/s, 0:28 left layer 22",
+        "convert: 4 %, 2.0 k weights of 50.0 k weights 1.0 k weights/s, 0:48 left layer 2",
+        "convert: 24 %, 12.0 k weights of 50.0 k weights 1.0 k weights/s, 0:38 left layer 12",
+        "convert: 44 %, 22.0 k weights of 50.0 k weights 1.0 k weights/s, 0:28 left layer 22",
     ]
+
+
+def test_the_works_own_estimate_is_shown_and_another_prompt_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock(monkeypatch)
+    console = Console()
+    for begin, total in ((0, 9000), (9500, 18_500), (500, 9500)):
+        for done in range(begin, total + 1, 1000):
+            console.report(Progress("prefill", done, total, "tokens", seconds_left=(total - done) / 500))
+            clock.now += 1
+        clock.now += 100  # the answer
+    assert capsys.readouterr().err.splitlines() == [
+        "prefill: 22 %, 2.0 k tokens of 9.0 k tokens 1.0 k tokens/s, 0:14 left",
+        "prefill: 62 %, 11.5 k tokens of 18.5 k tokens 1.0 k tokens/s, 0:14 left",
+        "prefill: 26 %, 2.5 k tokens of 9.5 k tokens 1.0 k tokens/s, 0:14 left",
+    ]
+    Console(json=True).report(Progress("prefill", 1, 3, "tokens", seconds_left=2.5))
+    assert json.loads(capsys.readouterr().out)["seconds_left"] == 2.5
 
 
 class Terminal(io.StringIO):

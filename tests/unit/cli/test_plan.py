@@ -184,14 +184,13 @@ def test_a_large_model_on_a_card_of_24_gib() -> None:
     card = encoded["card"]
     assert card["fits"]
     assert card["items"]["weights"] == pytest.approx(68_451_041_280 * 2.125 / 8, rel=0.002)
-    tokens = {row["bits"]: row["tokens"] for row in card["contexts"]}
-    assert [row["runs"] for row in card["contexts"]] == [True, False, False, False, False]
-    assert 15_000 < tokens[16.0] < tokens[8.5] < tokens[5.5] < 65_536 < tokens[4.125] < tokens[3.25] < 131_072
+    tokens = {row["kv"]: row["tokens"] for row in card["contexts"]}
+    assert 15_000 < tokens["f16"] < tokens["k8v8"] < tokens["k6v5"] < 65_536 < tokens["k4v4"] < tokens["k4v2"] < 131_072
     text = plan_words.words(encoded)
     assert "card       it fits on a card of that size: " in text
     assert re.search(r"\n  weights +18\.2 GB\n", text)
-    assert re.search(r"\n  keys and values +2\.7 GB   8,192 tokens in half precision\n", text)
-    assert re.search(r"\n  8\.5 +\d\d,\d{3} tokens   in a later version\n", text)
+    assert re.search(r"\n  keys and values +2\.7 GB   8,192 tokens as f16\n", text)
+    assert re.search(r"\n  k4v4 +\d\d,\d{3} tokens   4\.062 bits a number\n", text)
     assert "the model was made for at most 8,192" in text
     assert "fits       yes" in text
 

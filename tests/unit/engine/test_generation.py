@@ -147,7 +147,7 @@ def test_a_full_context_is_said(make) -> None:  # type: ignore[no-untyped-def]
     _, finished, _ = run(made, ask())
     assert finished.reason == "context"
     assert finished.usage.prompt_tokens + finished.usage.completion_tokens == 65  # the last one needs no room
-    assert model.sequences[0].length == 64
+    assert made._texts.running.sequence.length == 64
 
 
 def test_a_prompt_that_does_not_fit_is_refused_before_any_work(make) -> None:  # type: ignore[no-untyped-def]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import threading
 from collections.abc import Generator, Iterator
@@ -16,7 +17,7 @@ import pytest
 from tests.tiny_models import TEXT, tiny_folder
 from tests.unit.engine.scripted_model import ScriptedModel, ScriptedSequence, engine
 from tzcore.backend.base import Choice
-from tzcore.engine import generation
+from tzcore.engine import steps, texts
 from tzcore.engine.drafting import Drafting
 from tzcore.engine.generation import Engine
 from tzcore.engine.lookup import LONGEST, Lookup, Proposal
@@ -91,9 +92,15 @@ class Told(Lookup):
         return Proposal(LONGEST, tokens) if tokens else None
 
 
+def tell(monkeypatch: pytest.MonkeyPatch, one: Engine, whole: list[int]) -> None:
+    """What ``one`` says from now on is proposed to it, with mistakes."""
+    monkeypatch.setattr(texts, "Lookup", functools.partial(Told, whole=whole))
+    one._texts.running.forget_pairs()
+
+
 @pytest.fixture(autouse=True)
 def _eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generation, "Drafting", Eager)
+    monkeypatch.setattr(steps, "Drafting", Eager)
 
 
 @pytest.fixture
@@ -122,10 +129,9 @@ def said(one: Engine, request: Request, cancel_after: int | None = None, close_a
             if event.tokens == close_after:
                 running.close()
                 break
-    assert one._sequence is not None
-    assert one._sequence.length == len(one._held)
-    if isinstance(one._sequence, ScriptedSequence):
-        assert one._sequence.tokens == one._held
+    assert one._texts.running.sequence.length == len(one._held)
+    if isinstance(one._texts.running.sequence, ScriptedSequence):
+        assert one._texts.running.sequence.tokens == one._held
     return [*events, list(one._held)]
 
 
@@ -167,19 +173,19 @@ def test_every_length(pair: tuple[Engine, Engine], count: int) -> None:
     assert len(pair[0]._held) == len(pair[0].prompts.tokens(request)) + count - 1
 
 
-def test_no_draft_is_beyond_what_is_wanted(pair: tuple[Engine, Engine]) -> None:
+def test_no_draft_is_beyond_what_is_wanted(pair: tuple[Engine, Engine], monkeypatch: pytest.MonkeyPatch) -> None:
     fast, slow = pair
     model = fast._model
     assert isinstance(model, Habitual)
     said(slow, ask())
-    fast._lookup = Told(fast._held, list(slow._held))
+    tell(monkeypatch, fast, list(slow._held))
     for count in range(1, 12):
         model.steps.clear()
         said(fast, ask(max_tokens=count))
         drafting = [size for size, logits in model.steps if logits == "all"]
         assert all(size < count for size in drafting)
-        assert isinstance(fast._drafting, Eager)
-        assert bool(drafting) == (count > 2) or fast._drafting.asked % 7 == 0
+        assert isinstance(fast._steps._drafting, Eager)
+        assert bool(drafting) == (count > 2) or fast._steps._drafting.asked % 7 == 0
 
 
 def test_the_end_of_the_context(tmp_path: Path) -> None:
@@ -256,8 +262,8 @@ def test_a_failing_step_leaves_what_was_said(pair: tuple[Engine, Engine]) -> Non
         model.fail_at = len(model.calls) + at
         with pytest.raises(BackendError, match="failed"):
             list(pair[0].generate(ask()))
-        assert isinstance(pair[0]._sequence, ScriptedSequence)
-        assert pair[0]._sequence.tokens == pair[0]._held
+        assert isinstance(pair[0]._texts.running.sequence, ScriptedSequence)
+        assert pair[0]._texts.running.sequence.tokens == pair[0]._held
     said(pair[1], ask())
     assert said(pair[0], ask()) == said(pair[1], ask())
 
@@ -279,8 +285,7 @@ def test_damaged_logits_amid_drafts_are_found_where_they_are_without(
         with pytest.raises(BackendError, match="not a number"):
             events.extend(e for e in _kept(one.generate(ask()), events))
         results.append((events, list(one._held)))
-        assert one._sequence is not None
-        assert one._sequence.length == len(one._held)
+        assert one._texts.running.sequence.length == len(one._held)
     assert results[0] == results[1]
     assert len(results[0][0]) > 20
 
@@ -316,7 +321,7 @@ def test_models_for_which_it_would_not_be_exact_get_no_drafts(tmp_path: Path) ->
         *("mixtral:t2", "qwen3_moe:i4", "bitnet:t1", "granite:q2", "smollm3:t2"),
     ],
 )
-def test_whole_models(tmp_path: Path, kind: str) -> None:
+def test_whole_models(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every kind of layer, windows and experts among them, on the processor's kernels.
 
     Random weights seldom repeat themselves: drafts are what the model is known to say, with mistakes.
@@ -328,7 +333,7 @@ def test_whole_models(tmp_path: Path, kind: str) -> None:
         for name, sampling in SAMPLINGS.items():
             request = Request(prompt=TEXT[200:350], sampling=sampling)
             expected = said(slow, request)
-            fast._lookup = Told(fast._held, list(slow._held))
+            tell(monkeypatch, fast, list(slow._held))
             assert said(fast, request)[:-2] == expected[:-2], name
             assert fast._held == slow._held
             count, accepted = drafted(fast, request)

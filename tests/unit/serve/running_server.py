@@ -18,6 +18,7 @@ from tests.unit.engine.scripted_model import ScriptedModel, engine
 from tzcore import paths
 from tzcore.engine.generation import Engine
 from tzcore.engine.placement import Neighbours
+from tzcore.engine.snapshots import Snapshots
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Progress, Report
 from tzcore.serve import application, server
@@ -45,6 +46,7 @@ class Opener:
         self.formats: list[str] = []
         self.models: list[ScriptedModel] = []
         self.error: Exception | None = None
+        self.snapshots: Snapshots | None = None
 
     def __call__(self, path: Path, *, context: int | None, kv: str, report: Report, neighbours: Neighbours) -> Engine:
         report(Progress("load", 0, 100, "bytes", path.name))
@@ -55,7 +57,8 @@ class Opener:
         self.formats.append(kv)
         self.models.append(self._make(path.name))
         config = json.loads((path / "tokenizer_config.json").read_text())
-        made = engine(path, self.models[-1], context or 2048, template=config.get("chat_template"))
+        template = config.get("chat_template")
+        made = engine(path, self.models[-1], context or 2048, snapshots=self.snapshots, template=template)
         report(Progress("load", 100, 100, "bytes", path.name))
         return made
 

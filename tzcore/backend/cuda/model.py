@@ -13,16 +13,18 @@ from tzcore.backend.base import Choice, Logits, weight_bytes_per_token
 from tzcore.backend.base import Sequence as BaseSequence
 from tzcore.backend.cuda import plan
 from tzcore.backend.cuda.arena import Arena, Ledger, Region
+from tzcore.backend.cuda.contents import Contents, KeyValuePools
 from tzcore.backend.cuda.device import Device, Graph, LostDeviceError
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.loaded import Loaded, staging
 from tzcore.backend.cuda.network import Network, Step, split_keys, step_for
-from tzcore.backend.cuda.pages import KeyValuePools, Pages
+from tzcore.backend.cuda.pages import Memory, Pages
 from tzcore.backend.cuda.sequence import CudaSequence
 from tzcore.backend.cuda.weights import Uploader
 from tzcore.backend.cuda.workspace import FEW, Workspace
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.errors import BackendError, ContextFullError, RequestError
+from tzcore.errors import BackendError, RequestError
+from tzcore.keyvalues import F16, KeyValueFormat
 from tzcore.progress import Progress, Report, ignore
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +53,7 @@ class CudaModel:
         self._arena = Arena(device, planned.memory, ledger)
         self._loaded: Loaded | None = None
         self._graphs: dict[Step, Graph] = {}
-        self._shown: CudaSequence | None = None  # the one whose page table is on the card
+        self._shown: tuple[object, ...] = ()  # whose page table is on the card
         try:
             self._stream = device.stream()
             self._kernels = Kernels(device, self._stream)
@@ -70,21 +72,33 @@ class CudaModel:
             self._loaded = Loaded(device, folder, spec, uploader, head, tables, report, self.plan.chunk)
         finally:
             uploader.close()
-        self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices)
+        self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices, self.plan.context)
         self._pages = Pages(self.plan.pages)
-        pools = KeyValuePools(context, spec, self.plan.pages)
+        pools = KeyValuePools(context, spec, self.plan.pages, self.plan.kv, self.plan.chunk)
+        self._contents = Contents(device, self._stream, pools)
         # Keys and values beyond a text's end are read with the weight 0, so that they must be numbers.
         device.fill(context.address, 0, context.size, self._stream)
         self._network = Network(spec, self._loaded, self._work, pools, self._kernels)
         report(Progress("load", folder.bytes(), folder.bytes(), "bytes", "compiling kernels"))
         self._network.fetch()
 
-    def new_sequence(self, capacity: int) -> CudaSequence:
-        """Pages for ``capacity`` tokens; BackendError says how many would fit."""
+    def new_sequence(self, capacity: int, stored: KeyValueFormat = F16) -> CudaSequence:
+        """A memory of ``capacity`` tokens; BackendError says how many would fit, or which format was planned for."""
         self._check_open()
         if capacity < 1:
             raise BackendError(f"a context of {capacity} tokens is impossible")
-        return CudaSequence(self._pages, capacity)
+        if stored != self.plan.kv:
+            raise BackendError(
+                f"this model was loaded with its keys and values as {self.plan.kv.name}: load it again to have them "
+                f"as {stored.name}"
+            )
+        return CudaSequence(Memory(self._pages, capacity, stored), self._contents)
+
+    def cache_form(self, stored: KeyValueFormat) -> str:
+        """See :class:`tzcore.backend.base.LoadedModel`."""
+        self._check_open()
+        form = self._contents.pools.form
+        return form if stored == self.plan.kv else f"{form}, not {stored.name}"
 
     def forward(self, sequence: BaseSequence, tokens: npt.NDArray[np.int32], logits: Logits = "last") -> Floats:
         """See :class:`tzcore.backend.base.LoadedModel`."""
@@ -128,8 +142,9 @@ class CudaModel:
         if not isinstance(sequence, CudaSequence):
             raise BackendError("the sequence belongs to another backend")
         sequence.check_open()
-        ids = self._ids(tokens, sequence)
+        ids = self._ids(tokens)
         began, done = sequence.length, 0
+        sequence.make_room(ids.size)
         try:
             while done < ids.size:
                 count = self._next(sequence.length, ids.size - done, logits)
@@ -156,9 +171,12 @@ class CudaModel:
 
     def _step(self, sequence: CudaSequence, ids: npt.NDArray[np.int32], logits: int) -> None:
         device, work, first = self._device, self._work, sequence.length
-        if self._shown is not sequence:
-            device.copy_in(work["page_table"], sequence.table, self._stream)
-            self._shown = sequence
+        sequence.claim(ids.size)
+        header = sequence.header(first)
+        shown = (sequence, sequence.version, *header)
+        if self._shown != shown:
+            device.copy_in(work["page_table"], np.array([*header, *sequence.table()], np.int32), self._stream)
+            self._shown = shown
         # In the stream's order: the step before, which may still run, reads these places too.
         device.copy_in(work["tokens"], ids, self._stream)
         device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32), self._stream)
@@ -175,16 +193,12 @@ class CudaModel:
             self._graphs[step] = graph
         self._graphs[step].launch(self._stream)
 
-    def _ids(self, tokens: npt.NDArray[Any], sequence: CudaSequence) -> npt.NDArray[np.int32]:
+    def _ids(self, tokens: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         ids = np.asarray(tokens)
         if ids.ndim != 1 or not ids.size or ids.dtype.kind not in "iu":
             raise RequestError("tokens must be a vector of at least one whole number")
         if ids.min() < 0 or ids.max() >= self.spec.vocabulary:
             raise RequestError(f"a token lies outside the vocabulary of {self.spec.vocabulary}")
-        if sequence.length + ids.size > sequence.capacity:
-            raise ContextFullError(
-                f"{sequence.length} + {ids.size} tokens do not fit into a context of {sequence.capacity}"
-            )
         return np.ascontiguousarray(ids, np.int32)
 
     def weight_bytes_per_token(self) -> int:

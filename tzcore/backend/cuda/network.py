@@ -14,11 +14,13 @@ from typing import TypeVar
 
 from tzcore.architecture.spec import Expert, LayerSpec, ModelSpec
 from tzcore.backend.cuda import experts, products
+from tzcore.backend.cuda.contents import KeyValuePools
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.loaded import Loaded
-from tzcore.backend.cuda.pages import PAGE, KeyValuePools, padded_head
+from tzcore.backend.cuda.pages import PAGE, padded_head
 from tzcore.backend.cuda.products import GROUPS, NOTHING, PLAIN, Form, Stage
-from tzcore.backend.cuda.workspace import FEW, KEY_SPLITS, Workspace
+from tzcore.backend.cuda.workspace import FEW, HEADER, KEY_SPLITS, Workspace
+from tzcore.keyvalues import block_of
 
 PREPARE_THREADS = 512
 _ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "relu2": 2}
@@ -27,7 +29,8 @@ _SEGMENT = 4096
 _QUERIES = {"few": 16, "several": 32, "many": 64}
 """Queries of a block of attention."""
 _SEVERAL_HEADS = (64, 96, 128)
-"""Widths of heads that the kernel for several queries has; it gives the bits that the one for few gives."""
+"""Widths of heads that the kernel for several queries has; it gives the bits that the one for few gives.  Of keys and
+values as codes there is none: their halves are made in registers, which leaves none for more queries."""
 
 
 Parts = TypeVar("Parts")
@@ -87,6 +90,8 @@ class Network:
         self.spec, self.work, self.kernels = spec, work, kernels
         self._loaded, self._pools = loaded, pools
         self._head_dim = padded_head(spec.head_dim)
+        self._form = f"_{pools.kv.name}" if pools.kv.quantised else ""
+        self._several = not pools.kv.quantised and self._head_dim in _SEVERAL_HEADS
 
     def run(self, step: Step) -> None:
         """Tokens at ``tokens``, positions at ``positions``: keys and values appended, logits of the last made."""
@@ -105,12 +110,12 @@ class Network:
         for form, part in self._loaded.products():
             for file, name in products.names(form, part):
                 self.kernels.get(file, name)
-        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", "qkv", "finish_logits",
-                     "penalise", "choose"):  # fmt: skip
+        for file in ("embed", "rope_angles", "norm_prepare", "gate_prepare", "merge_prepare", f"qkv{self._form}",
+                     "finish_logits", "penalise", "choose"):  # fmt: skip
             self.kernels.get(file)
         for name in ("few", "several", "many"):
-            if name != "several" or self._head_dim in _SEVERAL_HEADS:
-                self.kernels.get(f"attend_{name}_d{self._head_dim}")
+            if name != "several" or self._several:
+                self.kernels.get(f"attend_{name}_d{self._head_dim}{self._form}")
         for file, kernel in self._loaded.routed():
             self.kernels.get(file, kernel)
 
@@ -147,26 +152,28 @@ class Network:
         heads = (spec.heads, spec.kv_heads, spec.head_dim, self._head_dim)
         biases = tuple(self.vector(name) for name in (layer.q_bias, layer.k_bias, layer.v_bias))
         norms = tuple(self.vector(name) for name in (layer.q_norm, layer.k_norm))
-        keys, values = self._pools.keys[number], self._pools.values[number]
-        where = (work["q"], keys, values, work["page_table"], work["positions"])
+        pools, table = self._pools, work["page_table"] + 4 * HEADER
+        second = (pools.recent[number], pools.slots) if pools.kv.quantised else (pools.values[number],)
+        where = (work["q"], pools.keys[number], *second, table, work["positions"])
         eps, offset = float(spec.norm_eps), float(spec.norm_offset)
         sums = (work["parts"], splits, stages.qkv.width)
         self.kernels.launch(
-            "qkv", (spec.heads + 2 * spec.kv_heads, tokens, 1), 128,
+            f"qkv{self._form}", (spec.heads + 2 * spec.kv_heads, tokens, 1), 128,
             (*sums, *biases, *norms, eps, offset, angles, half, tokens, *heads, *where),
         )  # fmt: skip
 
         queries = tokens * (spec.heads // spec.kv_heads)
-        several = queries > _QUERIES["few"] and self._head_dim in _SEVERAL_HEADS
+        several = queries > _QUERIES["few"] and self._several
         name = ("several" if several else "few") if step.few else "many"
         blocks = -(-queries // _QUERIES[name])
         grid = (spec.kv_heads, step.key_splits, blocks) if step.few else (blocks, spec.kv_heads, step.key_splits)
         scale, cap, window = float(spec.attention_scale), float(spec.attention_softcap or 0.0), layer.window or 0
         arguments = (*where, tokens, spec.heads, spec.kv_heads, scale, cap, window, step.split_keys)
         outputs = (work["acc"], work["stats"])
-        self.kernels.launch(f"attend_{name}_d{self._head_dim}", grid, 128, (*arguments, *outputs))
+        self.kernels.launch(f"attend_{name}_d{self._head_dim}{self._form}", grid, 128, (*arguments, *outputs))
         merged = (*outputs, step.key_splits, 0, work["positions"], step.split_keys)
-        shape = (window, spec.heads, spec.head_dim, self._head_dim)
+        turned = block_of(spec.head_dim) if pools.kv.quantised else 1
+        shape = (window, spec.heads, spec.head_dim, self._head_dim, turned)
         sub_norm = self.vector(layer.attention_sub_norm)
         return self._through(stages.o, tokens, "merge_prepare", (*merged, *shape), sub_norm)
 

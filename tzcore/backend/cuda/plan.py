@@ -14,18 +14,14 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda import arena
 from tzcore.backend.cuda.arena import aligned
 from tzcore.backend.cuda.layout import device_bytes
-from tzcore.backend.cuda.pages import PAGE, padded_head, page_bytes, pages_for
+from tzcore.backend.cuda.pages import PAGE, context_bytes, longest, padded_head, pages_for, sinks
 from tzcore.backend.cuda.workspace import CHUNK, Items, Matrices, workspace_items
 from tzcore.errors import BackendError
 from tzcore.hardware import in_words
-from tzcore.keyvalues import F16, KeyValueFormat
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 RESERVE = 512 << 20
 """Bytes that the driver takes of a card for its context, the kernels and their graphs.  An estimate."""
-PRECISIONS = (16.0, 8.5, 5.5, 4.125, 3.25)
-"""Bits of a key's or value's number, scales included, that contexts are planned for."""
-RUNS = (16.0,)
-"""Those of :data:`PRECISIONS` that this version stores."""
 
 LARGEST_TRANSFORM = 4096
 """Columns of a transform's block, at most."""
@@ -39,7 +35,8 @@ WEIGHTS, HEAD, TABLES, CONTEXT, WORKSPACE = "weights", "head", "norms and tables
 class DevicePlan:
     """``memory`` of the card for ``context`` tokens; ``longest_context`` is what would fit, capped by the model.
 
-    ``host`` is the pinned main memory that the embedding takes, ``chunk`` the most tokens of a call.
+    ``host`` is the pinned main memory that the embedding takes, ``chunk`` the most tokens of a call, ``kv`` how keys
+    and values are stored.
     """
 
     memory: arena.Plan
@@ -47,11 +44,12 @@ class DevicePlan:
     longest_context: int
     host: int
     chunk: int = CHUNK
+    kv: KeyValueFormat = F16
 
     @property
     def pages(self) -> int:
         """Pages of keys and values that are allocated."""
-        return pages_for(self.context)
+        return pages_for(self.context) + sinks(self.kv)
 
     @property
     def fits(self) -> bool:
@@ -156,7 +154,8 @@ def plan(
 ) -> DevicePlan:
     """The plan for ``context`` tokens in ``budget`` bytes, prompts being read ``chunk`` tokens at a time.
 
-    ``matrices`` is how each matrix is stored.  BackendError for a model that the kernels cannot run.
+    Keys and values are stored as ``kv``, each matrix as ``matrices`` says.  BackendError for a model that the kernels
+    cannot run.
     The advice, should it not fit, names a shorter context from ``least`` tokens on.
     """
     check(spec, matrices)
@@ -166,27 +165,26 @@ def plan(
         (WEIGHTS, _sum(weight_items(spec, matrices))),
         (HEAD, aligned(head_bytes(spec, matrices))),
         (TABLES, _sum(table_items(spec, matrices))),
-        (CONTEXT, pages_for(context) * page_bytes(spec)),
-        (WORKSPACE, _sum(workspace_items(spec, chunk, matrices))),
+        (CONTEXT, context_bytes(spec, kv, context, chunk)),
+        (WORKSPACE, _sum(workspace_items(spec, chunk, matrices, context))),
     )
     memory = arena.Plan(items, budget, RESERVE, place)
-    longest = min(spec.max_context, next(longest_contexts(spec, memory))[1])
-    if longest >= least:
-        advice = f"a context of {longest:,} tokens would fit (--context {longest})"
-        memory = replace(memory, advice=advice)
-    return DevicePlan(memory, context, longest, embedding_bytes(spec, matrices), chunk)
+    most = min(spec.max_context, longest(spec, kv, _left(memory), chunk))
+    if most >= least:
+        memory = replace(memory, advice=f"a context of {most:,} tokens would fit (--context {most})")
+    return DevicePlan(memory, context, most, embedding_bytes(spec, matrices), chunk, kv)
 
 
-def longest_contexts(spec: ModelSpec, memory: arena.Plan) -> Iterator[tuple[float, int]]:
-    """For each of :data:`PRECISIONS`, the tokens that fit beside everything else, whatever the model was made for."""
-    left = max(0, memory.budget - memory.reserve - memory.total + memory.size(CONTEXT))
-    for bits in PRECISIONS:
-        page = page_bytes(spec) if bits == PRECISIONS[0] else round(_page_numbers(spec) * bits / 8)
-        yield bits, left // page * PAGE
+def longest_contexts(spec: ModelSpec, memory: arena.Plan, chunk: int = CHUNK) -> Iterator[tuple[KeyValueFormat, int]]:
+    """For each format of keys and values, the tokens that fit beside everything else, even if the model was made for
+    fewer."""
+    for kv in FORMATS.values():
+        yield kv, longest(spec, kv, _left(memory), chunk)
 
 
-def _page_numbers(spec: ModelSpec) -> int:
-    return 2 * len(spec.layers) * PAGE * spec.kv_heads * spec.head_dim
+def _left(memory: arena.Plan) -> int:
+    """Bytes for keys and values beside everything else."""
+    return max(0, memory.budget - memory.reserve - memory.total + memory.size(CONTEXT))
 
 
 def _sum(items: Items) -> int:

@@ -27,11 +27,16 @@ SPLITS = 8
 """Parts that the columns of a matrix are split into for few tokens, at most."""
 KEY_SPLITS = 32
 """Parts that the keys are split into for few tokens, at most."""
+HEADER = 2
+"""Numbers in front of a page table: see ``CudaSequence.header``."""
 LEAST_GROUP = 64
 
 
-def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None) -> Items:
-    """Name and bytes of every buffer, for calls of up to ``chunk`` tokens.
+def workspace_items(
+    spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None, context: int = 0
+) -> Items:
+    """Name and bytes of every buffer, for calls of up to ``chunk`` tokens in texts as long as the model was made for,
+    or of ``context`` tokens if that is more.
 
     ``matrices`` says how each is stored: f16 matrices need their inputs in another form.  Without it
     any matrix may be f16.
@@ -64,7 +69,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
         ("logits", 4 * few * spec.vocabulary),
         ("tokens", 4 * chunk),
         ("positions", 4 * chunk),
-        ("page_table", 4 * pages_for(spec.max_context)),
+        ("page_table", 4 * (pages_for(max(spec.max_context, context)) + HEADER)),
         ("uniform", 4 * few),
         ("picked", 4 * few),
         ("penalties", PENALTY.itemsize * spec.vocabulary),
@@ -82,9 +87,7 @@ def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | No
 class Workspace:
     """The buffers of :func:`workspace_items`, taken from ``region``: ``workspace["x"]`` is an address."""
 
-    def __init__(
-        self, region: Region, spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None
-    ) -> None:
+    def __init__(self, region: Region, spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None) -> None:
         self.chunk = chunk
         self._places = {name: region.take(size, name) for name, size in workspace_items(spec, chunk, matrices)}
 

@@ -1,20 +1,36 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from tests.ptx import stored_layout
 from tests.unit.engine.scripted_model import spec
 from tzcore.backend.cuda.arena import Region
-from tzcore.backend.cuda.pages import KeyValuePools, Pages, layer_bytes, padded_head, page_bytes, pages_for
+from tzcore.backend.cuda.contents import Contents, KeyValuePools
+from tzcore.backend.cuda.pages import (
+    HEADS,
+    Pages,
+    context_bytes,
+    layer_bytes,
+    longest,
+    padded_head,
+    page_bytes,
+    pages_for,
+    recent_bytes,
+    recent_slots,
+    tile_bytes,
+)
 from tzcore.errors import BackendError
+from tzcore.keyvalues import F16, FORMATS
 
 
 def test_pages_are_handed_out_and_taken_back() -> None:
     pages = Pages(5)
-    assert pages.free_tokens == 1280
+    assert pages.free_tokens() == 1280
     first = pages.allocate(257)
     second = pages.allocate(256)
     assert (first, second) == ([0, 1], [2])
-    assert pages.free_tokens == 512
+    assert pages.free_tokens() == 512
     pages.free(first)
     assert pages.allocate(700) == [0, 1, 3]
 
@@ -24,7 +40,7 @@ def test_a_context_that_cannot_be_had_says_what_could() -> None:
     pages.allocate(512)
     with pytest.raises(BackendError, match=r"513 tokens does not fit .* 512 tokens would fit of the 1,024"):
         pages.allocate(513)
-    assert pages.free_tokens == 512
+    assert pages.free_tokens() == 512
     assert pages.allocate(512) == [2, 3]
 
 
@@ -44,16 +60,89 @@ def test_heads_are_padded_to_what_kernels_have() -> None:
 
 def test_bytes_of_a_page() -> None:
     small = spec()  # two layers, two heads of keys of 16 numbers
-    assert layer_bytes(small) == 256 * 2 * 64 * 2
-    assert page_bytes(small) == 2 * 2 * layer_bytes(small)
+    assert layer_bytes(small) == 256 * 2 * 64 * 2 * 2
+    assert page_bytes(small) == 2 * layer_bytes(small)
     assert [pages_for(tokens) for tokens in (0, 1, 256, 257)] == [0, 1, 1, 2]
+    k4v4 = FORMATS["k4v4"]
+    assert layer_bytes(small, k4v4) == 256 * 2 * (64 + 2)  # half a byte a number, a byte a vector
 
 
-def test_pools_fill_their_region() -> None:
+def test_bytes_of_codes_are_those_that_the_kernels_lay_out() -> None:
+    for width in HEADS:
+        for kv in list(FORMATS.values())[1:]:
+            assert tile_bytes(width, kv) == stored_layout.tile_bytes(width, kv)
+        assert tile_bytes(width, FORMATS["k4v2"]) * 8 >= 128 * width  # the first tokens find room in a page
+
+
+def test_a_context_of_codes() -> None:
+    small, k4v4 = spec(), FORMATS["k4v4"]
+    assert recent_slots(512) == 20  # 640 tokens
+    assert recent_slots(1) == 6
+    assert recent_bytes(small, F16, 512) == 0
+    latest = 2 * 640 * 2 * 64 * 4
+    assert recent_bytes(small, k4v4, 512) == latest
+    assert context_bytes(small, F16, 257, 512) == 2 * page_bytes(small)
+    whole = context_bytes(small, k4v4, 257, 512)
+    assert whole == 3 * page_bytes(small, k4v4) + latest
+    assert longest(small, k4v4, whole, 512) == 512
+    assert longest(small, k4v4, whole - 1, 512) == 256
+    assert longest(small, k4v4, 5, 512) == 0
+
+
+@pytest.mark.parametrize("kv", FORMATS.values(), ids=FORMATS)
+def test_pools_fill_their_region(kv) -> None:
     small = spec()
-    region = Region("keys and values", 0, 3 * page_bytes(small))
-    pools = KeyValuePools(region, small, 3)
-    size = 3 * layer_bytes(small)
-    assert pools.keys == [0, 2 * size]
-    assert pools.values == [size, 3 * size]
+    region = Region("keys and values", 0, context_bytes(small, kv, 700, 64))
+    pools = KeyValuePools(region, small, 3 + kv.quantised, kv, 64)
     assert region.used == region.size
+    assert len(pools.keys) == 2
+    assert [bool(pools.values), bool(pools.recent)] == [not kv.quantised, kv.quantised]
+    runs = list(pools.runs(2))
+    assert sum(size for _, size in runs) == page_bytes(small, kv)
+    assert len({address for address, _ in runs}) == len(runs)
+
+
+class Device:
+    """A card's memory, and nothing else."""
+
+    def __init__(self, size: int) -> None:
+        self.memory = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
+
+    def copy_within(self, target, source, size, stream=None) -> None:
+        self.memory[target : target + size] = self.memory[source : source + size]
+
+    def copy_out(self, array, address, stream=None) -> None:
+        array[...] = self.memory[address : address + array.size]
+
+    def copy_in(self, address, array, stream=None) -> None:
+        self.memory[address : address + array.size] = array
+
+    def synchronize(self, stream=None) -> None: ...
+
+
+@pytest.mark.parametrize("kv", [F16, FORMATS["k6v5"]], ids=["f16", "k6v5"])
+def test_what_is_in_a_page(kv) -> None:
+    small = spec()
+    size = context_bytes(small, kv, 1024, 64)
+    pools = (
+        KeyValuePools(Region("keys and values", 0, size), small, 5, kv, 64)
+        if kv.quantised
+        else KeyValuePools(Region("keys and values", 0, size), small, 4)
+    )
+    device = Device(size)
+    contents = Contents(device, None, pools)
+    sink = 3 if kv.quantised else None
+    saved = contents.read(1, sink)
+    assert len(saved) == page_bytes(small, kv) + (2 * 2 * 32 * 64 * 4 if kv.quantised else 0)
+    before = device.memory.copy()
+    contents.copy(1, 2)
+    assert contents.read(2, sink) == saved
+    changed = np.flatnonzero(device.memory != before)
+    within = [range(address, address + run) for address, run in pools.runs(2)]
+    assert all(any(at in run for run in within) for at in changed[::97])
+    for address, run in pools.runs(1):
+        device.memory[address : address + run] = 0
+    contents.write(saved, 1, sink)
+    assert contents.read(1, sink) == saved
+    with pytest.raises(BackendError, match="another model or version"):
+        contents.write(saved[:-1], 1, sink)

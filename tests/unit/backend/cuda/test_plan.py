@@ -9,11 +9,22 @@ from tests.tiny_models import tiny_folder
 from tests.unit.backend.cuda.shapes import routed, shape, stored
 from tests.unit.engine.scripted_model import spec
 from tzcore.architecture.registry import spec_of
+from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda.layout import device_bytes
-from tzcore.backend.cuda.plan import RESERVE, embedding_bytes, longest_contexts, plan, table_items, weight_items
+from tzcore.backend.cuda.plan import (
+    RESERVE,
+    DevicePlan,
+    embedding_bytes,
+    longest_contexts,
+    plan,
+    table_items,
+    weight_items,
+)
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.checkpoint.schema import Transform
 from tzcore.errors import BackendError, DoesNotFitError
+from tzcore.keyvalues import FORMATS as FORMATS_OF_CONTEXT
+from tzcore.keyvalues import KeyValueFormat
 from tzcore.trits import FORMATS
 
 GIB = 1 << 30
@@ -31,11 +42,15 @@ def test_a_large_model_in_24_gib() -> None:
     assert slots.memory.size("keys and values") == 8192 * 320 << 10
     assert slots.fits
     assert dense.fits
-    contexts = dict(longest_contexts(large, slots.memory))
-    assert contexts[16.0] == slots.longest_context
-    assert 16_000 < contexts[16.0] < 21_000
-    assert contexts[4.125] > 65_536  # 64k at 2-bit packing
-    assert dict(longest_contexts(large, dense.memory))[3.25] > 131_072  # 128k at base 3
+    contexts = by_format(large, slots)
+    assert contexts["f16"] == slots.longest_context
+    assert 16_000 < contexts["f16"] < 21_000
+    assert contexts["k4v4"] > 65_536  # 64k at 2-bit packing
+    assert by_format(large, dense)["k4v2"] > 131_072  # 128k at base 3
+
+
+def by_format(spec: ModelSpec, made: DevicePlan) -> dict[str, int]:
+    return {kv.name: tokens for kv, tokens in longest_contexts(spec, made.memory, made.chunk)}
 
 
 def test_the_longest_context_fits_exactly() -> None:
@@ -46,6 +61,17 @@ def test_the_longest_context_fits_exactly() -> None:
     assert not plan(large, matrices, longest + 1, 24 * GIB).fits
     capped = plan(replace(large, max_context=8192), matrices, 8192, 24 * GIB)
     assert capped.longest_context == 8192
+
+
+@pytest.mark.parametrize("kv", FORMATS_OF_CONTEXT.values(), ids=FORMATS_OF_CONTEXT)
+def test_the_longest_context_of_every_format_fits_exactly(kv: KeyValueFormat) -> None:
+    large = shape("llama-3-70b", max_context=1 << 20)
+    matrices = stored(large, "t1b3", "i4")
+    made = plan(large, matrices, 1, 24 * GIB, kv=kv)
+    assert made.kv == kv
+    assert by_format(large, made)[kv.name] == made.longest_context
+    assert plan(large, matrices, made.longest_context, 24 * GIB, kv=kv).fits
+    assert not plan(large, matrices, made.longest_context + 1, 24 * GIB, kv=kv).fits
 
 
 def test_what_would_help_is_said() -> None:

@@ -1,0 +1,4 @@
+// Flash-decode of 16 queries a block, over codes.
+#include "attend_few_stored.cuh"
+
+ATTEND_FEW_STORED(attend_few_d256_k8v8, 256, 8, 8, 2)

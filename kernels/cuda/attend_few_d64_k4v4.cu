@@ -1,0 +1,4 @@
+// Flash-decode of 16 queries a block, over codes.
+#include "attend_few_stored.cuh"
+
+ATTEND_FEW_STORED(attend_few_d64_k4v4, 64, 4, 4, 3)
