@@ -61,6 +61,7 @@ class Services:
         settings = Settings(parent=owner)
         threads = settings.get("threads")
         engine = EngineProcess(int(threads) if threads else None, parent=owner)
+        engine.snapshots = snapshots_quota(settings)
         services = cls(
             settings=settings,
             engine=engine,
@@ -83,6 +84,8 @@ class Services:
         if key == "threads":
             threads = self.settings.get("threads")
             self.engine.threads = int(threads) if threads else None
+        elif key in ("snapshots", "snapshots_quota"):
+            self.engine.snapshots = snapshots_quota(self.settings)
 
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
@@ -91,6 +94,11 @@ class Services:
         self.library.shutdown()
         self.engine.stop()
         self.history.close()
+
+
+def snapshots_quota(settings: Settings) -> float:
+    """Gigabytes of disk that what was read of conversations may take; 0 keeps nothing."""
+    return float(settings.get("snapshots_quota") or 0.0) if settings.get("snapshots") else 0.0
 
 
 def display_available() -> bool:

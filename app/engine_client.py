@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer
+from PySide6.QtCore import QObject, QTimer, QUrl, QUrlQuery
 from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy
 
 from app.engine_process import EngineProcess
@@ -30,7 +30,7 @@ class EngineClient(QObject):
         self._waiting: list[Exchange] = []
         self._underway: set[Exchange] = set()
         self._loaded: dict[str, int | None] = {}
-        self._contexts: dict[str, int | None] = {}
+        self._wanted: dict[str, tuple[int | None, str]] = {}
         self._loading: dict[str, Reply] = {}
         self._manager = QNetworkAccessManager(self)
         self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
@@ -50,11 +50,12 @@ class EngineClient(QObject):
         """``{"data": [{"id", …}]}``: the models that the engine has loaded or can load."""
         return self._get("/v1/models")
 
-    def load(self, model_id: str, context: int | None = None) -> Reply:
-        """Bring a model into memory.  ``done`` gives ``{"model", "context", "backend", "memory", …}``: see the
-        route ``/v1/load`` of :mod:`tzcore.serve.application`."""
-        self._contexts[model_id] = context
-        reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context, "stream": True})
+    def load(self, model_id: str, context: int | None = None, kv: str = "auto") -> Reply:
+        """Bring a model into memory, with so many tokens of context kept in the precision ``kv``.  ``done`` gives
+        ``{"model", "context", "backend", "memory", …}``: see the route ``/v1/load`` of
+        :mod:`tzcore.serve.application`."""
+        self._wanted[model_id] = context, kv
+        reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context, "kv": kv, "stream": True})
         reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
         self._loading[model_id] = reply
         self._begin(reply)
@@ -67,9 +68,25 @@ class EngineClient(QObject):
         self._begin(reply)
         return reply
 
-    def count_tokens(self, model_id: str, messages: list[dict[str, str]]) -> Reply:
-        """Tokens of the conversation in the model's chat template (``done`` gives an int)."""
-        body = {"model": model_id, "messages": messages}
+    def plan(self, model_id: str, context: int | None = None) -> Reply:
+        """What a context would cost (``done`` gives a dict): see :mod:`tzcore.serve.plan_form`.  Loads nothing."""
+        query = QUrlQuery()
+        query.addQueryItem("model", bytes(QUrl.toPercentEncoding(model_id).data()).decode())
+        if context is not None:
+            query.addQueryItem("context", str(context))
+        return self._get("/v1/plan?" + query.toString(QUrl.ComponentFormattingOption.FullyEncoded))
+
+    def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> Reply:
+        """Let go of what the engine keeps of a conversation, in memory and on the disk."""
+        body = {"model": model_id, "messages": messages, "context_summary": summary or None}
+        reply = Reply(self, "POST", "/v1/forget", body)
+        self._begin(reply)
+        return reply
+
+    def count_tokens(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> Reply:
+        """Tokens of the conversation in the model's chat template (``done`` gives an int); ``summary`` stands for
+        what was said before."""
+        body = {"model": model_id, "messages": messages, "context_summary": summary or None}
         reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["tokens"]))
         self._begin(reply)
         return reply
@@ -78,7 +95,7 @@ class EngineClient(QObject):
         """Ask for an answer, loading the model first where this engine child does not have it (after a restart).
 
         ``messages``: ``[{"role", "content"}]``; ``options``: temperature, top_p, top_k, min_p, max_tokens, seed,
-        stop (absent or ``None``: the server's default).
+        stop, context_overflow, context_summary (absent or ``None``: the server's default).
         """
         body = {"model": model_id, "messages": messages, "stream": True}
         body |= {"stream_options": {"include_usage": True}, "return_progress": True}
@@ -119,7 +136,7 @@ class EngineClient(QObject):
             return
         load = self._loading.get(stream.model)
         if load is None or not load.active:
-            load = self.load(stream.model, self._contexts.get(stream.model))
+            load = self.load(stream.model, *self._wanted.get(stream.model, (None, "auto")))
         load.progress.connect(stream.loading)
         load.failed.connect(lambda message: self._on_load_failed(stream, message))
         load.done.connect(lambda _: self._dispatch(stream))

@@ -44,6 +44,8 @@ class EngineProcess(QObject):
         super().__init__(parent)
         self.threads = threads
         """Takes effect when the child starts next."""
+        self.snapshots = 0.0
+        """Gigabytes of disk for what was read of conversations; 0 keeps nothing.  As above."""
         self._command = command
         self._token = ""
         self._log = paths.logs() / "engine.log"
@@ -112,6 +114,8 @@ class EngineProcess(QObject):
         arguments += ["--parent-pid", str(os.getpid()), "--json"]
         if self.threads:
             arguments += ["--threads", str(self.threads)]
+        if self.snapshots:
+            arguments += ["--snapshots", "--snapshots-quota", f"{self.snapshots:g}GB"]
         self._error = ""
         child = self._child = Child(arguments, self._command, self._log, self)
         child.said.connect(self._on_event)

@@ -37,6 +37,8 @@ class Exchange(QObject):
         self._method, self._path, self._body = method, path, body
         self._reply: QNetworkReply | None = None
         self._over = self._cancelled = False
+        self.code = ""
+        """What kind of error it failed with, in the engine's word; known when ``failed`` is emitted."""
         self._began = time.monotonic()
 
     @property
@@ -76,7 +78,9 @@ class Exchange(QObject):
             return
         status = _status(reply)
         if status and status != 200:
-            self.fail(_error_message(bytes(reply.readAll().data())) or f"The engine answered with status {status}.")
+            body = bytes(reply.readAll().data())
+            self.code = _error_code(body)
+            self.fail(_error_message(body) or f"The engine answered with status {status}.")
             return
         self._on_data()
         if self._over:
@@ -184,6 +188,11 @@ class ChatStream(Exchange):
     """As :attr:`Reply.progress`, when the model had to be loaded first."""
     progress = Signal(int, int, float)
     """Prompt tokens read, prompt tokens in all, seconds left (−1.0 where not known yet)."""
+    summarising = Signal(int, int)
+    """Tokens read and written, and those in all, of the summary of what is to be left out."""
+    context_changed = Signal(object)
+    """What the model does not read any more for the text that follows: a dict, see
+    :class:`tzcore.engine.request.ContextChanged`."""
     delta = Signal(str)
     """More text of the answer."""
     finished = Signal(str, dict, dict)
@@ -224,8 +233,14 @@ class ChatStream(Exchange):
 
     def _take_chunk(self, chunk: dict[str, Any]) -> None:
         if "error" in chunk:
+            self.code = _code_of(chunk)
             self.fail(_message_of(chunk))
             return
+        if summary := chunk.get("summary_progress"):
+            done = int(summary["processed"]) + int(summary["written"])
+            self.summarising.emit(done, int(summary["total"]) + int(summary["longest"]))
+        if chunk.get("context_changed"):
+            self.context_changed.emit(dict(chunk["context_changed"]))
         self._usage = chunk.get("usage") or self._usage
         self._timings = chunk.get("timings") or self._timings
         if chunk.get("prompt_progress"):
@@ -270,6 +285,18 @@ def _message_of(answer: dict[str, Any]) -> str:
     """OpenAI's form of an error, ``{"error": {"message": …}}``, or a plain string in its place."""
     error = answer["error"]
     return str(error["message"] if isinstance(error, dict) else error)
+
+
+def _code_of(answer: dict[str, Any]) -> str:
+    error = answer["error"]
+    return str(error.get("code") or "") if isinstance(error, dict) else ""
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        return _code_of(json.loads(body))
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _error_message(body: bytes) -> str:

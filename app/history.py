@@ -11,7 +11,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ MIGRATIONS: tuple[str, ...] = (
     INSERT INTO message_search (message_search) VALUES ('rebuild');
     INSERT INTO title_search (title_search) VALUES ('rebuild');
     """,
+    """
+    ALTER TABLE message ADD COLUMN context_changes TEXT;
+    ALTER TABLE conversation ADD COLUMN context_overflow TEXT NOT NULL DEFAULT '';
+    """,
 )
 """The schema's versions, in order; only ever appended to."""
 
@@ -98,7 +102,8 @@ class Message:
     """``role``: system, user or assistant.  ``state``: ``"done"``, ``"streaming"``, ``"stopped"`` (by the
     user), ``"interrupted"`` (the program or the engine went down) or ``"failed"``.  ``timings`` holds
     whatever was measured (JSON).  ``siblings`` is how many ways there are at this place (1 = no
-    branch) and ``position`` which of them this is, from 0."""
+    branch) and ``position`` which of them this is, from 0.  ``context_changes`` are what the model did not
+    read any more for this answer, as :mod:`app.context_change` writes them."""
 
     id: int
     conversation: int
@@ -111,6 +116,7 @@ class Message:
     timings: Mapping[str, Any] | None
     siblings: int = 1
     position: int = 0
+    context_changes: tuple[Mapping[str, Any], ...] = ()
 
 
 class History:
@@ -230,6 +236,14 @@ class History:
             self._db.execute("UPDATE conversation SET updated = ? WHERE id = ?", (time.time(), conversation))
         return self.message(message_id)
 
+    def set_context_changes(self, message_id: int, changes: Sequence[Mapping[str, Any]]) -> Message:
+        """What the model did not read any more for this answer."""
+        self._row(message_id)
+        with transaction(self._db):
+            text = json.dumps([dict(change) for change in changes], ensure_ascii=False)
+            self._db.execute("UPDATE message SET context_changes = ? WHERE id = ?", (text, message_id))
+        return self.message(message_id)
+
     def siblings(self, message_id: int) -> list[Message]:
         """All children of this message's parent, oldest first, itself included."""
         row = self._row(message_id)
@@ -248,6 +262,16 @@ class History:
     def set_model(self, conversation_id: int, model: str) -> None:
         """The model that the conversation goes on with."""
         self._set(conversation_id, "model", model)
+
+    def context_overflow(self, conversation_id: int) -> str:
+        """What happens in this conversation when the context is full; empty: what the settings say."""
+        row = self._db.execute("SELECT context_overflow FROM conversation WHERE id = ?", (conversation_id,)).fetchone()
+        if row is None:
+            raise KeyError(f"no conversation {conversation_id}")
+        return str(row["context_overflow"])
+
+    def set_context_overflow(self, conversation_id: int, overflow: str) -> None:
+        self._set(conversation_id, "context_overflow", overflow)
 
     def delete(self, conversation_id: int) -> None:
         """Soft: out of the list until :meth:`restore`."""
@@ -348,7 +372,7 @@ def _message(row: sqlite3.Row, siblings: int, position: int) -> Message:
     timings = json.loads(row["timings"]) if row["timings"] else None
     return Message(
         row["id"], row["conversation"], row["parent"], row["role"], row["text"], row["model"],
-        row["created"], row["state"], timings, siblings, position,
+        row["created"], row["state"], timings, siblings, position, tuple(json.loads(row["context_changes"] or "[]")),
     )
 
 

@@ -105,6 +105,36 @@ SETTINGS: tuple[Setting, ...] = (
         minimum=256, maximum=1_048_576, step=256, unset="what the model and memory allow",
     ),
     Setting(
+        "kv", str, "auto", "Precision of the context", "Engine",
+        "Fewer bits hold a longer context in the same memory; 8 bits are hardly distinguishable from 16.",
+        choices=(
+            ("auto", "Automatic: 16 bits where they fit"),
+            ("f16", "16 bits"),
+            ("k8v8", "8 bits"),
+            ("k6v5", "5.5 bits"),
+            ("k4v4", "4 bits"),
+            ("k4v2", "3 bits (keys 4, values 2)"),
+        ),
+    ),
+    Setting(
+        "context_overflow", str, "stop", "When the context is full", "Engine",
+        "For every conversation that has no choice of its own (a click on the context's gauge).",
+        choices=(
+            ("stop", "Stop and ask"),
+            ("slide", "Leave out the oldest messages"),
+            ("compact", "Summarise the oldest messages"),
+        ),
+    ),
+    Setting(
+        "snapshots", bool, True, "Keep conversations ready", "Engine",
+        "What the model has read is kept on the disk, so that long chats go on at once. Takes effect when the engine "
+        "starts next.",
+    ),
+    Setting(
+        "snapshots_quota", float, 8.0, "Disk space for that (GB)", "Engine",
+        "The conversations not used for the longest time make room.", minimum=0.5, maximum=10_000, step=1.0,
+    ),
+    Setting(
         "threads", int, None, "Processor threads", "Engine", "Takes effect when the engine starts next.",
         minimum=1, maximum=1024, step=1, unset="one for each core",
     ),

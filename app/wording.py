@@ -21,6 +21,19 @@ ENCODING_HINTS = {
     "f16": "The original weights, for comparison.",
 }
 
+USUAL_CONTEXT = 8192
+"""Tokens of context that a model is taken to have been made for until the engine says better."""
+
+PRECISIONS = {
+    "auto": "Automatic",
+    "f16": "16 bits",
+    "k8v8": "8 bits",
+    "k6v5": "5.5 bits",
+    "k4v4": "4 bits",
+    "k4v2": "3 bits (keys 4, values 2)",
+}
+"""The precisions in which a context can be kept."""
+
 PHASES = {
     "resolve": "Looking it up",
     "download": "Downloading",
@@ -55,12 +68,12 @@ def size(count: int | float) -> str:
 
 
 def count(number: int | float) -> str:
-    """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with thin spaces: parameters, downloads, tokens."""
+    """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with narrow spaces that do not break: parameters, downloads, tokens."""
     if number >= 999_500_000:
         return f"{number / 1e9:.1f} B".replace(".0 B", " B")
     if number >= 999_500:
         return f"{number / 1e6:.0f} M"
-    return f"{int(number):,}".replace(",", "\u2009")
+    return f"{int(number):,}".replace(",", "\u202f")
 
 
 def duration(seconds: float) -> str:
@@ -99,6 +112,17 @@ def encoding(name: str) -> str:
     """``"Balanced (t2)"``: the everyday name, with the technical one for those who know it."""
     base = name.removesuffix("b3")
     return f"{ENCODINGS[base][0]} ({name})" if base in ENCODINGS else name
+
+
+def precision(kv: str) -> str:
+    """``"5.5 bits"`` of ``"k6v5"``."""
+    return PRECISIONS.get(kv, kv)
+
+
+def reading(done: int, total: int, seconds_left: float) -> str:
+    """``"Reading 12 400 of 20 300 tokens · 61 % · about 14 s left"``; no time where it is not known yet."""
+    left = f" · about {duration(seconds_left)} left" if seconds_left > 0.5 else ""
+    return f"Reading {count(done)} of {count(total)} tokens · {100 * done // total} %{left}"
 
 
 def short_model(model_id: str) -> str:

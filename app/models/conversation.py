@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.context_change import placed, summary_in_force
 from app.history import Message
 from app.thinking import split_thinking
 
@@ -37,6 +38,9 @@ class Conversation(QObject):
     replaced = Signal(object)
     """The last message in its final form."""
     prompt_progress = Signal(int, int, float)
+    summarising = Signal(int, int)
+    context_changed = Signal()
+    """The model does not read all any more; :attr:`messages` say since where."""
     busy_changed = Signal(bool)
 
     def __init__(self, services: Services, conversation_id: int | None, model: str) -> None:
@@ -44,6 +48,8 @@ class Conversation(QObject):
         self._services = services
         self._stream: ChatStream | None = None
         self._pieces: list[str] = []
+        self._sent_ids: list[int] = []
+        self._overflow = ""
         self.id = conversation_id
         self.model = model
         self.messages: list[Message] = []
@@ -53,6 +59,7 @@ class Conversation(QObject):
         if conversation_id is not None:
             self.model = services.history.conversation(conversation_id).model or model
             self.messages = services.history.messages(conversation_id)
+            self._overflow = services.history.context_overflow(conversation_id)
 
     @property
     def busy(self) -> bool:
@@ -69,21 +76,60 @@ class Conversation(QObject):
         if self.id is not None:
             self._services.history.set_model(self.id, model)
 
+    @property
+    def overflow(self) -> str:
+        """What happens when the context is full: the choice made here, else that of the settings."""
+        return self._overflow or str(self._services.settings.get("context_overflow"))
+
+    def set_overflow(self, overflow: str) -> None:
+        """Choose it for this conversation; for a new one it is kept with the first message."""
+        self._overflow = overflow
+        if self.id is not None:
+            self._services.history.set_context_overflow(self.id, overflow)
+
+    @property
+    def summary(self) -> str:
+        """What stands for the messages that :meth:`prompt` does not begin with any more."""
+        change = summary_in_force(self.messages)
+        return str(change["summary"]) if change else ""
+
     def prompt(self, draft: str = "") -> list[dict[str, str]]:
-        """What the model is sent: the branch without thinking and empty answers, then ``draft``."""
-        rows = [(message.role, message.text) for message in self.messages]
+        """What the model is sent: the branch, from its last summary on, without thinking and empty answers, then
+        ``draft``."""
+        rows = [(role, text) for _, role, text in self._sent()]
         if not rows and (system := str(self._services.settings.get("system_prompt") or "").strip()):
             rows = [("system", system)]
-        rows = [(role, split_thinking(text).text.strip() if role == "assistant" else text) for role, text in rows]
         if draft:
             rows.append(("user", draft))
-        return [{"role": role, "content": text} for role, text in rows if text]
+        return [{"role": role, "content": text} for role, text in rows]
+
+    def beginnings(self) -> list[tuple[list[dict[str, str]], str]]:
+        """Everything that the model was ever sent of this branch: messages, and the summary that they came with."""
+        said = [{"role": role, "content": text} for _, role, text in self._sent(whole=True)]
+        summaries = [change["summary"] for message in self.messages for change in message.context_changes]
+        return [(said, summary) for summary in dict.fromkeys(["", *filter(None, summaries)])] if said else []
+
+    def _sent(self, whole: bool = False) -> list[tuple[int, str, str]]:
+        """Id, role and text of the messages that the model is sent, or of the ``whole`` branch."""
+        change = None if whole else summary_in_force(self.messages)
+        places = [place for place, message in enumerate(self.messages) if change and message.id == change["through"]]
+        begin = places[0] + 1 if places else 0
+        kept = [message for place, message in enumerate(self.messages) if place >= begin or message.role == "system"]
+        rows = [
+            (message.id, message.role, split_thinking(message.text).text.strip())
+            if message.role == "assistant"
+            else (message.id, message.role, message.text)
+            for message in kept
+        ]
+        return [row for row in rows if row[2]]
 
     def send(self, text: str) -> None:
         """Append the user's message and ask for an answer."""
         history = self._services.history
         if self.id is None:
             self.id = history.create(self.model)
+            if self._overflow:
+                history.set_context_overflow(self.id, self._overflow)
             system = str(self._services.settings.get("system_prompt") or "").strip()
             if system:
                 self.messages.append(history.append(self.id, None, "system", system))
@@ -135,20 +181,37 @@ class Conversation(QObject):
     def _answer(self) -> None:
         assert self.id is not None
         prompt = self.prompt()
+        self._sent_ids = [number for number, role, _ in self._sent() if role != "system"]
+        options: dict[str, Any] = {**self._services.settings.sampling(), "context_overflow": self.overflow}
+        if self.summary:
+            options["context_summary"] = self.summary
         message = self._services.history.append(
             self.id, self.messages[-1].id, "assistant", "", model=self.model, state="streaming"
         )
         self.messages.append(message)
         self._pieces = []
-        stream = self._services.client.chat(self.model, prompt, self._services.settings.sampling())
+        stream = self._services.client.chat(self.model, prompt, options)
         self._stream = stream
         self.appended.emit(message)
         self.busy_changed.emit(True)
         stream.progress.connect(self.prompt_progress)
+        stream.summarising.connect(self.summarising)
+        stream.context_changed.connect(self._on_context_changed)
         stream.delta.connect(self._on_delta)
         stream.finished.connect(self._on_finished)
         stream.failed.connect(self._on_failed)
         self._save_timer.start()
+
+    def _on_context_changed(self, event: dict[str, Any]) -> None:
+        """Kept at once, so that no end of the program loses it."""
+        last = self.messages[-1]
+        sent = set(self._sent_ids)
+        first = next((place for place, one in enumerate(self.messages) if one.id in sent), 0)
+        before = [message.id for message in self.messages[:first] if message.role != "system"]
+        changes = (*last.context_changes, placed(event, self._sent_ids, before))
+        self._services.history.set_context_changes(last.id, changes)
+        self.messages[-1] = replace(last, context_changes=changes)
+        self.context_changed.emit()
 
     def _on_delta(self, text: str) -> None:
         self._pieces.append(text)
@@ -158,7 +221,9 @@ class Conversation(QObject):
         self._end("stopped" if reason == "cancelled" else "done", {**timings, "usage": usage, "reason": reason})
 
     def _on_failed(self, message: str) -> None:
-        self._end("interrupted" if self._pieces else "failed", {"error": message})
+        code = self._stream.code if self._stream is not None else ""
+        why = {"error": message, "code": code, "overflow": self.overflow}
+        self._end("interrupted" if self._pieces else "failed", why)
 
     def _end(self, state: str, timings: dict[str, Any]) -> None:
         self._save_timer.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -30,8 +30,14 @@ class LoadedModel(QObject):
         self.state = "none"
         self.context = 0
         """Tokens that a conversation can hold; 0 while not known."""
+        self.kv, self.kv_bytes = "", 0
+        """In which precision the context is kept, and the memory that it takes."""
+        self.notices: list[str] = []
+        """What the user should know about the model as it was loaded."""
         self.message = ""
         self.done, self.total = 0, 0
+        self._reload = QTimer(self, singleShot=True, interval=0)
+        self._reload.timeout.connect(self._load)
         services.engine.state_changed.connect(self._on_engine_state)
         services.engine.failed.connect(self._on_failed)
         services.settings.changed.connect(self._on_setting)
@@ -58,9 +64,11 @@ class LoadedModel(QObject):
         if not self.model_id:
             return
         context = self._services.settings.get("context")
-        self.done = self.total = self.context = 0
+        self.done = self.total = self.context = self.kv_bytes = 0
+        self.kv, self.notices = "", []
         self._set("loading")
-        reply = self._services.client.load(self.model_id, int(context) if context else None)
+        kv = str(self._services.settings.get("kv"))
+        reply = self._services.client.load(self.model_id, int(context) if context else None, kv)
         self._reply = reply
         reply.progress.connect(self._on_progress)
         reply.done.connect(self._on_done)
@@ -81,7 +89,11 @@ class LoadedModel(QObject):
 
     def _on_done(self, result: object) -> None:
         self._reply = None
-        self.context = int(result.get("context") or 0) if isinstance(result, dict) else 0
+        answer = result if isinstance(result, dict) else {}
+        self.context = int(answer.get("context") or 0)
+        self.kv = str(answer.get("kv") or "")
+        self.kv_bytes = int((answer.get("memory") or {}).get("kv") or 0)
+        self.notices = [str(notice) for notice in answer.get("notices") or ()]
         self._set("ready")
 
     def _on_failed(self, message: str) -> None:
@@ -98,8 +110,8 @@ class LoadedModel(QObject):
             self._set("none")
 
     def _on_setting(self, key: str) -> None:
-        if key == "context" and self.state in ("ready", "loading"):
-            self._load()
+        if key in ("context", "kv") and self.state in ("ready", "loading"):
+            self._reload.start()  # once, where both are changed together
 
     def _set(self, state: str, message: str = "") -> None:
         self.state, self.message = state, message

@@ -53,6 +53,7 @@ class ChatHeader(QWidget):
     export = Signal()
     delete = Signal()
     retry = Signal()
+    context = Signal()
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -60,6 +61,8 @@ class ChatHeader(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.picker = ModelPicker()
         self.picker.picked.connect(self.picked)
+        self.context_button = Button(theme, "Context…", self.context.emit, kind="fold")
+        self.context_button.setToolTip("How long the context is, and what it takes of the memory")
         self._state = label("", "small")
         self._bar = QProgressBar()
         self._bar.setFixedWidth(110)
@@ -78,6 +81,7 @@ class ChatHeader(QWidget):
         layout.setContentsMargins(14, 8, 12, 8)
         layout.setSpacing(10)
         layout.addWidget(self.picker)
+        layout.addWidget(self.context_button)
         layout.addWidget(self._bar)
         layout.addWidget(self._state, 1)
         layout.addWidget(self._retry)
@@ -86,6 +90,13 @@ class ChatHeader(QWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return QSize(200, super().minimumSizeHint().height())
+
+    def show_context(self, context: int, kv: str) -> None:
+        """Tokens and precision of the model that is open; 0 while none is."""
+        facts = [f"{wording.count(context)} tokens", wording.precision(kv)] if context else []
+        text = "  ·  ".join(filter(None, facts)) or "Context…"
+        self.context_button.set_text(text)
+        self.context_button.setAccessibleName(f"Context: {text}" if context else "Context")
 
     def set_has_conversation(self, has: bool) -> None:
         self._menu_button.setVisible(has)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app import wording
@@ -17,6 +17,7 @@ from app.views.chat_header import ChatHeader
 from app.views.composer import Composer
 from app.views.controls import label
 from app.views.message_list import COLUMN, MessageList
+from app.views.notice_bar import NoticeBar
 from app.views.welcome_view import WelcomeView
 
 if TYPE_CHECKING:
@@ -43,11 +44,12 @@ class ChatView(QWidget):
 
     def __init__(self, theme: Theme, services: Services) -> None:
         super().__init__()
-        self._services = services
+        self._services, self._theme = services, theme
         self._live: dict[int, Conversation] = {}
         self._count: Reply | None = None
         self.loaded = LoadedModel(services, self)
         self.header = ChatHeader(theme)
+        self.notices = NoticeBar(theme)
         self.messages = MessageList(theme)
         self.welcome = WelcomeView(theme)
         self.composer = Composer(theme)
@@ -75,6 +77,7 @@ class ChatView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
+        layout.addWidget(self.notices)
         layout.addWidget(self._stack, 1)
         layout.addLayout(row)
 
@@ -95,6 +98,9 @@ class ChatView(QWidget):
         self.messages.step.connect(self._show_sibling)
         self.header.picked.connect(self.pick_model)
         self.header.retry.connect(self.loaded.retry)
+        self.header.context.connect(self.choose_context)
+        self.composer.gauge.clicked.connect(self._show_popover)
+        self.messages.overflow_chosen.connect(self._take_way_out)
         for signal, wanted in (
             (self.header.rename, self.rename_wanted),
             (self.header.export, self.export_wanted),
@@ -165,6 +171,8 @@ class ChatView(QWidget):
         conversation.delta.connect(self.messages.feed)
         conversation.replaced.connect(self._on_replaced)
         conversation.prompt_progress.connect(self._on_prompt_progress)
+        conversation.summarising.connect(self._on_summarising)
+        conversation.context_changed.connect(self._on_context_changed)
         conversation.busy_changed.connect(self._on_busy)
         self._on_reset()
         self.messages.set_busy(conversation.busy)
@@ -178,6 +186,8 @@ class ChatView(QWidget):
             (conversation.delta, self.messages.feed),
             (conversation.replaced, self._on_replaced),
             (conversation.prompt_progress, self._on_prompt_progress),
+            (conversation.summarising, self._on_summarising),
+            (conversation.context_changed, self._on_context_changed),
             (conversation.busy_changed, self._on_busy),
         ):
             signal.disconnect(slot)
@@ -271,6 +281,8 @@ class ChatView(QWidget):
     def _on_loaded(self) -> None:
         loaded = self.loaded
         self.header.show_load(loaded.state, loaded.message, loaded.done, loaded.total)
+        self.header.show_context(loaded.context, loaded.kv)
+        self._show_notices()
         if loaded.state == "ready":
             self._count_tokens()
         else:
@@ -278,6 +290,41 @@ class ChatView(QWidget):
         if self.conversation.busy and loaded.state == "loading":
             share = f" {round(100 * loaded.done / loaded.total)} %" if loaded.total else ""
             self.messages.set_waiting(f"Loading the model{share}…")
+
+    def _show_notices(self) -> None:
+        """What suffers in the model as it was loaded; once closed it stays away until it is another sentence."""
+        text = " ".join(_sentence(notice) for notice in self.loaded.notices)
+        if not text:
+            self.notices.hide()
+        elif text != self.notices.text:
+            self.notices.show_notice(text)
+
+    def choose_context(self) -> None:
+        """Another length or precision of the context."""
+        self.show_context_dialog(self.conversation.model)
+
+    def show_context_dialog(self, model_id: str) -> None:
+        """The context of a model, before it is opened or anew."""
+        from app.views.context_dialog import ContextDialog
+
+        dialog = ContextDialog(self._theme, self._services, model_id, self._name(model_id), self.window())
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.open()
+
+    def _show_popover(self) -> None:
+        from app.views.context_popover import ContextPopover
+
+        popover = ContextPopover(self._theme, self.loaded, self.conversation, self.composer.gauge, self)
+        popover.resize_wanted.connect(self.choose_context)
+        popover.show_above(self.composer.gauge)
+
+    def _take_way_out(self, message_id: int, choice: str) -> None:
+        """What the user chose for a conversation that does not fit."""
+        if choice == "larger":
+            self.choose_context()
+            return
+        self.conversation.set_overflow(choice)
+        self.conversation.regenerate(message_id)
 
     # What the conversation tells
 
@@ -305,8 +352,15 @@ class ChatView(QWidget):
 
     def _on_prompt_progress(self, done: int, total: int, seconds_left: float) -> None:
         if total:
-            left = f", {wording.duration(seconds_left)} left" if seconds_left > 0.5 else ""
-            self.messages.set_waiting(f"Reading the prompt {round(100 * done / total)} %{left}")
+            self.messages.set_waiting(wording.reading(done, total, seconds_left))
+            self.composer.gauge.show_use(total, self.loaded.context)
+
+    def _on_summarising(self, done: int, total: int) -> None:
+        if total:
+            self.messages.set_waiting(f"Summarising the oldest messages · {100 * done // total} %")
+
+    def _on_context_changed(self) -> None:
+        self.messages.show_context(self.conversation.visible)
 
     def _on_busy(self, busy: bool) -> None:
         self.messages.set_busy(busy)
@@ -325,10 +379,17 @@ class ChatView(QWidget):
             return  # the engine is at work; counted again at the end
         if self._count is not None:
             self._count.done.disconnect(self._on_counted)
-        self._count = self._services.client.count_tokens(self.conversation.model, prompt)
+        self._count = self._services.client.count_tokens(self.conversation.model, prompt, self.conversation.summary)
         self._count.done.connect(self._on_counted)
 
     def _on_counted(self, count: object) -> None:
         self._count = None
         if isinstance(count, int):
             self.composer.gauge.show_use(count, self.loaded.context)
+
+
+def _sentence(text: str) -> str:
+    """A notice as a sentence."""
+    text = text.strip()
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else text + "."

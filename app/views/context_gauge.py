@@ -1,10 +1,10 @@
-"""How much of the context is used: a small ring, and the numbers beside it."""
+"""How much of the context is used: a small ring, and the numbers beside it.  A click tells more."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from app import wording
 from app.theme import Theme
@@ -36,22 +36,36 @@ class _Ring(QWidget):
         painter.end()
 
 
-class ContextGauge(QWidget):
+class ContextGauge(QPushButton):
     """Hidden until the context's size is known."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
+        self.setProperty("kind", "gauge")
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setAutoDefault(False)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.used = self.context = 0
         self._ring = _Ring(theme)
         self._text = label("", "small")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self._ring)
-        layout.addWidget(self._text)
+        for part in (self._ring, self._text):
+            part.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(6, 2, 8, 2)
+        self._row.setSpacing(6)
+        self._row.addWidget(self._ring)
+        self._row.addWidget(self._text)
         self.hide()
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        return self._row.sizeHint()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return self._row.minimumSize()
 
     def show_use(self, used: int, context: int) -> None:
         """``used`` tokens of ``context``; a context of 0 hides the gauge."""
+        self.used, self.context = used, context
         self.setVisible(context > 0)
         if context <= 0:
             return
@@ -59,14 +73,19 @@ class ContextGauge(QWidget):
         self._ring.update()
         sentence = f"{wording.count(used)} of {wording.count(context)} tokens"
         self._text.setText(sentence)
+        self.updateGeometry()
         self.setAccessibleName(f"Context used: {sentence}")
-        left = max(0, context - used)
-        if used >= context:
-            hint = "The conversation no longer fits into the context: start a new chat, or raise the context."
-        else:
-            hint = f"Room for about {wording.count(left)} more tokens of questions and answers."
-        self.setToolTip(hint)
+        self.setAccessibleDescription("Opens what happens when it is full")
+        self.setToolTip(self.hint)
 
     @property
-    def text(self) -> str:
+    def hint(self) -> str:
+        """What the numbers mean for the next message."""
+        if self.used >= self.context:
+            return "The conversation no longer fits into the context."
+        left = wording.count(self.context - self.used)
+        return f"Room for about {left} more tokens of questions and answers."
+
+    @property
+    def words(self) -> str:
         return self._text.text()

@@ -14,7 +14,7 @@ from app.views.controls import Button, IconButton, label, tag
 
 
 class InstalledRow(QFrame):
-    """``on_chat`` and ``on_delete`` are called with the entry."""
+    """``on_chat``, ``on_context`` and ``on_delete`` are called with the entry."""
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class InstalledRow(QFrame):
         entry: InstalledEntry,
         name: str,
         on_chat: Callable[[InstalledEntry], object],
+        on_context: Callable[[InstalledEntry], object],
         on_delete: Callable[[InstalledEntry], object],
     ) -> None:
         super().__init__()
@@ -30,6 +31,9 @@ class InstalledRow(QFrame):
         self.setAccessibleName(f"Installed model {entry.id}")
         chat = Button(theme, "Chat", lambda: on_chat(entry), kind="primary", icon_name="chat")
         chat.setAccessibleName(f"Chat with {name}")
+        context = Button(theme, "Context…", lambda: on_context(entry))
+        context.setAccessibleName(f"Context of {name}")
+        context.setToolTip("How long the context is to be, and what it takes of the memory")
         delete = IconButton(theme, "trash", f"Delete {entry.id}", lambda: on_delete(entry))
         title = QHBoxLayout()
         title.setSpacing(8)
@@ -52,6 +56,7 @@ class InstalledRow(QFrame):
         layout.setContentsMargins(18, 13, 12, 14)
         layout.setSpacing(10)
         layout.addLayout(words, 1)
+        layout.addWidget(context)
         layout.addWidget(chat)
         layout.addWidget(delete)
 

@@ -36,9 +36,10 @@ UNDER_WAY = ("queued", "running", "paused")
 
 
 class LibraryView(QWidget):
-    """``chat_wanted`` carries an installed model's id."""
+    """``chat_wanted`` and ``context_wanted`` carry an installed model's id."""
 
     chat_wanted = Signal(str)
+    context_wanted = Signal(str)
 
     def __init__(self, theme: Theme, services: Services) -> None:
         super().__init__()
@@ -186,7 +187,10 @@ class LibraryView(QWidget):
 
     def _installed_row(self, entry: InstalledEntry) -> InstalledRow:
         name = model_name(entry.id, self._services.library)
-        return InstalledRow(self._theme, entry, name, lambda e: self.chat_wanted.emit(e.id), self._confirm_delete)
+        return InstalledRow(
+            self._theme, entry, name, lambda e: self.chat_wanted.emit(e.id),
+            lambda e: self.context_wanted.emit(e.id), self._confirm_delete,
+        )
 
     def _confirm_delete(self, entry: InstalledEntry) -> None:
         box = QMessageBox(self)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app import highlight, markdown
 from app.jobs import Job
+from app.models.conversation import Conversation
 from app.models.conversation_list import ConversationList
 from app.models.model_names import model_name
 from app.theme import Theme
@@ -135,6 +136,7 @@ class MainWindow(QMainWindow):
 
             self.library = LibraryView(self.theme, self._services)
             self.library.chat_wanted.connect(self.open_chat)
+            self.library.context_wanted.connect(self.chat.show_context_dialog)
             self.pages.addWidget(self.library)
         self.pages.setCurrentWidget(self.library)
         self.sidebar.library_button.setChecked(True)
@@ -187,6 +189,7 @@ class MainWindow(QMainWindow):
     def delete(self, conversation_id: int) -> None:
         """Out of the list at once, and back again with one click."""
         title = self._services.history.conversation(conversation_id).title or "Conversation"
+        self._forget(conversation_id)
         self.chat.close_conversation(conversation_id)
         self._services.history.delete(conversation_id)
         self.conversations.refresh()
@@ -197,6 +200,14 @@ class MainWindow(QMainWindow):
             self.open_conversation(conversation_id)
 
         self.notice.show_notice(f"“{title}” was deleted.", action="Undo", on_action=restore, seconds=12)
+
+    def _forget(self, conversation_id: int) -> None:
+        """Nothing of a deleted conversation stays with the engine.  Where it cannot say so, its quota will see
+        to it in time; where the deletion is undone, the text is read once more."""
+        conversation = Conversation(self._services, conversation_id, "")
+        if self._services.engine.url:
+            for messages, summary in conversation.beginnings():
+                self._services.client.forget_text(conversation.model, messages, summary)
 
     # What the services tell
 

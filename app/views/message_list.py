@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
+from app.context_change import markers
 from app.history import Message
 from app.theme import Theme
 from app.views.controls import Button, IconButton, discard
@@ -27,6 +28,7 @@ class MessageList(QScrollArea):
     regenerate = Signal(int)
     edited = Signal(int, str)
     step = Signal(int, int)
+    overflow_chosen = Signal(int, str)
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -95,6 +97,7 @@ class MessageList(QScrollArea):
             self._add(message)
         self._earlier.setVisible(first > 0)
         self._mark_last()
+        self._mark_context()
         self.scroll_to_end()
 
     def append(self, message: Message) -> None:
@@ -127,6 +130,7 @@ class MessageList(QScrollArea):
         if self._views and isinstance(last := self._views[-1], AnswerMessage):
             self._messages[-1] = message
             last.show_message(message)
+            self._mark_context()
             last.actions_row.set_enabled(not self._busy)
 
     def set_waiting(self, text: str) -> None:
@@ -154,6 +158,7 @@ class MessageList(QScrollArea):
         else:
             view = AnswerMessage(self._theme, message)
             view.regenerate.connect(self.regenerate)
+            view.overflow_chosen.connect(self.overflow_chosen)
         view.step.connect(self.step)
         view.actions_row.set_enabled(not self._busy)
         index = len(self._views) if at is None else at
@@ -174,6 +179,7 @@ class MessageList(QScrollArea):
         self._follow = False
         for number, message in enumerate(page):
             self._add(message, at=number)
+        self._mark_context()
         self._earlier.setVisible(first - len(page) > 0)
         self._column.adjustSize()
         QTimer.singleShot(0, lambda: self.verticalScrollBar().setValue(anchor.y() - before))
@@ -181,6 +187,16 @@ class MessageList(QScrollArea):
     def _mark_last(self) -> None:
         for view in self._views[-3:]:
             view.set_always_show_actions(view is self._views[-1] and isinstance(view, AnswerMessage))
+
+    def show_context(self, messages: list[Message]) -> None:
+        """The same messages; what the model does not read of them is another part."""
+        self._messages = list(messages)
+        self._mark_context()
+
+    def _mark_context(self) -> None:
+        lines = markers(self._messages)
+        for view in self._views:
+            view.set_marker(self._theme, lines.get(view.message.id))
 
     def _restyle(self) -> None:
         for view in self._views:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
 
+from app.context_change import OVERFLOWS, Change, sentence
 from app.history import Message
 from app.theme import Theme
 from app.thinking import split_thinking
+from app.views.context_marker import ContextMarker
 from app.views.controls import Button, discard, frame, label, set_property
 from app.views.message_actions import MessageActions
 from app.views.message_body import MessageBody
@@ -40,6 +44,19 @@ class MessageView(QWidget):
         self.actions_row.step.connect(lambda step: self.step.emit(self.message.id, step))
         self.always_show_actions = False
         self._hovered = False
+        self.marker: ContextMarker | None = None
+
+    def set_marker(self, theme: Theme, change: Change | None) -> None:
+        """Show below this message what the model does not read any more, or nothing."""
+        if (self.marker.change if self.marker else None) == change:
+            return
+        if self.marker is not None:
+            discard(self.marker)
+            self.marker = None
+        layout = self.layout()
+        if change is not None and layout is not None:
+            self.marker = ContextMarker(theme, change)
+            layout.addWidget(self.marker)
 
     def set_always_show_actions(self, always: bool) -> None:
         """The last answer keeps its actions in view."""
@@ -67,7 +84,8 @@ class MessageView(QWidget):
         self.show_actions()
 
     def restyle(self) -> None:
-        raise NotImplementedError
+        if self.marker is not None:
+            self.marker.restyle()
 
 
 class UserMessage(MessageView):
@@ -130,6 +148,7 @@ class UserMessage(MessageView):
         self._text.setFixedWidth(max(24, min(self._natural, room)))
 
     def restyle(self) -> None:
+        super().restyle()
         self._text.restyle()
 
 
@@ -177,6 +196,8 @@ class AnswerMessage(MessageView):
     """An answer over the whole width of the column; grows while it is written."""
 
     regenerate = Signal(int)
+    overflow_chosen = Signal(int, str)
+    """Message id, and what is to happen with a conversation that does not fit; ``"larger"``: another context."""
 
     def __init__(self, theme: Theme, message: Message) -> None:
         super().__init__(theme, message, of_user=False)
@@ -193,8 +214,19 @@ class AnswerMessage(MessageView):
         ending.addWidget(self._ending, 1)
         ending.addWidget(self._again)
         self._ending_frame = frame("notice")
-        self._ending_frame.setLayout(ending)
-        ending.setContentsMargins(12, 8, 8, 8)
+        self.ways_out: dict[str, Button] = {}
+        ways = QHBoxLayout()
+        ways.setSpacing(8)
+        for value, name in [*((value, name) for value, name, _ in OVERFLOWS[1:]), ("larger", "Larger context…")]:
+            way = Button(theme, name, partial(self._choose_overflow, value))
+            self.ways_out[value] = way
+            ways.addWidget(way)
+        ways.addStretch()
+        whole = QVBoxLayout(self._ending_frame)
+        whole.setSpacing(8)
+        whole.addLayout(ending)
+        whole.addLayout(ways)
+        whole.setContentsMargins(12, 8, 8, 8)
         self._column = layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -234,6 +266,7 @@ class AnswerMessage(MessageView):
         self._waiting.setVisible(bool(text))
 
     def restyle(self) -> None:
+        super().restyle()
         self._body.restyle()
         if self._thinking is not None:
             self._thinking.restyle()
@@ -268,17 +301,30 @@ class AnswerMessage(MessageView):
         text = ENDINGS.get(message.state, "")
         if message.state in ("interrupted", "failed") and timings.get("error"):
             text = f"{text} {timings['error']}"
+        full = message.state == "failed" and timings.get("code") == "context_length_exceeded"
+        if full:
+            text = f"The conversation does not fit into the context. {timings['error']}."
         if message.state == "done" and timings.get("reason") == "length":
-            text = "The answer ends here because it reached the length limit or the end of the context."
+            full_now = timings.get("stop_reason") == "context"
+            text = "The answer ends here because it reached the length limit."
+            if full_now:
+                text = "The answer ends here because the context is full. The gauge below can let the next one go on."
+        slid = [change for change in message.context_changes if change.get("through") is None]
+        text = "\n".join(filter(None, [*map(sentence, slid), text]))
         if message.state == "done" and not message.text.strip():
             text = "The model ended its answer without saying anything."
-        tones = {"interrupted": "warning", "failed": "danger"}
+        tones = {"interrupted": "warning", "failed": "warning" if full else "danger"}
         set_property(self._ending, "role", "" if message.state in tones else "small")
         set_property(self._ending_frame, "role", "notice" if message.state in tones else "plain")
         set_property(self._ending_frame, "tone", tones.get(message.state, ""))
         self._ending.setText(text)
-        self._again.setVisible(message.state in tones)
+        self._again.setVisible(message.state in tones and not full)
+        for choice, way in self.ways_out.items():  # where leaving out was not enough, only a larger context is
+            way.setVisible(full and (choice == "larger" or timings.get("overflow") == "stop"))
         self._ending_frame.setVisible(bool(text))
+
+    def _choose_overflow(self, choice: str) -> None:
+        self.overflow_chosen.emit(self.message.id, choice)
 
     def _regenerate(self) -> None:
         self.regenerate.emit(self.message.id)

@@ -141,6 +141,7 @@ class SettingsDialog(QDialog):
         if optional:
             spin.setSpecialValueText(setting.unset or "not set")
         spin.setKeyboardTracking(False)
+        spin.lineEdit().setTextMargins(8, 0, 0, 0)
         spin.valueChanged.connect(
             lambda number: self._settings.set(setting.key, None if optional and number < low else number)
         )

@@ -159,6 +159,37 @@ def test_a_killed_program_keeps_the_partial_answer(file: Path) -> None:
     assert (message.text, message.state) == ("half an ans", "interrupted")
 
 
+def test_migration_from_version_2_keeps_everything_and_adds_the_context(file: Path) -> None:
+    old = sqlite3.connect(file)
+    old.executescript(MIGRATIONS[0] + MIGRATIONS[1] + "PRAGMA user_version = 2;")
+    old.execute("INSERT INTO conversation (id, title, model, created, updated) VALUES (1, 't', 'm', 1, 2)")
+    old.execute(
+        "INSERT INTO message (id, conversation, role, text, model, created, state) "
+        "VALUES (1, 1, 'user', 'hello', '', 1, 'done')"
+    )
+    old.execute("UPDATE conversation SET shown_root = 1")
+    old.commit()
+    old.close()
+    history = History(file)
+    assert texts(history, 1) == ["hello"]
+    assert history.messages(1)[0].context_changes == ()
+    assert history.context_overflow(1) == ""
+    assert [found.id for found in history.conversations("hello")] == [1]
+    history.set_context_overflow(1, "slide")
+    answer = history.append(1, 1, "assistant", "", "m", "streaming")
+    change = {"kind": "compact", "messages_left_out": 1, "summary": "They said “hello”.", "through": 1}
+    history.set_context_changes(answer.id, [change])
+    history.update(answer.id, "Hi", "done")
+    history.close()
+    again = History(file)
+    assert again.context_overflow(1) == "slide"
+    assert again.messages(1)[1].context_changes == (change,)
+    with pytest.raises(KeyError):
+        again.context_overflow(99)
+    with pytest.raises(KeyError):
+        again.set_context_changes(99, [])
+
+
 def test_migration_from_version_1(file: Path) -> None:
     old = sqlite3.connect(file)
     old.executescript(MIGRATIONS[0] + "PRAGMA user_version = 1;")

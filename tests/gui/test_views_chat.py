@@ -26,7 +26,7 @@ def test_question_and_answer(qtbot: QtBot, window: MainWindow, client: ScriptedC
     assert "top_p" not in client.stream.options  # left to the model's recommendation
     assert window.chat.composer.text == ""
     client.stream.progress.emit(40, 100, 3.0)
-    assert last_answer(window)._waiting.text() == "Reading the prompt 40 %, 3 s left"
+    assert last_answer(window)._waiting.text() == "Reading 40 of 100 tokens · 40 % · about 3 s left"
     client.stream.delta.emit("It is **4**")
     qtbot.waitUntil(lambda: "It is 4" in shown_text(last_answer(window)))
     assert not last_answer(window)._waiting.isVisible()
@@ -258,7 +258,7 @@ def test_a_long_conversation_is_shown_from_its_end(
 
 def test_context_gauge(qtbot: QtBot, window: MainWindow, client: ScriptedClient) -> None:
     client.loads[-1][2].done.emit({"model": MODEL, "context": 2048})
-    assert window.chat.composer.gauge.text == "0 of 2\u2009048 tokens"
+    assert window.chat.composer.gauge.words == "0 of 2\u202f048 tokens"
     qtbot.keyClicks(window.chat.composer.edit, "Hello")
     qtbot.keyClicks(window.chat.composer.edit, " there")
     qtbot.waitUntil(lambda: bool(client.counts), timeout=3000)
@@ -266,7 +266,7 @@ def test_context_gauge(qtbot: QtBot, window: MainWindow, client: ScriptedClient)
     messages, reply = client.counts[0]
     assert messages == [{"role": "user", "content": "Hello there"}]
     reply.done.emit(31)
-    assert window.chat.composer.gauge.text == "31 of 2\u2009048 tokens"
+    assert window.chat.composer.gauge.words == "31 of 2\u202f048 tokens"
 
 
 def test_loading_and_its_failure(

@@ -63,7 +63,7 @@ def test_chat_stop_kill_regenerate(qtbot: QtBot, window: MainWindow) -> None:
     qtbot.waitUntil(lambda: answer(window).message.state == "done", timeout=PATIENCE)
     assert answer(window).message.text
     assert "tokens/s" in answer(window).actions_row._numbers.text()
-    qtbot.waitUntil(lambda: chat.composer.gauge.text.startswith(tuple("123456789")), timeout=PATIENCE)
+    qtbot.waitUntil(lambda: chat.composer.gauge.words.startswith(tuple("123456789")), timeout=PATIENCE)
 
     services.settings.set("max_tokens", None)
     ask(qtbot, window, "Tell me a long story")
@@ -103,3 +103,40 @@ def test_an_installed_model_is_deleted_from_the_library(qtbot: QtBot, window: Ma
     assert not (home / "models" / "tiny--t2").exists()
     assert window.chat.loaded.state == "none"
     assert window.chat.composer._hint.text() == "Get a model first"
+
+
+def test_a_full_context_slides_and_is_marked_for_good(qtbot: QtBot, window: MainWindow) -> None:
+    services, chat = window._services, window.chat
+    services.settings.set("context", 256)
+    services.settings.set("max_tokens", 4)
+    qtbot.waitUntil(lambda: chat.loaded.state == "ready" and chat.loaded.context == 256, timeout=PATIENCE)
+    for number in range(8):
+        ask(qtbot, window, f"{number} " + "river and lake " * 8)
+        qtbot.waitUntil(lambda: not chat.conversation.busy, timeout=PATIENCE)
+        if answer(window).message.state == "failed":
+            break
+    assert answer(window).message.state == "failed"
+    answer(window).ways_out["slide"].click()
+    qtbot.waitUntil(lambda: answer(window).message.state == "done", timeout=PATIENCE)
+    [change] = answer(window).message.context_changes
+    assert change["kind"] == "slide"
+    assert change["messages_left_out"] > 0
+    again = MainWindow(services)
+    qtbot.addWidget(again)
+    again.open_conversation(chat.conversation.id or 0)
+    [line] = [view.marker for view in again.chat.messages.views if view.marker is not None]
+    assert "not read by the model" in line.accessibleName()
+
+
+def test_the_costs_of_a_context_are_the_engines(qtbot: QtBot, window: MainWindow) -> None:
+    from app.views.context_dialog import ContextDialog
+
+    qtbot.waitUntil(lambda: window.chat.loaded.state == "ready", timeout=PATIENCE)
+    window.chat.header.context_button.click()
+    [dialog] = window.findChildren(ContextDialog)
+    qtbot.waitUntil(lambda: bool(dialog.sum.text()), timeout=PATIENCE)
+    assert "it fits" in dialog.sum.text()
+    assert dialog.spin.value() == window.chat.loaded.context
+    dialog.spin.setValue(300)
+    dialog._open.click()
+    qtbot.waitUntil(lambda: window.chat.loaded.context == 300, timeout=PATIENCE)

@@ -301,7 +301,7 @@ def test_an_error_that_nothing_else_shows(qtbot: QtBot, window: MainWindow) -> N
 
 def test_words() -> None:
     assert [wording.size(n) for n in (0, 999, 71_400_000, 1_300_000_000)] == ["0 bytes", "999 bytes", "71 MB", "1.3 GB"]
-    assert [wording.count(n) for n in (7, 4096, 134_515_008, 1_711_376_384)] == ["7", "4\u2009096", "135 M", "1.7 B"]
+    assert [wording.count(n) for n in (7, 4096, 134_515_008, 1_711_376_384)] == ["7", "4\u202f096", "135 M", "1.7 B"]
     assert [wording.duration(s) for s in (0.2, 59, 200, 7500)] == ["0 s", "59 s", "3 min 20 s", "2 h 5 min"]
     assert wording.encoding("t2") == "Balanced (t2)"
     assert wording.model_and_encoding("a/b:t2") == ("a/b", "t2")

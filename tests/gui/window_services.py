@@ -24,6 +24,8 @@ class ScriptedStream(QObject):
     """A stream whose signals the test emits."""
 
     progress = Signal(int, int, float)
+    summarising = Signal(int, int)
+    context_changed = Signal(object)
     delta = Signal(str)
     finished = Signal(str, dict, dict)
     failed = Signal(str)
@@ -32,6 +34,7 @@ class ScriptedStream(QObject):
         super().__init__()
         self.model, self.messages, self.options = model, messages, options
         self.cancelled = False
+        self.code = ""
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -66,6 +69,10 @@ class ScriptedClient(QObject):
         self.streams: list[ScriptedStream] = []
         self.loads: list[tuple[str, int | None, ScriptedReply]] = []
         self.counts: list[tuple[list[dict[str, str]], ScriptedReply]] = []
+        self.summaries: list[str] = []
+        self.precisions: list[str] = []
+        self.plans: list[tuple[str, int | None, ScriptedReply]] = []
+        self.forgotten: list[tuple[str, list[dict[str, str]], str]] = []
 
     @property
     def stream(self) -> ScriptedStream:
@@ -75,11 +82,21 @@ class ScriptedClient(QObject):
         self.streams.append(ScriptedStream(model_id, messages, options))
         return self.streams[-1]
 
-    def load(self, model_id: str, context: int | None = None) -> ScriptedReply:
+    def load(self, model_id: str, context: int | None = None, kv: str = "auto") -> ScriptedReply:
+        self.precisions.append(kv)
         self.loads.append((model_id, context, ScriptedReply()))
         return self.loads[-1][2]
 
-    def count_tokens(self, model_id: str, messages: list[dict[str, str]]) -> ScriptedReply:
+    def plan(self, model_id: str, context: int | None = None) -> ScriptedReply:
+        self.plans.append((model_id, context, ScriptedReply()))
+        return self.plans[-1][2]
+
+    def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> ScriptedReply:
+        self.forgotten.append((model_id, messages, summary))
+        return ScriptedReply()
+
+    def count_tokens(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> ScriptedReply:
+        self.summaries.append(summary)
         self.counts.append((messages, ScriptedReply()))
         return self.counts[-1][1]
 
@@ -93,6 +110,7 @@ class ScriptedEngine(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.starts = 0
+        self.url = "http://127.0.0.1:1"
 
     def start(self) -> None:
         self.starts += 1

@@ -95,6 +95,7 @@ class Chat:
         self._console = console
         self._system: str | None = args.system
         self._turns: list[dict[str, str]] = []
+        self._told: set[tuple[int, str | None]] = set()
 
     def hold(self, turns: Iterator[str]) -> None:
         """Answer each turn until there are no more."""
@@ -113,6 +114,7 @@ class Chat:
             return False
         if word == "/reset":
             self._turns.clear()
+            self._told.clear()
             self._console.note("The conversation is forgotten.")
         elif word == "/system":
             self._system = rest.strip() or None
@@ -128,11 +130,11 @@ class Chat:
         asked = [*self._turns, {"role": "user", "content": text}]
         try:
             with stoppable() as cancel:
-                said = reply(self._engine, [*system, *asked], self._args, self._console, cancel)
+                said = reply(self._engine, [*system, *asked], self._args, self._console, cancel, self._told)
         except ContextFullError as error:
             if not sys.stdin.isatty():
                 raise  # a script must not go on as if it had been answered
-            self._console.note(f"{error}. /reset begins anew.")
+            self._console.note(f"{error}. /reset begins anew; --context-overflow lets it go on.")
             return
         if self._console.json:
             self._console.event("answer", **said.as_json())

@@ -6,7 +6,7 @@ import argparse
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tzcore.cli import snapshot_arguments
@@ -17,7 +17,7 @@ from tzcore.progress import Progress
 
 if TYPE_CHECKING:
     from tzcore.engine.generation import Engine
-    from tzcore.engine.request import Finished
+    from tzcore.engine.request import ContextChanged, Finished
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,28 @@ def reply(
     args: argparse.Namespace,
     console: Console,
     cancel: threading.Event | None = None,
+    told: set[tuple[int, str | None]] | None = None,
 ) -> Reply:
     """Let the model answer, writing as it comes; with ``--json`` as ``delta`` events.
 
-    An answer that ends because the context is full says so.
+    An answer that ends because the context is full says so, and so does one that goes on without all of the text;
+    what a person has been ``told`` of the messages left out is not said again.
     """
-    from tzcore.engine.request import Finished, PrefillProgress, Request, TextDelta
+    from tzcore.engine.request import (
+        ContextChanged,
+        Finished,
+        PrefillProgress,
+        Request,
+        SummaryProgress,
+        TextDelta,
+    )
 
-    request = Request(messages=messages, sampling=chosen(args, engine.default_sampling), max_tokens=args.max_tokens)
+    request = Request(
+        messages=messages,
+        sampling=chosen(args, engine.default_sampling),
+        max_tokens=args.max_tokens,
+        overflow=args.context_overflow,
+    )
     answer = Answer()
     pieces: list[str] = []
     finished: Finished | None = None
@@ -93,6 +107,18 @@ def reply(
         if isinstance(event, PrefillProgress):
             if event.total > PREFILL_SHOWN:
                 console.report(Progress("prefill", event.done, event.total, "tokens", seconds_left=event.seconds_left))
+        elif isinstance(event, SummaryProgress):
+            done, total = event.done + event.written, event.total + event.longest
+            console.report(Progress("summarise", done, total, "tokens"))
+        elif isinstance(event, ContextChanged):
+            if console.json:
+                console.event("context_changed", **asdict(event))
+            elif (left_out := (event.messages_left_out, event.summary)) not in (told or ()):
+                console.close()
+                answer.end()
+                console.note(change_in_words(event, engine.context))
+                if told is not None and event.messages_left_out:
+                    told.add(left_out)
         elif isinstance(event, TextDelta):
             pieces.append(event.text)
             if console.json:
@@ -109,6 +135,18 @@ def reply(
     if finished.reason == "context":
         console.note(f"The context of {engine.context:,} tokens is full, so the answer ends here (see --context).")
     return Reply("".join(pieces), finished)
+
+
+def change_in_words(change: ContextChanged, context: int) -> str:
+    """What the model does not read any more, for a person."""
+    full = f"The context of {context:,} tokens is full"
+    tokens = f"{change.tokens_left_out:,} tokens"
+    if not change.messages_left_out:
+        return f"{full}: from here on the model goes on without {tokens} of the text's middle."
+    messages = "oldest message" if change.messages_left_out == 1 else f"{change.messages_left_out} oldest messages"
+    if change.summary is None:
+        return f"{full}: the {messages} ({tokens}) are left out of what the model reads."
+    return f"{full}: a summary stands for the {messages} ({tokens}):\n{change.summary}"
 
 
 PREFILL_SHOWN = 256

@@ -26,6 +26,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="stop after so many tokens")
     parser.add_argument("--system", metavar="TEXT", help="a system message")
     context_arguments.declare(parser)
+    parser.add_argument(
+        "--context-overflow",
+        choices=("stop", "slide", "compact"),
+        default="stop",
+        help="when the context is full: stop, leave out the oldest, or let a summary stand for them (default stop)",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     parser.add_argument("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
     declare_speculation(parser)

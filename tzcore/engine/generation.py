@@ -22,6 +22,7 @@ from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.drafting import Tally
 from tzcore.engine.keeper import Keeper
 from tzcore.engine.kv_choice import AUTO
+from tzcore.engine.overflow import Overflow
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import MemoryPlan
 from tzcore.engine.prompt import PromptBuilder
@@ -96,6 +97,7 @@ class Engine:
             tree = snapshots.open(info.path, model.spec, model.cache_form(info.kv))
             self._keeper = Keeper(self._texts, tree, snapshots)
         self._steps = Steps(model, self._texts, self._keeper, info.context, speculation)
+        self._overflow = Overflow(info.context, prompts.tokens)
 
     @classmethod
     def open(
@@ -157,11 +159,23 @@ class Engine:
 
         Setting ``cancel`` ends it with the reason ``"cancelled"``: between two tokens, or two
         chunks of the prompt.  Closing the iterator does the same without an event.  A prompt that
-        does not fit into the context is a ContextFullError before any work.
+        does not fit into the context is a ContextFullError before any work, or what the request's
+        ``overflow`` makes of it (:mod:`tzcore.engine.overflow`).
         """
         cancel = cancel or threading.Event()
         began = time.perf_counter()
-        prompt = self.prompts.tokens(request)
+        fitted = yield from self._overflow.fit(request, lambda asked, read: self._generate(asked, read, cancel, began))
+        if isinstance(fitted, Finished):
+            yield fitted
+            return
+        if fitted.changed is not None:
+            yield fitted.changed
+        yield from self._generate(fitted.request, fitted.prompt, cancel, began)
+
+    def _generate(
+        self, request: Request, prompt: list[int], cancel: threading.Event, began: float
+    ) -> Generator[Event, None, None]:
+        """Answer ``prompt``, which is the request's, once no other answer is being written."""
         self._check(prompt)
         while not self._lock.acquire(timeout=0.02):
             if cancel.is_set():
@@ -235,8 +249,12 @@ class Engine:
         made, tally, decoding = 0, Tally(), time.perf_counter()
         first = decoding - began
         reason: FinishReason
-        with closing(self._steps.write(read.token, sampler, request.max_tokens, tally)) as tokens:
-            for made, token in enumerate(tokens, 1):
+        with closing(self._going_on(request, read.token, sampler, tally, cancel)) as written:
+            for token in written:
+                if not isinstance(token, int):
+                    yield token
+                    continue
+                made += 1
                 if token in self._ends:
                     reason = "stop"
                     break
@@ -246,13 +264,15 @@ class Engine:
                     reason = "stop"
                 elif request.max_tokens is not None and made >= request.max_tokens:
                     reason = "length"
-                elif len(self._held) >= self.context:
+                elif len(self._held) >= self.context and request.overflow == "stop":
                     reason = "context"
                 elif cancel.is_set():
                     reason = "cancelled"
                 else:
                     continue
                 break
+            else:
+                reason = "cancelled"  # while the text that stays was read again
         # What the decoder and the filter still hold; a stop string may only now be complete.
         rest = stops.push(decoder.finish())
         if stops.found is None:
@@ -263,6 +283,27 @@ class Engine:
         timings = Timings(speed, (made - 1) / decoded if made > 1 and decoded else 0.0, first)
         usage = Usage(len(prompt), made, cached, tally.drafted, tally.accepted)
         yield Finished(reason, usage, timings, stops.found)
+
+    def _going_on(
+        self, request: Request, token: int, sampler: Sampler, tally: Tally, cancel: threading.Event
+    ) -> Generator[int | Event, None, None]:
+        """The answer's tokens from ``token`` on; where the context is full, what happens then between
+        them.  Ends by itself only where it is cancelled while it reads."""
+        made = 0
+        while True:
+            left = None if request.max_tokens is None else request.max_tokens - made
+            with closing(self._steps.write(token, sampler, left, tally)) as tokens:
+                for token in tokens:
+                    made += 1
+                    yield token
+                    if len(self._held) >= self.context:
+                        break
+            kept, changed = self._overflow.window(request, [*self._held, token])
+            yield changed
+            read = yield from self._steps.read(kept, sampler, cancel)
+            if read.token is None:
+                return
+            token = read.token
 
     @property
     def _held(self) -> list[int]:

@@ -42,7 +42,7 @@ class PromptBuilder:
     def tokens(self, request: Request) -> list[int]:
         """The prompt's tokens.  TemplateError, or RequestError for an empty outcome."""
         if request.messages is not None:
-            text = self.template.render(request.messages, variables=request.template_variables)
+            text = self.render(request.messages, request.summary, request.template_variables)
             ids = self.tokenizer.encode(text, add_special_tokens=self.template.plain)
         elif isinstance(request.prompt, str):
             ids = self.tokenizer.encode(request.prompt, add_special_tokens=True)

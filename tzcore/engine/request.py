@@ -12,6 +12,8 @@ from tzcore.errors import RequestError
 
 MAX_STOPS = 16
 FinishReason = Literal["stop", "length", "cancelled", "context"]
+Overflow = Literal["stop", "slide", "compact"]
+OVERFLOWS: tuple[Overflow, ...] = ("stop", "slide", "compact")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Request:
 
     ``sampling`` None takes the model's defaults.  ``max_tokens`` None goes on to the end of the
     context.  ``template_variables`` go to the chat template (``enable_thinking`` and the like).
+    ``overflow`` is what happens where the context does not suffice (:mod:`tzcore.engine.overflow`).
+    ``summary`` stands for what was said before ``messages``; the model reads it in the system message.
     """
 
     messages: Sequence[Message] | None = None
@@ -29,6 +33,8 @@ class Request:
     max_tokens: int | None = None
     stop: Sequence[str] = ()
     template_variables: Mapping[str, Any] = field(default_factory=dict)
+    overflow: Overflow = "stop"
+    summary: str | None = None
 
     def __post_init__(self) -> None:
         if (self.messages is None) == (self.prompt is None):
@@ -41,6 +47,12 @@ class Request:
                     raise RequestError("Each message needs a role and a content, both text")
         if self.prompt is not None and not self.prompt:
             raise RequestError("The prompt is empty")
+        if self.overflow not in OVERFLOWS:
+            raise RequestError(f"overflow must be one of {', '.join(OVERFLOWS)}, not {self.overflow!r}")
+        if self.messages is None and self.overflow == "compact":
+            raise RequestError("Only a conversation can be compacted: let a bare prompt slide or stop")
+        if self.messages is None and self.summary:
+            raise RequestError("A summary belongs to a conversation, not to a bare prompt")
         if self.max_tokens is not None and self.max_tokens < 1:
             raise RequestError(f"max_tokens must be at least 1, not {self.max_tokens}")
         if len(self.stop) > MAX_STOPS:
@@ -59,6 +71,33 @@ class PrefillProgress:
     done: int
     total: int
     seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class SummaryProgress:
+    """The model sums up what is to be left out: ``done`` of ``total`` tokens to read are read, of the summary
+    ``written`` tokens are there, at most ``longest`` will be."""
+
+    done: int
+    total: int
+    written: int
+    longest: int
+
+
+@dataclass(frozen=True)
+class ContextChanged:
+    """From here on the model does not see all of the text any more.  Comes before the text that is written so.
+
+    ``kind`` "slide": the oldest ``messages_left_out`` messages after the system message, ``tokens_left_out``
+    tokens, are left out; "compact": ``summary`` stands for them.  Without a message left out, tokens in the
+    middle of a text were: the oldest after its very first ones.  ``tokens_kept`` are what the model reads.
+    """
+
+    kind: Literal["slide", "compact"]
+    messages_left_out: int
+    tokens_left_out: int
+    tokens_kept: int
+    summary: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,4 +144,4 @@ class Finished:
     stop_string: str | None = None
 
 
-Event = PrefillProgress | TextDelta | Finished
+Event = SummaryProgress | ContextChanged | PrefillProgress | TextDelta | Finished

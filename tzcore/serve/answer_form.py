@@ -1,6 +1,10 @@
 """The shapes of answers in OpenAI's API, with this server's own fields beside them.
 
 ``prompt_progress`` in a chunk: ``{"processed", "total", "cache", "time_ms", "time_left_s"}``.
+``context_changed`` in a chunk, before the text that was written so, and as a list in a whole answer: ``{"kind",
+"messages_left_out", "tokens_left_out", "tokens_kept", "summary"}`` (:class:`tzcore.engine.request.ContextChanged`);
+``summary_progress`` while the summary is written: ``{"processed", "total", "written", "longest"}``.  Neither comes
+unless the request's ``context_overflow`` asks for it.
 ``timings`` at the end: ``{"prompt_per_second", "predicted_per_second", "time_to_first_token_s",
 "cached_tokens"}``.  ``stop_reason`` beside ``finish_reason``: the stop string that was met, or
 ``"context"`` where the answer ends because the context is full (``finish_reason`` is then
@@ -11,9 +15,11 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from tzcore.engine.request import Finished, PrefillProgress
+from tzcore.engine.request import ContextChanged, Finished, PrefillProgress, SummaryProgress
 
 
 class AnswerForm:
@@ -30,7 +36,7 @@ class AnswerForm:
         self._cached = 0
         self._seen = False
 
-    def whole(self, text: str, finished: Finished) -> dict[str, Any]:
+    def whole(self, text: str, finished: Finished, changes: Sequence[ContextChanged] = ()) -> dict[str, Any]:
         """The answer at once."""
         choice: dict[str, Any] = {"index": 0, "logprobs": None, **_end(finished)}
         choice |= {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
@@ -41,6 +47,7 @@ class AnswerForm:
             "choices": [choice],
             "usage": _usage(finished),
             "timings": _timings(finished),
+            **({"context_changed": [asdict(change) for change in changes]} if changes else {}),
         }
 
     def first(self) -> dict[str, Any] | None:
@@ -59,6 +66,15 @@ class AnswerForm:
             "time_left_s": None if event.seconds_left is None else round(event.seconds_left, 3),
         }
         return {**self._chunk({} if self._chat else ""), "prompt_progress": progress}
+
+    def summary_progress(self, event: SummaryProgress) -> dict[str, Any]:
+        """A chunk that says how far the summary of what is left out has come."""
+        progress = {"processed": event.done, "total": event.total, "written": event.written, "longest": event.longest}
+        return {**self._chunk({} if self._chat else ""), "summary_progress": progress}
+
+    def changed(self, event: ContextChanged) -> dict[str, Any]:
+        """A chunk that says what the model does not read any more."""
+        return {**self._chunk({} if self._chat else ""), "context_changed": asdict(event)}
 
     def delta(self, text: str) -> dict[str, Any]:
         """A chunk with more text."""

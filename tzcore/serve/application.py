@@ -23,7 +23,7 @@ from tzcore.errors import RequestError, TernaryZeroError
 from tzcore.hub.library import InstalledModel
 from tzcore.keyvalues import format_named
 from tzcore.progress import Progress
-from tzcore.serve import failures, generation_request, request_body
+from tzcore.serve import failures, generation_request, plan_form, request_body
 from tzcore.serve.failures import FieldError
 from tzcore.serve.generation_response import SSE_HEADERS, GenerationResponse, sse
 from tzcore.serve.guard import Guard
@@ -45,6 +45,7 @@ def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, .
             Route("/v1/chat/completions", routes.chat, methods=["POST"]),
             Route("/v1/completions", routes.completion, methods=["POST"]),
             Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
+            Route("/v1/plan", routes.plan),
             Route("/v1/load", routes.load, methods=["POST"]),
             Route("/v1/unload", routes.unload, methods=["POST"]),
             Route("/v1/forget", routes.forget, methods=["POST"]),
@@ -97,13 +98,26 @@ class Routes:
         counted: EngineRequest | None = None  # the empty text
         if fields.get("messages") is not None:
             variables = fields.mapping("chat_template_kwargs")
-            counted = EngineRequest(messages=generation_request.messages(fields), template_variables=variables)
+            counted = EngineRequest(
+                messages=generation_request.messages(fields),
+                template_variables=variables,
+                summary=fields.text("context_summary"),
+            )
         elif text := fields.text("text"):
             counted = EngineRequest(prompt=text)
         installed = await self._pool.find(fields.text("model"))
         hosted = next((h for h in self._pool.hosted if h.id == installed.id), None)
         tokens = await asyncio.to_thread(_count, installed, hosted, counted)
         return JSONResponse({"tokens": tokens, "context": hosted.engine.context if hosted else None})
+
+    async def plan(self, request: Request) -> Response:
+        """What a model would take of the memory at so many tokens of context, in each format; nothing is loaded."""
+        asked = request.query_params.get("context")
+        if asked is not None and not (asked.isascii() and asked.isdigit() and int(asked)):
+            raise FieldError("context", f"context must be a whole number from 1 on, not {asked[:40]!r}")
+        installed = await self._pool.find(request.query_params.get("model"))
+        made = await asyncio.to_thread(self._pool.costs, installed, None if asked is None else int(asked))
+        return JSONResponse(plan_form.form(installed.id, made))
 
     async def load(self, request: Request) -> Response:
         """Open a model; with ``"stream": true`` or an Accept of ``text/event-stream`` its progress is streamed."""

@@ -1,7 +1,9 @@
 """From the body of a completion request to what the engine is asked, in OpenAI's vocabulary.
 
-What is not implemented is refused with a sentence; only fields that cannot change the answer
-(``user``, ``store``, ``metadata`` and the like) are passed over.
+Two fields are this server's own: ``context_overflow`` (``"stop"``, ``"slide"`` or ``"compact"``) is what happens
+where the context does not suffice (:mod:`tzcore.engine.overflow`), and ``context_summary`` is text that stands for
+what was said before ``messages``.  What is not implemented is refused with a sentence; only fields that cannot
+change the answer (``user``, ``store``, ``metadata`` and the like) are passed over.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tzcore.engine.request import MAX_STOPS, Request
+from tzcore.engine.request import MAX_STOPS, OVERFLOWS, Overflow, Request
 from tzcore.engine.sampler import Sampling
 from tzcore.errors import RequestError
 from tzcore.serve.failures import FieldError
@@ -54,7 +56,13 @@ def chat(fields: Fields) -> Asked:
     if fields.get("logprobs") not in (None, False):
         raise FieldError("logprobs", "logprobs are not supported")
     limit = "max_completion_tokens" if fields.get("max_completion_tokens") is not None else "max_tokens"
-    return _asked(fields, limit, messages=messages(fields), template_variables=fields.mapping("chat_template_kwargs"))
+    return _asked(
+        fields,
+        limit,
+        messages=messages(fields),
+        template_variables=fields.mapping("chat_template_kwargs"),
+        summary=fields.text("context_summary"),
+    )
 
 
 def completion(fields: Fields) -> Asked:
@@ -122,15 +130,26 @@ def _asked(fields: Fields, limit: str, **content: Any) -> Asked:
     max_tokens = fields.whole(limit)
     if max_tokens is not None and max_tokens < 1:
         raise FieldError(limit, f"{limit} must be at least 1, not {shown(max_tokens)}")
+    overflow = _overflow(fields)
+    if overflow == "compact" and "prompt" in content:
+        raise FieldError("context_overflow", "only a conversation can be compacted: a bare prompt can slide or stop")
     stream = fields.flag("stream")
     options = Fields(fields.mapping("stream_options"))
     return Asked(
         model=fields.text("model"),
-        request=Request(max_tokens=max_tokens, stop=_stops(fields.get("stop")), **content),
+        request=Request(max_tokens=max_tokens, stop=_stops(fields.get("stop")), overflow=overflow, **content),
         sampling=sampling,
         stream=stream,
         include_usage=options.flag("include_usage"),
     )
+
+
+def _overflow(fields: Fields) -> Overflow:
+    wanted = fields.text("context_overflow")
+    for overflow in OVERFLOWS:
+        if wanted in (None, overflow):
+            return overflow
+    raise FieldError("context_overflow", f"context_overflow must be one of {', '.join(OVERFLOWS)}, not {shown(wanted)}")
 
 
 def _stops(raw: object) -> Sequence[str]:

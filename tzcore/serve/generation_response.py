@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from tzcore.engine.generation import Engine
-from tzcore.engine.request import Event, Finished, PrefillProgress, TextDelta
+from tzcore.engine.request import ContextChanged, Event, Finished, PrefillProgress, SummaryProgress, TextDelta
 from tzcore.serve import failures
 from tzcore.serve.answer_form import AnswerForm
 from tzcore.serve.failures import RefusedError
@@ -105,11 +105,14 @@ class GenerationResponse(Response):
 
     async def _at_once(self, scope: Scope, receive: Receive, send: Send) -> None:
         pieces: list[str] = []
+        changes: list[ContextChanged] = []
         try:
             while not isinstance(event := await self._next(), Finished):
                 if isinstance(event, TextDelta):
                     pieces.append(event.text)
-            response = JSONResponse(self._form.whole("".join(pieces), event))
+                elif isinstance(event, ContextChanged):
+                    changes.append(event)
+            response = JSONResponse(self._form.whole("".join(pieces), event, changes))
         except Exception as error:
             response = failures.response(error)
         await response(scope, receive, send)
@@ -137,6 +140,10 @@ class GenerationResponse(Response):
                 opened = True
                 if isinstance(event, PrefillProgress):
                     await emit(sse(self._form.progress(event)))
+                elif isinstance(event, SummaryProgress):
+                    await emit(sse(self._form.summary_progress(event)))
+                elif isinstance(event, ContextChanged):
+                    await emit(sse(self._form.changed(event)))
                 elif isinstance(event, TextDelta):
                     await emit(sse(self._form.delta(event.text)))
                 else:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tzcore import paths
+from tzcore.engine.costs import Costs, costs
 from tzcore.engine.generation import Engine
 from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.placement import Neighbours
@@ -109,9 +110,11 @@ class Pool:
     outside the library can be opened.  ``kv`` is the format of keys and values where nobody says another.
     """
 
-    def __init__(self, opener: Opener, given: tuple[InstalledModel, ...] = (), kv: str = AUTO) -> None:
+    def __init__(
+        self, opener: Opener, given: tuple[InstalledModel, ...] = (), backend: str = "auto", kv: str = AUTO
+    ) -> None:
         self._opener = opener
-        self._kv = kv
+        self._backend, self._kv = backend, kv
         self._given = {model.id: model for model in given}
         self._hosted: dict[str, HostedModel] = {}
         self._loading = asyncio.Lock()
@@ -228,17 +231,23 @@ class Pool:
         unused = [hosted for hosted in self.hosted if not hosted.jobs]
         return [h for h in unused if h.engine.info.memory is None or h.engine.info.memory.card == card]
 
-    def _neighbours(self) -> Neighbours:
-        """What the open models hold: mapped files, which the system counts as free memory, and of a card
+    def _neighbours(self, but: str = "") -> Neighbours:
+        """What the open models (``but`` one) hold: mapped files, which the system counts as free memory, and of a card
         what comes free when those that nobody uses are released."""
         occupied = reclaimable = 0
         for hosted in self.hosted:
-            plan = hosted.engine.info.memory
+            plan = hosted.engine.info.memory if hosted.id != but else None
             if plan is not None and not plan.card:
                 occupied += plan.weights
             elif plan is not None and not hosted.jobs:
                 reclaimable += plan.total
         return Neighbours(occupied, reclaimable)
+
+    def costs(self, installed: InstalledModel, context: int | None) -> Costs:
+        """What ``installed`` would take of the memory; what it holds now would be given back first."""
+        own = self._hosted.get(installed.id)
+        held = own.engine.info.memory if own is not None else None
+        return costs(installed.path, self._backend, context, self._neighbours(installed.id), held)
 
     def describe(self) -> list[dict[str, Any]]:
         """The open models, for ``/health``."""

@@ -99,7 +99,7 @@ def serve(
             ready["token"] = token
 
         async def main() -> int:
-            pool = Pool(open_engine, given, kv=kv)
+            pool = Pool(open_engine, given, backend, kv)
             app = application.build(pool, host, token, tuple(origins))
             server = Server(app, pool)
             if parent_pid is not None:

@@ -102,3 +102,16 @@ def test_ctrl_c_while_it_answers_leaves_the_chat_running(tiny_model: Path) -> No
         watchdog.cancel()
         child.kill()
         child.wait()
+
+
+def test_a_full_context_slides_where_it_may_and_says_so(tz: Tz, tiny_model: Path) -> None:
+    turns = "".join(f"river {number} flows and flows on\n" for number in range(12))
+    slide = ("--context", "256", "--context-overflow", "slide")
+    done = tz("chat", tiny_model, *SHORT, *slide, "--json", stdin=turns)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers(done)) == 12
+    changes = [event for event in said if event["event"] == "context_changed"]
+    assert changes
+    assert all(change["messages_left_out"] and change["tokens_kept"] <= 240 for change in changes)
+    plain = tz("chat", tiny_model, *SHORT, *slide, stdin=turns)
+    assert plain.stderr.count("oldest messages") in range(1, 6), "each change is said once"
