@@ -111,7 +111,8 @@ def test_a_refusal_does_not_end_the_child(opened: list[ChatTemplate]) -> None:
 
 def test_a_killed_child_is_replaced(opened: list[ChatTemplate]) -> None:
     render(opened, CHATML)
-    child = next(c for c in psutil.Process().children() if any("template_worker" in a for a in c.cmdline()))
+    children = [c for c in psutil.Process().children() if any("template_worker" in a for a in c.cmdline())]
+    child = max(children, key=lambda c: c.create_time())
     child.kill()
     child.wait(5)
     with pytest.raises(TemplateError, match="ended"):
