@@ -33,7 +33,8 @@ def test_a_head_is_padded_to_sixteen() -> None:
 @pytest.mark.parametrize(("stored", "bits"), [(K8, 16), (K6V5, 11), (K4, 8), (FORMATS["k4v2"], 6)])
 def test_a_quantised_page_has_scales_and_a_memory_its_half_precision(stored, bits) -> None:  # type: ignore[no-untyped-def]
     page = 2 * (64 * 16 * bits // 8 + 2 * 64)
-    half = (256 + 4 * 16) * 2 * 2 * 2 * 16 * 2  # ring and sinks · layers · heads · (k, v) · head · 2
+    # Ring of keys and values; the sink's values, and its keys twice as many · layers · heads · head · 2
+    half = (2 * 256 + 3 * 16) * 2 * 2 * 16 * 2
     assert memory_bytes(spec(), 640, stored) == 2 * 10 * page + half
 
 
