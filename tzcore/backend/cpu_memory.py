@@ -20,6 +20,7 @@ RING = 256
 _SINK_VECTORS = SINK + 2 * SINK
 """Values and keys that a text keeps of its first tokens; keys are read in runs of twice as many.  Texts that begin
 alike share them."""
+_BEHIND = 3 * PAGE  # tokens behind a window that are kept, so that one can go back a little
 _WINDOWS, _SPARE = 4, 5  # pages of layers with a window: so many windows, and so many pages more
 
 
@@ -28,7 +29,7 @@ def pages(capacity: int, window: int | None) -> int:
     whole = -(-capacity // PAGE)
     if window is None:
         return whole
-    return min(whole, _WINDOWS * (-(-window // PAGE) + 1) + _SPARE)
+    return min(whole, _WINDOWS * -(-(window + _BEHIND) // PAGE) + _SPARE)
 
 
 def page_bytes(spec: ModelSpec, stored: KeyValueFormat) -> int:

@@ -168,9 +168,8 @@ impl Text {
             Error::new(Code::ContextFull, message)
         };
         for group in 0..memory.groups.len() {
-            // What the tokens to come do not see is let go of, but for drafts that may be taken back.
-            let window = memory.groups[group].window.saturating_add(BLOCK);
-            let gone = first_block(self.length, window).min(before);
+            // What the tokens to come do not see is let go of.
+            let gone = first_block(self.length, memory.groups[group].reach()).min(before);
             for place in 0..gone {
                 let page = std::mem::replace(&mut self.tables[group][place], NONE);
                 if page != NONE {

@@ -86,6 +86,11 @@ pub(crate) struct Memory {
 }
 
 impl Group {
+    /// Positions that are kept of a text: the window and what lies behind it.
+    pub fn reach(&self) -> usize {
+        self.window.saturating_add(BEHIND)
+    }
+
     /// Blocks that a text needs of a window while it goes on; `None` for layers that see everything.
     pub fn enough(&self) -> Option<usize> {
         (self.window < ALL).then(|| window_blocks(self.window) + BESIDE + 1)
@@ -95,9 +100,13 @@ impl Group {
 /// A window from which on nothing is let go of.
 const ALL: usize = usize::MAX / 2;
 
-/// Blocks that hold a window.
+/// Positions behind a window that are kept: one can go back by a few drafts, or to where the latest two blocks
+/// are read anew.
+pub(crate) const BEHIND: usize = 3 * BLOCK;
+
+/// Blocks that hold a window and what is kept behind it.
 fn window_blocks(window: usize) -> usize {
-    window.div_ceil(BLOCK) + 1
+    (window + BEHIND).div_ceil(BLOCK)
 }
 
 impl Memory {

@@ -262,8 +262,12 @@ def test_null_handles() -> None:
     nothing = ffi.NULL
     handle = ffi.new("TzModel **")
     assert lib.tz_model_new(nothing, nothing, nothing, handle) == INVALID
-    assert lib.tz_sequence_new(nothing, 5, ffi.new("TzSequence **")) == INVALID
+    assert lib.tz_sequence_new(nothing, 5, 16, 16, ffi.new("TzSequence **")) == INVALID
     assert lib.tz_sequence_truncate(nothing, 0) == INVALID
+    assert lib.tz_sequence_fork(nothing, 0, ffi.new("TzSequence **")) == INVALID
+    assert lib.tz_sequence_ask(nothing, 0, 0, ffi.new("uintptr_t *")) == INVALID
+    assert lib.tz_sequence_save(nothing, 0, nothing, 0) == INVALID
+    assert lib.tz_sequence_load(nothing, 0, 1, nothing, 0) == INVALID
     assert lib.tz_forward(nothing, nothing, nothing, 1, 0, nothing, 0) == INVALID
     assert lib.tz_pool_new(1, nothing, 0, nothing) == INVALID
     assert lib.tz_read_bandwidth(nothing, 1 << 20, 1, ffi.new("double *")) == INVALID
@@ -336,9 +340,11 @@ def test_truncate_bounds(model: CpuModel) -> None:
 
 def test_absurd_capacities_are_errors(model: CpuModel) -> None:
     handle = ffi.new("TzSequence **")
-    assert lib.tz_sequence_new(model._alive(), 0, handle) == INVALID
-    assert lib.tz_sequence_new(model._alive(), 2**63, handle) == INVALID
-    assert lib.tz_sequence_new(model._alive(), 2**32 - 1, handle) in (INVALID, MEMORY)
+    assert lib.tz_sequence_new(model._alive(), 0, 16, 16, handle) == INVALID
+    assert lib.tz_sequence_new(model._alive(), 2**63, 16, 16, handle) == INVALID
+    assert lib.tz_sequence_new(model._alive(), 2**32 - 1, 16, 16, handle) in (INVALID, MEMORY)
+    for bits in ((16, 8), (3, 3), (0, 0), (8, 2**32 - 1)):
+        assert lib.tz_sequence_new(model._alive(), 64, *bits, handle) == INVALID
     with pytest.raises(BackendError, match="GiB"):
         model.new_sequence(1 << 31)
     for capacity in (0, -5, 2**40):
