@@ -5,8 +5,10 @@
 OURS are installed models made from MODEL.gguf; one with ``--encoding f16`` has the same weights, so that nothing but
 the cache differs.  The tokens are those of our tokenizer for all.  The divergence is over the next token's
 distribution behind each of the last tokens, in nats; the texts are the project's own evaluation texts, the longest
-first, or ``--text``.  Bits are those of a number on average, scales included; our tokens in half precision (the first
-16 and the last 64 to 127) come besides, and are in the share of f16's bytes.
+first, or ``--text``.  ``plain`` is llama.cpp's half precision without flash attention: what it differs by is not the
+cache's doing, but that of sums in another order, which its rounded activations make larger.  Bits are those of a
+number on average, scales included; our tokens in half precision (the first 16 and the last 64 to 127) come besides,
+and are in the share of f16's bytes.
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ from tzcore.progress import Progress
 from tzcore.quant.evaluation import small_files
 
 PEER = Path(__file__).with_name("llama_peer.py")
-KINDS = ("f16", "q8_0", "q5_1", "q5_0", "q8_0/q4_0", "q4_1", "q4_0")
-BITS = {"f16": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5}
+KINDS = ("f16", "plain", "q8_0", "q5_1", "q5_0", "q8_0/q4_0", "q4_1", "q4_0")
+BITS = {"f16": 16.0, "plain": 16.0, "q8_0": 8.5, "q5_1": 6.0, "q5_0": 5.5, "q4_1": 5.0, "q4_0": 4.5}
 """Of ggml's types: blocks of 32 numbers with one or two half-precision numbers."""
 
 

@@ -117,12 +117,13 @@ def roundtrips(threads: int) -> None:
 
 def cache(model: str, tokens: np.ndarray, last: int, kinds: list[str], threads: int) -> None:
     """How far the logits of the ``last`` tokens are from those of the first kind, for each kind of cache, a JSON
-    line each.  A kind is a ggml type, or ``KEYS/VALUES``.  Flash attention, which quantised values need, is on for all.
+    line each.  A kind is a ggml type, or ``KEYS/VALUES``.  Flash attention, which quantised values need, is on for all
+    but ``plain``: half precision without it, which shows how far two ways to the same sums are apart.
     """
     exact: np.ndarray | None = None
     for kind in kinds:
-        keys, _, values = kind.partition("/")
-        logits = _last_logits(model, tokens, last, _type(keys), _type(values or keys), threads)
+        keys, _, values = ("f16" if kind == "plain" else kind).partition("/")
+        logits = _last_logits(model, tokens, last, _type(keys), _type(values or keys), threads, kind != "plain")
         if exact is None:
             exact = logits
         divergence, agreed = [], 0
@@ -139,10 +140,12 @@ def _type(name: str) -> int:
     return int(getattr(llama_cpp, f"GGML_TYPE_{name.upper()}"))
 
 
-def _last_logits(model: str, tokens: np.ndarray, last: int, keys: int, values: int, threads: int) -> np.ndarray:
+def _last_logits(
+    model: str, tokens: np.ndarray, last: int, keys: int, values: int, threads: int, flash: bool
+) -> np.ndarray:
     llm = llama_cpp.Llama(
         model, n_ctx=-(-len(tokens) // 256) * 256, n_batch=512, n_threads=threads, n_threads_batch=threads,
-        flash_attn=True, type_k=keys, type_v=values, verbose=False,
+        flash_attn=flash, type_k=keys, type_v=values, verbose=False,
     )  # fmt: skip
     out = np.empty((last, llm.n_vocab()), np.float32)
     first, at = len(tokens) - last, 0

@@ -39,7 +39,7 @@ def model_with(
     placed = place(folder, spec_of(folder), backend, capacity, kv=kv.name)
     model = placed.backend.load(folder, spec_of(folder, capacity), threads)
     try:
-        with closing(model.new_sequence(capacity, *([kv] if kv.quantised else []))) as sequence:
+        with closing(model.new_sequence(capacity, kv)) as sequence:
             yield model, sequence
     finally:
         model.close()

@@ -172,7 +172,7 @@ def _ceiling(backend: Backend, threads: int | None) -> tuple[float, str]:
 
 def _time_run(model: LoadedModel, prompt: Any, tokens: Any, stored: KeyValueFormat) -> tuple[float, float]:
     """Seconds for the prompt at once, and for the tokens one by one after it."""
-    sequence = model.new_sequence(len(prompt) + len(tokens), *([stored] if stored.quantised else []))
+    sequence = model.new_sequence(len(prompt) + len(tokens), stored)
     try:
         began = time.perf_counter()
         model.forward(sequence, prompt)

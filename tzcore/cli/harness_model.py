@@ -48,7 +48,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc] # the harness comes withou
             folder, spec.family, memory.context, chosen.name, chosen.describe(), reason, memory, (), placed.kv
         )  # fmt: skip
         self._model, self._engine = model, Engine(model, prompts, info, folder=self._opened)
-        self._sequence = model.new_sequence(memory.context, *([placed.kv] if placed.kv.quantised else []))
+        self._sequence = model.new_sequence(memory.context, placed.kv)
         self._held: list[int] = []
 
     def close(self) -> None:

@@ -33,16 +33,17 @@ def test_a_head_is_padded_to_sixteen() -> None:
 @pytest.mark.parametrize(("stored", "bits"), [(K8, 16), (K6V5, 11), (K4, 8), (FORMATS["k4v2"], 6)])
 def test_a_quantised_page_has_scales_and_a_memory_its_half_precision(stored, bits) -> None:  # type: ignore[no-untyped-def]
     page = 2 * (64 * 16 * bits // 8 + 2 * 64)
-    half = (256 + 4 * 16) * 2 * 2 * 2 * 16 * 2  # ring and sinks · layers · heads · (k, v) · head · 2
+    # Ring of keys and values; the sink's values, and its keys twice as many · layers · heads · head · 2
+    half = (2 * 256 + 3 * 16) * 2 * 2 * 16 * 2
     assert memory_bytes(spec(), 640, stored) == 2 * 10 * page + half
 
 
 def test_layers_with_a_window_have_a_few_windows() -> None:
     made = windowed(100)
     assert pages(64 * 100, None) == 100
-    assert pages(64 * 100, 100) == 4 * (2 + 1) + 5
+    assert pages(64 * 100, 100) == 4 * 5 + 5  # 100 tokens and 3 pages behind them, four times, and some to spare
     assert pages(64 * 3, 100) == 3
-    assert memory_bytes(made, 64 * 100, F16) == (100 + 17) * 2 * 64 * 16 * 4
+    assert memory_bytes(made, 64 * 100, F16) == (100 + 25) * 2 * 64 * 16 * 4
 
 
 @pytest.mark.parametrize("stored", FORMATS.values())

@@ -81,6 +81,22 @@ def test_a_placement_in_main_memory_says_why(tiny: Path, tmp_path: Path) -> None
         assert caught.value.card
 
 
+def test_a_placement_says_how_keys_and_values_are_stored(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = ModelFolder.open(tiny)
+    spec_here = spec_of(folder)
+    asked = place(folder, spec_here, "cpu", kv="4")
+    assert (asked.kv.name, asked.memory.stored.name) == ("k4v4", "k4v4")
+    assert asked.reason == "asked for by name; keys and values in 4 bits, as asked for"
+    whole = place(folder, spec_here, "cpu", 1 << 20, kv="f16").memory
+    free = hardware.Memory(1 << 50, whole.total + whole.reserve - whole.kv // 3)
+    monkeypatch.setattr(hardware, "memory", lambda: replace(free, total=whole.reserve * 20))
+    tight = place(folder, spec_here, "cpu", 1 << 20)
+    assert tight.kv.name == "k8v8"
+    assert "keys and values in 8 bits, because 16 bits would need" in tight.reason
+    with pytest.raises(DoesNotFitError):
+        place(folder, spec_here, "cpu", 1 << 20, kv="f16")
+
+
 def test_the_embedding_needs_main_memory(machine: PretendedDriver, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = ModelFolder.open(tiny)
     monkeypatch.setattr(placement.hardware, "memory", lambda: hardware.Memory(GIB, 100))

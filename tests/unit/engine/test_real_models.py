@@ -103,6 +103,19 @@ def test_opening_reports_and_limits(folder: Path) -> None:
         longer.close()
 
 
+def test_keys_and_values_in_fewer_bits(folder: Path) -> None:
+    engine = Engine.open(folder, backend="cpu", context=400, kv="4")
+    try:
+        assert engine.info.kv.name == "k4v4"
+        assert engine.info.memory is not None
+        assert engine.info.memory.stored == engine.info.kv
+        assert engine.info.backend_reason == "asked for by name; keys and values in 4 bits, as asked for"
+        *_, finished = engine.generate(Request(prompt="The", sampling=GREEDY, max_tokens=200))
+        assert isinstance(finished, Finished)
+    finally:
+        engine.close()
+
+
 def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path) -> None:
     def copy(without: str = "") -> Path:
         target = tmp_path / f"copy-{without}"

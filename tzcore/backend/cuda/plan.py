@@ -159,8 +159,6 @@ def plan(
     The advice, should it not fit, names a shorter context from ``least`` tokens on.
     """
     check(spec, matrices)
-    if kv.quantised:
-        raise BackendError(f"the CUDA kernels do not store keys and values as {kv.name}")
     items = (
         (WEIGHTS, _sum(weight_items(spec, matrices))),
         (HEAD, aligned(head_bytes(spec, matrices))),
