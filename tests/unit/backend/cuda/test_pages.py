@@ -19,7 +19,6 @@ from tzcore.backend.cuda.pages import (
     layer_bytes,
     longest,
     padded_head,
-    page_bytes,
     pages_for,
     recent_bytes,
     recent_slots,
@@ -27,6 +26,11 @@ from tzcore.backend.cuda.pages import (
 )
 from tzcore.errors import BackendError
 from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
+
+
+def page_bytes(spec: ModelSpec, kv: KeyValueFormat = F16) -> int:
+    """Of all layers."""
+    return len(spec.layers) * layer_bytes(spec, kv)
 
 
 def test_pages_are_handed_out_and_taken_back() -> None:
