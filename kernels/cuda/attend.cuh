@@ -210,12 +210,11 @@ struct Extent {
 
 /** From products to scores in powers of two: scaled, or capped by tanh(x) = 1 − 2 / (1 + e^2x). */
 struct Score {
-    float inner, outer;
-    bool capped;
+    float inner, outer;  // outer 0: not capped
 
     __device__ __forceinline__ Score(float scale, float softcap)
-        : inner(softcap > 0 ? scale * reciprocal(softcap) * (2 * LOG2E) : scale * LOG2E), outer(softcap * LOG2E),
-          capped(softcap > 0) {}
+        : inner(softcap > 0 ? scale * reciprocal(softcap) * (2 * LOG2E) : scale * LOG2E),
+          outer(softcap > 0 ? softcap * LOG2E : 0.0f) {}
 
     __device__ __forceinline__ void operator()(float (&s)[4][4]) const {
 #pragma unroll
@@ -223,7 +222,7 @@ struct Score {
 #pragma unroll
             for (int e = 0; e < 4; ++e) {
                 s[n][e] *= inner;
-                if (capped) s[n][e] = outer * __fmaf_rn(-2.0f, reciprocal(1.0f + exp2(s[n][e])), 1.0f);
+                if (outer > 0) s[n][e] = outer * __fmaf_rn(-2.0f, reciprocal(1.0f + exp2(s[n][e])), 1.0f);
             }
         }
     }

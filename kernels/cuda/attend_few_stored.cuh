@@ -160,13 +160,18 @@ __device__ __forceinline__ void few_stored(const Arguments& a, const Stored& sto
     const Share<1> share(a);
     if (share.extent.last < 0) return;
     const int from = a.page_table[-2];
-    const Extent coded(of_codes(share.position, a.window, from)), latest(of_latest(share.position, a.window, from));
-    const Extent sunk(of_sink(share.position, a.window));
     const int least_key = share.split * split_keys, last_key = least_key + split_keys - 1;
-    const bool sink = least_key == 0 && sunk.last >= 0;
+    const Extent coded(of_codes(share.position, a.window, from));
     const int coded_start = max(least_key, coded.first) / TILE, coded_stop = tile_of(min(last_key, coded.last));
-    const int start = max(least_key, latest.first) / TILE, stop = tile_of(min(last_key, latest.last));
-    if (coded_start > coded_stop && start > stop && !sink) return;
+    // Asked for again when the codes are done with: registers are short until then.
+    auto exact = [&](bool first) {
+        return Extent(first ? of_sink(share.position, a.window) : of_latest(share.position, a.window, from));
+    };
+    {
+        const Extent sink = exact(true), latest = exact(false);
+        const bool none = max(least_key, latest.first) / TILE > tile_of(min(last_key, latest.last));
+        if (coded_start > coded_stop && none && (least_key || sink.last < 0)) return;
+    }
     fetch<DP>(a, share, queries);
 
     const Score score(a.scale, a.softcap);
@@ -192,11 +197,12 @@ __device__ __forceinline__ void few_stored(const Arguments& a, const Stored& sto
                                   : reinterpret_cast<const char*>(stored.recent)
                                         + static_cast<size_t>(share.kv_head) * stored.slots * codes::exact_bytes(DP);
         const InSlots<DP> slots{reinterpret_cast<const uint4*>(tiles), first ? 1 : stored.slots, share.g, share.c};
-        walk<DP>(slots, first ? share.warp : share.first(start), first ? (sink ? 0 : -1) : stop,
-                 first ? sunk.last : latest.last, range, score, queries, ring, share.lane,
-                 softmax, mixed);
+        const Extent extent = exact(first);
+        const int start = max(share.split * split_keys, extent.first) / TILE;
+        const int stop = tile_of(min((share.split + 1) * split_keys - 1, extent.last));
+        walk<DP>(slots, share.first(start), stop, extent.last, range, score, queries, ring, share.lane, softmax, mixed);
     }
-    merge<DP>(a, share, reinterpret_cast<Partial*>(room), softmax, mixed);
+    merge<DP>(a, Share<1>(a), reinterpret_cast<Partial*>(room), softmax, mixed);
 }
 
 }  // namespace attend

@@ -42,8 +42,7 @@ def at_depths(
             block = np.random.default_rng(1).standard_normal(4 << 20, np.float32).astype(np.float16)
             fill(device, model.context.address, model.context.size, block)
             sequence = model.new_sequence(depth + FEW)
-            sequence.make_room(depth)
-            sequence.advance(depth)
+            sequence.jump(depth)
             for tokens in (1, FEW):
                 model.forward(sequence, np.zeros(tokens, np.int32), "none")
                 sequence.truncate(depth)

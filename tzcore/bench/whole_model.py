@@ -123,8 +123,7 @@ class _Bench:
     def _sequence(self, depth: int, tokens: int) -> CudaSequence:
         """A text of ``depth`` tokens that were never computed: its pages hold random numbers."""
         sequence = self._model.new_sequence(depth + tokens)
-        sequence.make_room(depth)
-        sequence.advance(depth)
+        sequence.jump(depth)
         return sequence
 
     def _timed(self, sequence: CudaSequence, ids: npt.NDArray[np.int32]) -> float:

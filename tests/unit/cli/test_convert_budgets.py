@@ -13,7 +13,7 @@ from tests.unit.backend.cuda.shapes import shape
 from tests.unit.cli.conftest import Tz
 from tzcore.architecture.registry import read_spec
 from tzcore.architecture.spec import ModelSpec
-from tzcore.backend.cuda.pages import page_bytes
+from tzcore.backend.cuda.pages import layer_bytes
 from tzcore.backend.cuda.plan import RESERVE
 from tzcore.cli import budget_arguments, card_plan, convert
 from tzcore.cli.budget_arguments import Budget
@@ -107,7 +107,7 @@ def test_vram_is_what_remains_beside_context_and_workspace(spec: ModelSpec) -> N
     gigabyte = 1 << 30
     default, short = (card_plan.room(gigabyte, context, spec) for context in (None, 256))
     assert default == card_plan.room(gigabyte, spec.max_context, spec)  # its maximum is below the default
-    page = page_bytes(spec)
+    page = len(spec.layers) * layer_bytes(spec)
     assert page * 0.5 < short - default <= page  # a page more of context, and rows are padded on a card
     assert default < gigabyte - RESERVE - 2 * page
     assert Budget("vram", gigabyte, "1GiB-256", 256).request(spec) == Request("memory", short, "1GiB-256")

@@ -14,9 +14,9 @@ from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.device import Device
 from tzcore.backend.cuda.experts import ExpertStages, routed
 from tzcore.backend.cuda.layout import KBLOCK, kind_of
+from tzcore.backend.cuda.pages import CHUNK
 from tzcore.backend.cuda.products import GROUPS, HALVES, TOKENS, Form, Part, Stage, stage
 from tzcore.backend.cuda.weights import Embedding, Matrix, Uploader, put, runs
-from tzcore.backend.cuda.workspace import CHUNK
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.checkpoint.schema import MatrixEntry
 from tzcore.errors import BackendError

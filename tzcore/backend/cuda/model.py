@@ -18,10 +18,10 @@ from tzcore.backend.cuda.device import Device, Graph, LostDeviceError
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.loaded import Loaded, staging
 from tzcore.backend.cuda.network import Network, Step, split_keys, step_for
-from tzcore.backend.cuda.pages import Memory, Pages
-from tzcore.backend.cuda.sequence import CudaSequence
+from tzcore.backend.cuda.pages import PAGE, Memory, Pages, sinks
+from tzcore.backend.cuda.sequence import CudaSequence, Root
 from tzcore.backend.cuda.weights import Uploader
-from tzcore.backend.cuda.workspace import FEW, Workspace
+from tzcore.backend.cuda.workspace import FEW, Workspace, table_numbers
 from tzcore.checkpoint.reader import ModelFolder
 from tzcore.errors import BackendError, RequestError
 from tzcore.keyvalues import F16, KeyValueFormat
@@ -73,12 +73,13 @@ class CudaModel:
         finally:
             uploader.close()
         self._work = Workspace(workspace, spec, self.plan.chunk, folder.quantization.matrices, self.plan.context)
-        self._pages = Pages(self.plan.pages)
-        pools = KeyValuePools(context, spec, self.plan.pages, self.plan.kv, self.plan.chunk)
+        pools = KeyValuePools(context, spec, self.plan.context, self.plan.kv, self.plan.chunk)
+        self._pages = [Pages(count) for count in pools.counts]
         self._contents = Contents(device, self._stream, pools)
         # Keys and values beyond a text's end are read with the weight 0, so that they must be numbers.
         device.fill(context.address, 0, context.size, self._stream)
-        self._network = Network(spec, self._loaded, self._work, pools, self._kernels)
+        numbers = table_numbers(spec, self.plan.context)
+        self._network = Network(spec, self._loaded, self._work, pools, self._kernels, numbers)
         report(Progress("load", folder.bytes(), folder.bytes(), "bytes", "compiling kernels"))
         self._network.fetch()
 
@@ -92,7 +93,19 @@ class CudaModel:
                 f"this model was loaded with its keys and values as {self.plan.kv.name}: load it again to have them "
                 f"as {stored.name}"
             )
-        return CudaSequence(Memory(self._pages, capacity, stored), self._contents)
+        return CudaSequence(Root(self._memories(capacity), capacity), self._contents)
+
+    def _memories(self, capacity: int) -> list[Memory]:
+        made: list[Memory] = []
+        try:
+            for pages, group in zip(self._pages, self._contents.pools.groups, strict=True):
+                tokens = min(capacity, PAGE * group.pages(capacity, self.plan.chunk))
+                made.append(Memory(pages, tokens, sinks(self.plan.kv)))
+        except BackendError:
+            for memory in made:
+                memory.release()
+            raise
+        return made
 
     def cache_form(self, stored: KeyValueFormat) -> str:
         """See :class:`tzcore.backend.base.LoadedModel`."""
@@ -141,10 +154,9 @@ class CudaModel:
         self._check_open()
         if not isinstance(sequence, CudaSequence):
             raise BackendError("the sequence belongs to another backend")
-        sequence.check_open()
         ids = self._ids(tokens)
         began, done = sequence.length, 0
-        sequence.make_room(ids.size)
+        sequence.check_room(ids.size)
         try:
             while done < ids.size:
                 count = self._next(sequence.length, ids.size - done, logits)
@@ -158,7 +170,8 @@ class CudaModel:
             self._device.synchronize(self._stream)
         except BaseException as error:
             if not isinstance(error, LostDeviceError):
-                sequence.truncate(began)
+                # Where a window has let go of what was seen there, the text begins again.
+                sequence.truncate(sequence.resumable(began))
             raise
 
     def _next(self, position: int, left: int, logits: Logits) -> int:
@@ -171,12 +184,8 @@ class CudaModel:
 
     def _step(self, sequence: CudaSequence, ids: npt.NDArray[np.int32], logits: int) -> None:
         device, work, first = self._device, self._work, sequence.length
-        sequence.claim(ids.size)
-        header = sequence.header(first)
-        shown = (sequence, sequence.version, *header)
-        if self._shown != shown:
-            device.copy_in(work["page_table"], np.array([*header, *sequence.table()], np.int32), self._stream)
-            self._shown = shown
+        sequence.begin(ids.size)
+        self._show(sequence)
         # In the stream's order: the step before, which may still run, reads these places too.
         device.copy_in(work["tokens"], ids, self._stream)
         device.copy_in(work["positions"], np.arange(first, first + ids.size, dtype=np.int32), self._stream)
@@ -192,6 +201,18 @@ class CudaModel:
                 graph = device.end_capture(self._stream)
             self._graphs[step] = graph
         self._graphs[step].launch(self._stream)
+
+    def _show(self, sequence: CudaSequence) -> None:
+        """Bring the page tables to the card, where others are there."""
+        exact_from = sequence.exact_from(sequence.length)
+        shown = (sequence, exact_from, *(table.version for table in sequence.tables))
+        if self._shown == shown:
+            return
+        pitch = 4 * table_numbers(self.spec, self.plan.context)
+        for number, table in enumerate(sequence.tables):
+            numbers = np.concatenate([np.array([exact_from, table.sink or 0], np.int32), table.numbers()])
+            self._device.copy_in(self._work["page_table"] + number * pitch, numbers, self._stream)
+        self._shown = shown
 
     def _ids(self, tokens: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         ids = np.asarray(tokens)

@@ -85,10 +85,12 @@ class Network:
     """The launches of one model.  All methods queue work on the kernels' stream."""
 
     def __init__(
-        self, spec: ModelSpec, loaded: Loaded, work: Workspace, pools: KeyValuePools, kernels: Kernels
-    ) -> None:
+        self, spec: ModelSpec, loaded: Loaded, work: Workspace, pools: KeyValuePools, kernels: Kernels,
+        table_numbers: int,
+    ) -> None:  # fmt: skip
+        """A page table and what is in front of it are ``table_numbers`` numbers."""
         self.spec, self.work, self.kernels = spec, work, kernels
-        self._loaded, self._pools = loaded, pools
+        self._loaded, self._pools, self._table_numbers = loaded, pools, table_numbers
         self._head_dim = padded_head(spec.head_dim)
         self._form = f"_{pools.kv.name}" if pools.kv.quantised else ""
         self._several = not pools.kv.quantised and self._head_dim in _SEVERAL_HEADS
@@ -152,7 +154,8 @@ class Network:
         heads = (spec.heads, spec.kv_heads, spec.head_dim, self._head_dim)
         biases = tuple(self.vector(name) for name in (layer.q_bias, layer.k_bias, layer.v_bias))
         norms = tuple(self.vector(name) for name in (layer.q_norm, layer.k_norm))
-        pools, table = self._pools, work["page_table"] + 4 * HEADER
+        pools = self._pools
+        table = work["page_table"] + 4 * (HEADER + pools.group_of[number] * self._table_numbers)
         second = (pools.recent[number], pools.slots) if pools.kv.quantised else (pools.values[number],)
         where = (work["q"], pools.keys[number], *second, table, work["positions"])
         eps, offset = float(spec.norm_eps), float(spec.norm_offset)

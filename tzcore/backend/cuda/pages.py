@@ -1,6 +1,7 @@
 """Keys and values on the device: pages of 256 tokens, and which of them are free.
 
-A page holds its tokens' keys and values of every layer.  In half precision a layer's keys are
+A page holds its tokens' keys and values of all layers with the same window: those with one keep only their latest
+pages.  In half precision a layer's keys are
 ``[page][kv_heads][256][Dp]``, its values ``[page][kv_heads][Dp][256]``: transposed, as attention reads a page of them
 along the tokens.  As codes both are ``[page][kv_heads][8 tiles]``, a tile being 32 tokens (``kernels/cuda/codes.cuh``);
 beside the pages each layer then has places for the latest tokens in half precision, and a text one page more for its
@@ -9,7 +10,9 @@ first :data:`~tzcore.keyvalues.SINK` tokens.  ``Dp`` is the head's width rounded
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from tzcore.architecture.spec import ModelSpec
 from tzcore.errors import BackendError
@@ -19,6 +22,8 @@ PAGE = 256
 """Tokens of a page."""
 TILE = 32
 """Tokens of a tile."""
+CHUNK = 512
+"""Tokens of a prefill call, at most."""
 HEADS = (64, 96, 128, 256)
 """Widths of heads that the attention kernels have."""
 
@@ -59,9 +64,29 @@ def layer_bytes(spec: ModelSpec, kv: KeyValueFormat = F16) -> int:
     return PAGE // TILE * spec.kv_heads * (tile_bytes(width, kv) if kv.quantised else exact_tile_bytes(width))
 
 
-def page_bytes(spec: ModelSpec, kv: KeyValueFormat = F16) -> int:
-    """Bytes of a page: keys and values of all layers."""
-    return len(spec.layers) * layer_bytes(spec, kv)
+@dataclass(frozen=True)
+class Group:
+    """``layers`` that keep their keys and values alike: of all tokens, or (``window``) of the latest."""
+
+    window: int
+    layers: tuple[int, ...]
+
+    def needs(self, chunk: int) -> int:
+        """Pages of what a call of ``chunk`` tokens reads and writes, at most; those with a window."""
+        return pages_for(self.window + chunk) + 1
+
+    def pages(self, tokens: int, chunk: int) -> int:
+        """Pages of a memory of ``tokens`` tokens: with a window, those of two texts, and one more to go back to."""
+        every = pages_for(tokens)
+        return min(every, 2 * (self.needs(chunk) + 1)) if self.window else every
+
+
+def groups(spec: ModelSpec) -> list[Group]:
+    """The layers by their windows; those without one come first."""
+    found: dict[int, list[int]] = {}
+    for number, layer in enumerate(spec.layers):
+        found.setdefault(layer.window or 0, []).append(number)
+    return [Group(window, tuple(found[window])) for window in sorted(found)]
 
 
 def recent_slots(chunk: int) -> int:
@@ -78,13 +103,18 @@ def recent_bytes(spec: ModelSpec, kv: KeyValueFormat, chunk: int) -> int:
 
 def context_bytes(spec: ModelSpec, kv: KeyValueFormat, tokens: int, chunk: int) -> int:
     """Bytes of all keys and values of a context of ``tokens`` tokens, that of calls of up to ``chunk`` among them."""
-    return (pages_for(tokens) + sinks(kv)) * page_bytes(spec, kv) + recent_bytes(spec, kv, chunk)
+    pages = sum(len(group.layers) * (group.pages(tokens, chunk) + sinks(kv)) for group in groups(spec))
+    return pages * layer_bytes(spec, kv) + recent_bytes(spec, kv, chunk)
+
+
+MOST = 1 << 24
+"""Tokens of a context, at most: where all layers have windows nothing else ends it."""
 
 
 def longest(spec: ModelSpec, kv: KeyValueFormat, size: int, chunk: int) -> int:
     """Tokens whose keys and values fit into ``size`` bytes."""
-    pages = (size - recent_bytes(spec, kv, chunk)) // page_bytes(spec, kv) - sinks(kv)
-    return max(0, pages) * PAGE
+    counts = range(1, MOST // PAGE + 1)
+    return PAGE * bisect_right(counts, size, key=lambda count: context_bytes(spec, kv, count * PAGE, chunk))
 
 
 class Pages:
@@ -122,15 +152,14 @@ class Pages:
 
 
 class Memory:
-    """The pages of ``capacity`` tokens, for texts that were forked from one another: how many of them hold each."""
+    """Pages for texts that were forked from one another: how many of them hold each."""
 
-    def __init__(self, pages: Pages, capacity: int, kv: KeyValueFormat = F16) -> None:
-        self.capacity, self.sinks = capacity, sinks(kv)
+    def __init__(self, pages: Pages, tokens: int, sinks: int = 0) -> None:
+        self.sinks = sinks
         self._pages = pages
-        self._all = pages.allocate(capacity, self.sinks)
+        self._all = pages.allocate(tokens, sinks)
         self._free = self._all[::-1]
         self._holders: dict[int, int] = {}
-        self._texts = 0
 
     @property
     def free(self) -> int:
@@ -159,12 +188,6 @@ class Memory:
             del self._holders[page]
             self._free.append(page)
 
-    def enter(self) -> None:
-        """Count one text more."""
-        self._texts += 1
-
-    def leave(self) -> None:
-        """Count one text less; after the last one, which holds nothing any more, all pages are given back."""
-        self._texts -= 1
-        if not self._texts:
-            self._pages.free(self._all)
+    def release(self) -> None:
+        """Give all pages back."""
+        self._pages.free(self._all)

@@ -14,8 +14,8 @@ from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda import arena
 from tzcore.backend.cuda.arena import aligned
 from tzcore.backend.cuda.layout import device_bytes
-from tzcore.backend.cuda.pages import PAGE, context_bytes, longest, padded_head, pages_for, sinks
-from tzcore.backend.cuda.workspace import CHUNK, Items, Matrices, workspace_items
+from tzcore.backend.cuda.pages import CHUNK, PAGE, context_bytes, longest, padded_head
+from tzcore.backend.cuda.workspace import Items, Matrices, workspace_items
 from tzcore.errors import BackendError
 from tzcore.hardware import in_words
 from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
@@ -45,11 +45,6 @@ class DevicePlan:
     host: int
     chunk: int = CHUNK
     kv: KeyValueFormat = F16
-
-    @property
-    def pages(self) -> int:
-        """Pages of keys and values that are allocated."""
-        return pages_for(self.context) + sinks(self.kv)
 
     @property
     def fits(self) -> bool:

@@ -13,7 +13,7 @@ from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
 from tzcore.backend.base import PENALTY
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.layout import KBLOCK
-from tzcore.backend.cuda.pages import padded_head, pages_for
+from tzcore.backend.cuda.pages import CHUNK, groups, padded_head, pages_for
 from tzcore.checkpoint.schema import MatrixEntry
 
 Matrices = Mapping[str, MatrixEntry]
@@ -21,14 +21,13 @@ Items = list[tuple[str, int]]
 
 FEW = 8
 """Tokens of a decoding step, at most: such calls split the columns of a matrix, and the keys, among blocks."""
-CHUNK = 512
-"""Tokens of a prefill call, at most."""
 SPLITS = 8
 """Parts that the columns of a matrix are split into for few tokens, at most."""
 KEY_SPLITS = 32
 """Parts that the keys are split into for few tokens, at most."""
 HEADER = 2
-"""Numbers in front of a page table: see ``CudaSequence.header``."""
+"""Numbers in front of a page table: the first position that is held in half precision besides the pages, and the page
+of the first tokens."""
 LEAST_GROUP = 64
 
 
@@ -46,7 +45,7 @@ def workspace_items(
     q ``[T][heads][Dp]`` half; acc ``[splits][T][heads][Dp]`` and stats ``[splits][T][heads][2]`` float;
     angles ``[ropes][T][half][2]`` float; logits ``[FEW][vocabulary]`` float; chosen, shares and mixed:
     experts of each token; tokens, positions, uniform, picked: a number a token; penalties of a choice;
-    page_table int32.
+    page_table int32, a group of layers after the other.
     """
     few = min(FEW, chunk)
     spread = max(KEY_SPLITS * few, chunk) * spec.heads
@@ -69,7 +68,7 @@ def workspace_items(
         ("logits", 4 * few * spec.vocabulary),
         ("tokens", 4 * chunk),
         ("positions", 4 * chunk),
-        ("page_table", 4 * (pages_for(max(spec.max_context, context)) + HEADER)),
+        ("page_table", 4 * len(groups(spec)) * table_numbers(spec, context)),
         ("uniform", 4 * few),
         ("picked", 4 * few),
         ("penalties", PENALTY.itemsize * spec.vocabulary),
@@ -84,12 +83,20 @@ def workspace_items(
     return [(name, size) for name, size in items if size]
 
 
+def table_numbers(spec: ModelSpec, context: int) -> int:
+    """Numbers of a group's page table and of what is in front of it."""
+    return HEADER + pages_for(max(spec.max_context, context))
+
+
 class Workspace:
     """The buffers of :func:`workspace_items`, taken from ``region``: ``workspace["x"]`` is an address."""
 
-    def __init__(self, region: Region, spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None) -> None:
+    def __init__(
+        self, region: Region, spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None, context: int = 0
+    ) -> None:
         self.chunk = chunk
-        self._places = {name: region.take(size, name) for name, size in workspace_items(spec, chunk, matrices)}
+        items = workspace_items(spec, chunk, matrices, context)
+        self._places = {name: region.take(size, name) for name, size in items}
 
     def __getitem__(self, name: str) -> int:
         return self._places[name]

@@ -1,27 +1,36 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tests.ptx import stored_layout
 from tests.unit.engine.scripted_model import spec
+from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.contents import Contents, KeyValuePools
 from tzcore.backend.cuda.pages import (
     HEADS,
     Pages,
     context_bytes,
+    groups,
     layer_bytes,
     longest,
     padded_head,
-    page_bytes,
     pages_for,
     recent_bytes,
     recent_slots,
     tile_bytes,
 )
 from tzcore.errors import BackendError
-from tzcore.keyvalues import F16, FORMATS
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
+
+
+def page_bytes(spec: ModelSpec, kv: KeyValueFormat = F16) -> int:
+    """Of all layers."""
+    return len(spec.layers) * layer_bytes(spec, kv)
 
 
 def test_pages_are_handed_out_and_taken_back() -> None:
@@ -89,16 +98,38 @@ def test_a_context_of_codes() -> None:
     assert longest(small, k4v4, 5, 512) == 0
 
 
-@pytest.mark.parametrize("kv", FORMATS.values(), ids=FORMATS)
-def test_pools_fill_their_region(kv) -> None:
+def windowed(window: int = 300) -> ModelSpec:
+    """Two layers, of which the second sees so many tokens."""
     small = spec()
-    region = Region("keys and values", 0, context_bytes(small, kv, 700, 64))
-    pools = KeyValuePools(region, small, 3 + kv.quantised, kv, 64)
+    return replace(small, layers=(small.layers[0], replace(small.layers[1], window=window)))
+
+
+def test_a_window_takes_its_pages_only() -> None:
+    """Those of 300 tokens and a call of 64, with a page to go back to, for two texts: 8."""
+    made, page = windowed(), layer_bytes(spec())
+    assert [(group.window, group.layers) for group in groups(made)] == [(0, (0,)), (300, (1,))]
+    assert context_bytes(made, F16, 100 * 256, 64) == (100 + 8) * page
+    assert context_bytes(made, F16, 512, 64) == (2 + 2) * page
+    assert longest(made, F16, 108 * page, 64) == 100 * 256
+    assert longest(made, F16, 108 * page - 1, 64) == 99 * 256
+    assert longest(made, F16, 6 * page, 64) == 3 * 256
+    k4v4 = FORMATS["k4v4"]
+    sinks = 2 * layer_bytes(made, k4v4)
+    pages = (100 + 8) * layer_bytes(made, k4v4)
+    assert context_bytes(made, k4v4, 100 * 256, 64) == pages + sinks + recent_bytes(made, k4v4, 64)
+
+
+@pytest.mark.parametrize("kv", FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("window", [None, 300])
+def test_pools_fill_their_region(kv: KeyValueFormat, window: int | None) -> None:
+    made = windowed(window) if window else spec()
+    region = Region("keys and values", 0, context_bytes(made, kv, 7000, 64))
+    pools = KeyValuePools(region, made, 7000, kv, 64)
     assert region.used == region.size
-    assert len(pools.keys) == 2
-    assert [bool(pools.values), bool(pools.recent)] == [not kv.quantised, kv.quantised]
-    runs = list(pools.runs(2))
-    assert sum(size for _, size in runs) == page_bytes(small, kv)
+    assert len(set(pools.keys)) == 2
+    assert [any(pools.values), any(pools.recent)] == [not kv.quantised, kv.quantised]
+    runs = [run for group in range(len(pools.groups)) for run in pools.runs(group, 2)]
+    assert sum(size for _, size in runs) == page_bytes(made, kv)
     assert len({address for address, _ in runs}) == len(runs)
 
 
@@ -121,28 +152,34 @@ class Device:
 
 
 @pytest.mark.parametrize("kv", [F16, FORMATS["k6v5"]], ids=["f16", "k6v5"])
-def test_what_is_in_a_page(kv) -> None:
-    small = spec()
-    size = context_bytes(small, kv, 1024, 64)
-    pools = (
-        KeyValuePools(Region("keys and values", 0, size), small, 5, kv, 64)
-        if kv.quantised
-        else KeyValuePools(Region("keys and values", 0, size), small, 4)
-    )
-    device = Device(size)
+def test_what_is_in_a_page(kv: KeyValueFormat) -> None:
+    made = windowed()
+    size = context_bytes(made, kv, 1024, 64)
+    pools = KeyValuePools(Region("keys and values", 0, size), made, 1024, kv, 64)
+    device: Any = Device(size)
     contents = Contents(device, None, pools)
-    sink = 3 if kv.quantised else None
-    saved = contents.read(1, sink)
-    assert len(saved) == page_bytes(small, kv) + (2 * 2 * 32 * 64 * 4 if kv.quantised else 0)
+    sinks = [3, 0] if kv.quantised else [None, None]
+    saved = contents.read([1, 2], sinks)
+    assert len(saved) == 2 + page_bytes(made, kv) + (2 * 2 * 32 * 64 * 4 if kv.quantised else 0)
+
     before = device.memory.copy()
-    contents.copy(1, 2)
-    assert contents.read(2, sink) == saved
+    contents.copy(0, 1, 2)
+    assert contents.read([2, 2], sinks) == saved
     changed = np.flatnonzero(device.memory != before)
-    within = [range(address, address + run) for address, run in pools.runs(2)]
+    within = [range(address, address + run) for address, run in pools.runs(0, 2)]
     assert all(any(at in run for run in within) for at in changed[::97])
-    for address, run in pools.runs(1):
-        device.memory[address : address + run] = 0
-    contents.write(saved, 1, sink)
-    assert contents.read(1, sink) == saved
+
+    for group, page in enumerate((1, 2)):
+        for address, run in pools.runs(group, page):
+            device.memory[address : address + run] = 0
+    contents.write(saved, [1, 2], sinks)
+    assert contents.read([1, 2], sinks) == saved
     with pytest.raises(BackendError, match="another model or version"):
-        contents.write(saved[:-1], 1, sink)
+        contents.write(saved[:-1], [1, 2], sinks)
+
+    without = contents.read([1, None], sinks)
+    assert without[:2] == b"\x01\x00"
+    contents.write(without, [1, None], sinks)
+    contents.write(saved, [1, None], sinks)  # more than is wanted
+    with pytest.raises(BackendError, match="let go of before they were saved"):
+        contents.write(without, [1, 2], sinks)

@@ -11,6 +11,7 @@ from tests.unit.engine.scripted_model import spec
 from tzcore.architecture.registry import spec_of
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda.layout import device_bytes
+from tzcore.backend.cuda.pages import layer_bytes
 from tzcore.backend.cuda.plan import (
     RESERVE,
     DevicePlan,
@@ -118,7 +119,7 @@ def test_halves_and_reserve() -> None:
     small = spec()
     made = plan(small, stored(small, "f16", "f16"), 300, GIB)
     assert made.memory.reserve == RESERVE
-    assert made.pages == 2
+    assert made.memory.size("keys and values") == 2 * 2 * layer_bytes(small)
     assert made.memory.size("head") >= device_bytes(FORMATS["f16"], 400, 64, 0)
 
 

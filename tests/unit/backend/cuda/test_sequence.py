@@ -2,86 +2,119 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.engine.scripted_model import spec
+from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cuda.arena import Region
 from tzcore.backend.cuda.contents import KeyValuePools
-from tzcore.backend.cuda.pages import Memory, Pages
-from tzcore.backend.cuda.sequence import CudaSequence
+from tzcore.backend.cuda.pages import PAGE, Memory, Pages, sinks
+from tzcore.backend.cuda.sequence import CudaSequence, Root
 from tzcore.errors import BackendError, ContextFullError
 from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 K4V4 = FORMATS["k4v4"]
 
 
+CHUNK = 64
+
+
 class Kept:
     """What the pages of a card hold, as words."""
 
-    def __init__(self, kv: KeyValueFormat) -> None:
-        self.pools = KeyValuePools(Region("keys and values", 0, 1 << 40), spec(), 8, kv, 64)
-        self.copies: list[tuple[int, int]] = []
+    def __init__(self, spec: ModelSpec, kv: KeyValueFormat, context: int) -> None:
+        self.pools = KeyValuePools(Region("keys and values", 0, 1 << 40), spec, context, kv, CHUNK)
+        self.copies: list[tuple[int, int, int]] = []
         self.data: dict[int, bytes] = {}
 
-    def copy(self, source: int, target: int) -> None:
-        self.copies.append((source, target))
+    def copy(self, group: int, source: int, target: int) -> None:
+        self.copies.append((group, source, target))
 
-    def read(self, page: int, sink: int | None) -> bytes:
-        return f"{page} {sink}".encode()
+    def read(self, pages: list[int | None], sinks: list[int | None]) -> bytes:
+        return f"{pages} {sinks}".encode()
 
-    def write(self, data: bytes, page: int, sink: int | None) -> None:
+    def write(self, data: bytes, pages: list[int | None], sinks: list[int | None]) -> None:
         if not data:
             raise BackendError("not of this form")
-        self.data[page] = data
+        assert pages[0] is not None
+        self.data[pages[0]] = data
 
 
-def text(capacity: int, kv: KeyValueFormat = F16, pages: int = 8) -> tuple[CudaSequence, Kept, Pages]:
-    kept, all_pages = Kept(kv), Pages(pages)
-    contents: Any = kept
-    return CudaSequence(Memory(all_pages, capacity, kv), contents), kept, all_pages
+class Card:
+    """What a model keeps, without the model."""
+
+    def __init__(self, kv: KeyValueFormat = F16, context: int = 2048, shape: ModelSpec | None = None) -> None:
+        self.kv, self.kept = kv, Kept(shape or spec(), kv, context)
+        self.pages = [Pages(count) for count in self.kept.pools.counts]
+
+    def text(self, capacity: int) -> CudaSequence:
+        contents: Any = self.kept
+        memories = [
+            Memory(pages, min(capacity, PAGE * group.pages(capacity, CHUNK)), sinks(self.kv))
+            for pages, group in zip(self.pages, self.kept.pools.groups, strict=True)
+        ]
+        return CudaSequence(Root(memories, capacity), contents)
+
+    @property
+    def free(self) -> int:
+        return sum(pages.free_tokens() for pages in self.pages)
+
+
+def text(capacity: int, kv: KeyValueFormat = F16) -> tuple[CudaSequence, Kept, Card]:
+    card = Card(kv)
+    return card.text(capacity), card.kept, card
 
 
 def append(sequence: CudaSequence, count: int) -> None:
-    sequence.make_room(count)
-    sequence.claim(count)
-    sequence.advance(count)
+    """In calls of a few tokens, as a model does."""
+    sequence.check_room(count)
+    while count:
+        call = min(count, CHUNK)
+        sequence.begin(call)
+        sequence.advance(call)
+        count -= call
+
+
+def table_of(sequence: CudaSequence) -> list[int]:
+    return list(sequence.tables[0].numbers())
 
 
 def test_pages_are_taken_as_the_text_grows() -> None:
-    sequence, _, pages = text(1024)
-    assert (sequence.room, pages.free_tokens()) == (1024, 1024)
+    sequence, _, card = text(1024)
+    assert (sequence.room, card.free) == (1024, 1024)
     append(sequence, 256)
-    assert len(sequence.table()) == 1
+    assert len(table_of(sequence)) == 1
     append(sequence, 1)
-    assert len(sequence.table()) == 2
+    assert len(table_of(sequence)) == 2
     assert sequence.room == 767
     sequence.truncate(256)
-    assert len(sequence.table()) == 1
+    assert len(table_of(sequence)) == 1
     assert sequence.room == 768
     sequence.close()
-    assert pages.free_tokens() == 2048
+    assert card.free == 2048
     with pytest.raises(BackendError, match="closed"):
         sequence.truncate(0)
 
 
 def test_a_fork_copies_what_is_first_written_to() -> None:
-    first, kept, pages = text(1024)
+    first, kept, card = text(1024)
     append(first, 300)
     second = first.fork(280)
-    assert list(first.table()) == list(second.table())
+    assert table_of(first) == table_of(second)
     assert kept.copies == []
     assert (first.room, second.room) == (212 + 256, 232 + 256)  # one of the two free pages would be the copy
     append(second, 1)
-    assert kept.copies == [(first.table()[1], second.table()[1])]
-    assert first.table()[0] == second.table()[0]
+    assert kept.copies == [(0, table_of(first)[1], table_of(second)[1])]
+    assert table_of(first)[0] == table_of(second)[0]
     append(first, 1)  # nobody else holds its last page any more
     assert len(kept.copies) == 1
     first.close()
-    assert pages.free_tokens() == 1024  # the memory is the second's still
+    assert card.free == 1024  # the memory is the second's still
     second.close()
-    assert pages.free_tokens() == 2048
+    assert card.free == 2048
 
 
 def test_a_shortened_text_does_not_write_into_a_page_that_another_reads() -> None:
@@ -89,11 +122,11 @@ def test_a_shortened_text_does_not_write_into_a_page_that_another_reads() -> Non
     append(first, 600)
     second = first.fork(512)
     first.truncate(300)
-    before = list(second.table())
+    before = table_of(second)
     append(first, 1)
-    assert kept.copies == [(before[1], first.table()[1])]
-    assert list(second.table()) == before
-    assert first.table()[1] != before[1]
+    assert kept.copies == [(0, before[1], table_of(first)[1])]
+    assert table_of(second) == before
+    assert table_of(first)[1] != before[1]
 
 
 def test_room_is_what_other_texts_leave() -> None:
@@ -104,9 +137,9 @@ def test_room_is_what_other_texts_leave() -> None:
     append(second, 200)
     assert (first.room, second.room) == (12, 56)
     with pytest.raises(ContextFullError, match=r"500 \+ 13 tokens do not fit beside the other texts .* room for 12"):
-        first.make_room(13)
+        first.check_room(13)
     with pytest.raises(ContextFullError, match=r"500 \+ 300 tokens do not fit into a context of 768"):
-        first.make_room(300)
+        first.check_room(300)
     third = first.fork(500)
     assert first.room == third.room == 0  # either would need a copy of the last page
     second.close()
@@ -115,19 +148,19 @@ def test_room_is_what_other_texts_leave() -> None:
 
 
 def test_codes_need_a_page_for_the_first_tokens() -> None:
-    first, kept, pages = text(512, K4V4)
-    assert (first.room, pages.free_tokens()) == (512, 5 * 256)
+    first, kept, card = text(512, K4V4)
+    assert (first.room, card.free) == (512, 6 * 256)
     append(first, 10)
-    sink = first.header(0)[1]
-    assert sink not in first.table()
+    sink = first.tables[0].sink
+    assert sink not in table_of(first)
     second = first.fork(10)
-    assert second.header(0)[1] == sink
+    assert second.tables[0].sink == sink
     assert second.room == 0  # it would need a copy of the page and one of the first tokens'
     first.truncate(0)
-    assert first.header(0)[1] == 0
+    assert first.tables[0].sink is None
     append(second, 500)
     assert kept.copies == []
-    assert second.header(0)[1] == sink
+    assert second.tables[0].sink == sink
 
 
 def test_the_first_tokens_are_shared_once_they_are_all_there() -> None:
@@ -136,11 +169,11 @@ def test_the_first_tokens_are_shared_once_they_are_all_there() -> None:
     second = first.fork(12)
     append(second, 1)
     assert len(kept.copies) == 2
-    assert first.header(0)[1] != second.header(0)[1]
+    assert first.tables[0].sink != second.tables[0].sink
     append(first, 8)
     third = first.fork(20)
     append(third, 1)
-    assert third.header(0)[1] == first.header(0)[1]
+    assert third.tables[0].sink == first.tables[0].sink
     assert len(kept.copies) == 3
 
 
@@ -150,14 +183,14 @@ def test_whose_the_latest_tokens_are() -> None:
     assert kept.pools.recent_tokens == 192
     for _ in range(5):
         append(first, 64)
-    assert first.header(320) == (0, first.header(0)[1])
+    assert first.exact_from(320) == 0
     second = first.fork(310)
     append(second, 5)
-    assert second.header(315)[0] == 0  # what they have in common was there
+    assert second.exact_from(315) == 0  # what they have in common was there
     append(first, 5)
-    assert first.header(325)[0] == 320  # the second text's now stand where the first one's were
+    assert first.exact_from(325) == 320  # the second text's now stand where the first one's were
     append(second, 5)
-    assert second.header(320)[0] == 315
+    assert second.exact_from(320) == 315
 
 
 def test_what_is_left_of_the_latest_tokens_of_a_shortened_text() -> None:
@@ -165,11 +198,11 @@ def test_what_is_left_of_the_latest_tokens_of_a_shortened_text() -> None:
     for _ in range(5):
         append(first, 64)
     first.truncate(300)
-    assert first.header(300)[0] == 0
+    assert first.exact_from(300) == 0
     first.truncate(180)
-    assert first.header(180)[0] == 128  # before that, the tokens from 256 on stood
+    assert first.exact_from(180) == 128  # before that, the tokens from 256 on stood
     first.truncate(100)
-    assert first.header(100)[0] == 100
+    assert first.exact_from(100) == 100
 
 
 def test_pieces() -> None:
@@ -179,15 +212,15 @@ def test_pieces() -> None:
     assert pieces[0] != pieces[1]
     with pytest.raises(BackendError, match="no piece 2"):
         first.save(2)
-    second, kept, pages = text(1024, K4V4)
+    second, kept, card = text(1024, K4V4)
     second.load(iter(pieces), 300)
     assert second.length == 300
-    assert [kept.data[page] for page in second.table()] == pieces
-    assert second.header(300)[0] == 300
+    assert [kept.data[page] for page in table_of(second)] == pieces
+    assert second.exact_from(300) == 300
     with pytest.raises(BackendError, match="empty sequences only"):
         second.load(pieces, 300)
     second.close()
-    assert pages.free_tokens() == 2048
+    assert card.free == 9 * PAGE
 
 
 @pytest.mark.parametrize(
@@ -201,3 +234,93 @@ def test_pieces_that_do_not_fit_leave_the_text_empty(pieces: list[bytes], length
         sequence.load(pieces, length)
     assert (sequence.length, sequence.room) == (0, 1024)
     append(sequence, 5)
+
+
+WINDOW = 300
+
+
+def windowed(kv: KeyValueFormat = F16, context: int = 8192) -> Card:
+    """The second layer sees 300 tokens: its pages are 8 at most, those of two texts, where all of them are 32."""
+    shape = spec()
+    layers = (shape.layers[0], replace(shape.layers[1], window=WINDOW))
+    return Card(kv, context, replace(shape, layers=layers, max_context=context))
+
+
+@pytest.mark.parametrize("kv", [F16, K4V4], ids=["f16", "k4v4"])
+def test_a_window_keeps_its_pages_only(kv: KeyValueFormat) -> None:
+    card = windowed(kv)
+    assert card.kept.pools.counts == [32 + sinks(kv), 8 + sinks(kv)]
+    sequence = card.text(8192)
+    append(sequence, 8192)
+    assert sequence.room == 0
+    whole, window = sequence.tables
+    assert (len(whole.pages), whole.gone) == (32, 0)
+    assert len(window.pages) <= 4
+    assert window.gone + len(window.pages) == 32
+    assert PAGE * window.gone <= 8192 - WINDOW - PAGE + 64
+    assert list(window.numbers()[: window.gone]) == [0] * window.gone
+    assert sequence.resumable(8000) == 8000
+    assert sequence.resumable(7000) == 0
+    with pytest.raises(BackendError, match="cannot go back to 7000"):
+        sequence.truncate(7000)
+    with pytest.raises(BackendError, match="cannot go back to 7000"):
+        sequence.fork(7000)
+    sequence.truncate(8000)
+    assert sequence.room == 192
+    sequence.truncate(0)
+    assert (window.gone, window.pages) == (0, [])
+    append(sequence, 5000)
+    sequence.close()
+    assert [pages.free_tokens() for pages in card.pages] == [PAGE * count for count in card.kept.pools.counts]
+
+
+def test_a_kept_text_holds_on_to_its_window() -> None:
+    card = windowed()
+    first = card.text(8192)
+    append(first, 2000)
+    second = first.fork(1990)
+    held = list(second.tables[1].pages)
+    append(first, 3000)
+    assert second.tables[1].pages == held
+    assert second.resumable(1990) == 1990
+    assert second.room == 8192 - 5120 + 0 + (-1990 % PAGE) - PAGE  # of the other layer's: one is for a copy
+    third = second.fork(1990)
+    append(second, 100)
+    fourth = first.fork(5000)
+    assert min(text.room for text in (first, second, third, fourth)) >= 0
+    for one in (second, third, fourth):
+        one.close()
+    assert first.room == 8192 - 5000
+    append(first, 1000)
+
+
+def test_a_text_without_enough_pages_for_its_window_has_no_room() -> None:
+    card = windowed()
+    first = card.text(8192)
+    append(first, 2000)
+    others = [first.fork(0) for _ in range(2)]
+    append(others[0], 900)
+    append(others[1], 200)
+    assert others[1].room < 900
+    with pytest.raises(ContextFullError, match="beside the other texts"):
+        append(others[1], 900)
+    assert others[1].length == 200
+    others[0].close()
+    append(others[1], 900)
+
+
+def test_pieces_of_a_window() -> None:
+    """Saved while they were there, or without them."""
+    card = windowed()
+    first = card.text(8192)
+    append(first, 2000)
+    pieces = [first.save(number) for number in range(8)]
+    assert b"None" in pieces[0]
+    assert b"None" not in pieces[7].split(b"]")[0]
+    first.close()
+    second = card.text(8192)
+    second.load(pieces, 2000)
+    assert second.tables[1].gone == (2001 - WINDOW) // PAGE
+    assert second.resumable(2000) == 2000
+    assert second.resumable(1500) == 0
+    append(second, 100)
