@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout, QWidget
 
 from app import wording
@@ -76,6 +77,12 @@ class ContextPopover(QFrame):
         self.move(corner.x(), max(window.y() + 8, corner.y() - self.height() - 8))
         self.show()
         next(choice for choice in self.choices.values() if choice.isChecked()).setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        if event.key() == Qt.Key.Key_Escape:
+            self.close()
+        else:
+            super().keyPressEvent(event)
 
     def _change(self) -> None:
         self.close()

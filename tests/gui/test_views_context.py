@@ -103,6 +103,22 @@ def test_the_gauge_says_what_the_context_takes(popover: ContextPopover) -> None:
     assert "3.0 MB" in texts
 
 
+def test_the_gauge_is_worked_by_keyboard(
+    qtbot: QtBot, window: MainWindow, client: ScriptedClient, popover: ContextPopover
+) -> None:
+    assert popover.choices["stop"].hasFocus() or not popover.isActiveWindow()
+    qtbot.keyClick(popover.choices["stop"], Qt.Key.Key_Down)
+    assert popover.choices["slide"].isChecked()
+    assert window.chat.conversation.overflow == "slide"
+    qtbot.keyClick(popover.choices["slide"], Qt.Key.Key_Escape)
+    assert not popover.isVisible()
+    gauge = window.chat.composer.gauge
+    assert gauge.accessibleName().startswith("Context used")
+    qtbot.keyClick(gauge, Qt.Key.Key_Space)
+    again = next(widget for widget in window.findChildren(ContextPopover) if widget.isVisible())
+    assert again.choices["slide"].isChecked()
+
+
 def test_what_is_left_out_is_marked_and_survives_a_restart(
     qtbot: QtBot, window: MainWindow, client: ScriptedClient, services: Services
 ) -> None:

@@ -5,6 +5,7 @@ For whoever chooses before the model is opened; nothing is loaded.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from tzcore.backend.cuda.backend import CudaBackend
 from tzcore.backend.cuda.plan import DevicePlan
 from tzcore.backend.select import select
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.engine.context_costs_standin import context_costs, context_costs_on_card
+from tzcore.engine.kv_choice import AUTOMATIC
 from tzcore.engine.placement import Neighbours
-from tzcore.engine.plan import LEAST_CONTEXT, MemoryPlan, plan, plan_on_card
+from tzcore.engine.plan import LEAST_CONTEXT, MemoryPlan, context_costs, plan, plan_on_card
+from tzcore.errors import BackendError
 from tzcore.keyvalues import FORMATS, KeyValueFormat
 
 
@@ -31,9 +33,9 @@ class Costs:
 
     @property
     def automatic(self) -> KeyValueFormat:
-        """What ``auto`` takes: the first format with which the context fits, of those that lose hardly anything."""
-        usual = [(stored, made) for stored, made in self.plans if stored.name != "k4v2"]
-        return next((stored for stored, made in usual if made.fits), usual[0][0])
+        """What ``auto`` takes: the first of its formats with which the context fits, else the smallest."""
+        usual = [(stored, made) for stored, made in self.plans if stored in AUTOMATIC]
+        return next((stored for stored, made in usual if made.fits), usual[-1][0])
 
 
 def costs(
@@ -62,7 +64,12 @@ def costs(
         if isinstance(chosen, CudaBackend):
             budget, card = chosen.place.budget + returned, chosen.place.card.name
             context = context or plan_on_card(spec, matrices, None, budget, card).context
-            return _of(spec, context, context_costs_on_card(spec, matrices, context, budget, card))
+            on_card = []
+            for stored in FORMATS.values():
+                with suppress(BackendError):  # these kernels do not store it
+                    made = plan_on_card(spec, matrices, context, budget, card, stored)
+                    on_card.append(MemoryPlan.of_card(made, stored))
+            return _of(spec, context, on_card)
         memory = hardware.memory()
         if held is not None and not held.card:
             memory = replace(memory, available=min(memory.total, memory.available + held.kv + held.workspace))
@@ -73,4 +80,4 @@ def costs(
 
 
 def _of(spec: ModelSpec, context: int, plans: list[MemoryPlan]) -> Costs:
-    return Costs(context, spec.max_context, tuple(zip(FORMATS.values(), plans, strict=True)))
+    return Costs(context, spec.max_context, tuple((made.stored, made) for made in plans))

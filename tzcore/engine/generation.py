@@ -201,6 +201,7 @@ class Engine:
         """Let go of what was kept of a conversation, in memory and on disk, once a running answer has ended; the
         pieces that were removed from the disk.  With a ``summary`` it is what was read with that."""
         beginnings, removed = self.prompts.beginnings(messages, summary), 0
+        self._overflow.forget(messages, summary)
         with self._lock:
             for beginning in beginnings:
                 self._texts.forget(beginning)

@@ -224,11 +224,11 @@ def test_a_forgotten_conversation_is_summed_up_anew(opened: Engine, model: Summi
     messages = talk(14)
     events(opened, asked(messages, "compact", max_tokens=8))
     written = len(model.summaries)
-    opened._overflow.forget(messages, "another summary")
+    opened.forget(messages, "another summary")
     other = [{"role": "user", "content": "Something else"}, *messages[1:]]
-    opened._overflow.forget(other)
+    opened.forget(other)
     events(opened, asked(messages, "compact", max_tokens=8))
-    opened._overflow.forget(messages)
+    opened.forget(messages)
     events(opened, asked(messages, "compact", max_tokens=8))
     assert len(model.summaries) == 2 * written
 
