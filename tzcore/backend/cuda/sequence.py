@@ -64,7 +64,8 @@ class CudaSequence:
     def exact_from(self, first: int) -> int:
         """For a call from position ``first`` on: the first position that is held in half precision besides the pages,
         0 where it makes no difference."""
-        return self._exact_from if self._exact_from > first - first % BLOCK - BLOCK else 0
+        matters = self._pools.kv.quantised and self._exact_from > first - first % BLOCK - BLOCK
+        return self._exact_from if matters else 0
 
     def check_room(self, count: int) -> None:
         """ContextFullError where there is no :attr:`room` for ``count`` more tokens."""

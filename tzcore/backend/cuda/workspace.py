@@ -31,9 +31,7 @@ of the first tokens."""
 LEAST_GROUP = 64
 
 
-def workspace_items(
-    spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None, context: int = 0
-) -> Items:
+def workspace_items(spec: ModelSpec, chunk: int = CHUNK, matrices: Matrices | None = None, context: int = 0) -> Items:
     """Name and bytes of every buffer, for calls of up to ``chunk`` tokens in texts as long as the model was made for,
     or of ``context`` tokens if that is more.
 

@@ -89,6 +89,10 @@ def test_pages_are_taken_as_the_text_grows() -> None:
     assert len(table_of(sequence)) == 1
     append(sequence, 1)
     assert len(table_of(sequence)) == 2
+    version = sequence.tables[0].version
+    append(sequence, 9)
+    assert (sequence.tables[0].version, sequence.exact_from(266)) == (version, 0)  # nothing to tell the card
+    sequence.truncate(257)
     assert sequence.room == 767
     sequence.truncate(256)
     assert len(table_of(sequence)) == 1
