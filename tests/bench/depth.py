@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tzcore import hardware
 from tzcore.architecture.registry import spec_of
 from tzcore.backend.base import LoadedModel, Sequence
 from tzcore.backend.cpu import CpuBackend
@@ -118,8 +119,9 @@ def main() -> None:
     backend = CpuBackend()
     model = backend.load(folder, spec_of(folder, max(depths) + args.tokens), args.threads)
     rows = [row for depth in depths for row in at_depth(backend, model, depth, formats, args)]
+    about = f"{hardware.processor().name}, {backend.variant}, {model.threads} threads"
+    print(f"{found.id}, {about}; weights {model.weight_bytes_per_token() / 1e6:.1f} MB a token")
     model.close()
-    print(f"{found.id}, {backend.describe()}; weights {model.weight_bytes_per_token() / 1e6:.1f} MB a token")
     print(table(rows, formats[0].name))
 
 
