@@ -95,18 +95,18 @@ pub(crate) unsafe fn soften<S: Simd>(scores: *mut f32, from: usize, to: usize, s
         }
     }
     let peak = S::largest(peak);
+    let mut sum = S::splat(0.0);
     for j in (0..BLOCK).step_by(S::LANES) {
         let weight = exp::<S>(S::sub(S::load(scores.add(j)), S::splat(peak)));
         S::store(weight, scores.add(j));
+        // What a masked key gives is too little to change a total that has the 1 of the largest in it.
+        sum = S::add(sum, weight);
     }
     for j in (0..from).chain(to..BLOCK) {
         *scores.add(j) = 0.0;
     }
-    let mut sum = S::splat(0.0);
-    for j in (0..BLOCK).step_by(S::LANES) {
-        sum = S::add(sum, S::load(scores.add(j)));
-    }
-    let shrink = S::largest(exp::<S>(S::splat(highest - peak)));
+    // Mostly the largest score was seen before.
+    let shrink = if peak == highest { 1.0 } else { S::largest(exp::<S>(S::splat(highest - peak))) };
     *state.at = peak;
     *state.at.add(1) = *state.at.add(1) * shrink + S::sum(sum);
     shrink
