@@ -21,6 +21,7 @@ from tzcore.checkpoint import ModelFolder
 from tzcore.errors import BackendError, ContextFullError, RequestError
 from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
+pytestmark = pytest.mark.timeout(600)  # whole models, interpreted on a busy machine
 CONTEXT = 512
 
 
