@@ -29,6 +29,8 @@ QT_LIBRARIES = (
     "fonts-dejavu-core",
 )
 """What Qt loads on Debian to draw a window into memory, and a font to draw with."""
+X11_LIBRARIES = ("libxcb-cursor0", "libxcb-icccm4", "libxcb-keysyms1", "libxkbcommon-x11-0")
+"""What it loads besides to bring the window to a display; others come with these."""
 
 
 def fail(message: str) -> NoReturn:

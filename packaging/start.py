@@ -46,7 +46,7 @@ def main() -> None:
         chat = " ".join([str(environment.python().relative_to(environment.ROOT)), "-m", "tzcore.cli", "chat", MODEL])
         print(f"There is no display here, so no window is opened. To talk with it in the terminal: {chat}")
         return
-    environment.apt_install((*environment.QT_LIBRARIES, "libxcb-cursor0", "libxkbcommon-x11-0"))
+    environment.apt_install((*environment.QT_LIBRARIES, *environment.X11_LIBRARIES))
     if problem := environment.missing_qt_libraries():
         environment.fail(f"the window's libraries do not load: {problem}")
     print("Opening the window", flush=True)
