@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +32,14 @@ def cached(server: Running, messages: list[dict[str, str]]) -> int:
     return int(answer["usage"]["prompt_tokens_details"]["cached_tokens"])
 
 
+def wait_for(pieces: int) -> None:
+    """Until so many are on the disk: they are written behind the answer, and what is not there is not counted."""
+    end = time.monotonic() + 20
+    while len(list(paths.contexts().glob("*/*.kv"))) < pieces:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def forget(server: Running, messages: list[dict[str, str]], summary: str | None = None) -> int:
     body = {"model": "one", "messages": messages, "context_summary": summary}
     answer = server.http.post("/v1/forget", json=body).json()
@@ -42,10 +51,13 @@ def test_it_is_gone_and_others_are_not(server: Running) -> None:
     assert cached(server, ASKED) == 0
     longer = [*ASKED, {"role": "assistant", "content": "Well."}, {"role": "user", "content": "And then?"}]
     assert cached(server, longer) > 256
+    wait_for(2)
     common = cached(server, OTHER)
     assert common < 100
+    wait_for(4)
     assert forget(server, longer) >= 2
     assert cached(server, ASKED) == common
+    wait_for(4)
     assert forget(server, ASKED) >= 2
     assert forget(server, ASKED) == 0
     assert cached(server, OTHER) > 256
