@@ -60,8 +60,7 @@ def test_a_seed_repeats_an_answer_and_another_changes_it(tz: Tz, tiny_model: Pat
         (("--temperature", "-1"), "temperature"),
         (("--top-p", "2"), "top_p"),
         (("--max-tokens", "0"), "max_tokens"),
-        (("--context", "0"), "context"),
-        (("--context", "1000000000000"), "context"),
+        (("--context", "900000000k"), "context"),
     ],
 )
 def test_values_out_of_range_are_one_line(tz: Tz, tiny_model: Path, arguments: tuple[str, ...], words: str) -> None:
