@@ -15,8 +15,9 @@ use crate::softmax::{State, padded_head, soften, state_floats};
 
 /// Positions per block of the online softmax, and of a page of the cache.
 pub(crate) const BLOCK: usize = 64;
-/// Keys are stored transposed in runs of this many positions.
-pub(crate) const KEY_RUN: usize = 16;
+/// Keys in half precision are stored transposed in runs of this many positions: as many as are read together, so
+/// that memory is read in one stream.
+pub(crate) const KEY_RUN: usize = 32;
 /// Positions whose sums are complete in themselves: a multiple of the block.
 pub(crate) const SEGMENT: usize = 2048;
 /// Positions at the beginning of a text that stay in half precision.
@@ -46,11 +47,23 @@ pub(crate) struct Places {
     pub sink: *const u8,
 }
 
-/// A block in half precision: keys `[4, width, 16]`, values `[64, width]`.
+/// A block in half precision: keys `[2, width, 32]`, values of `rows` positions `[width / 32, rows, 32]`, the last
+/// of them narrower where the width is no multiple of 32.
 #[derive(Clone, Copy)]
 struct Halves {
     keys: *const u16,
     values: *const u16,
+    rows: usize,
+}
+
+/// Numbers of a value that lie side by side in half precision.
+const VALUE_RUN: usize = 32;
+
+/// Where number `d` of the value in row 0 of `rows` lies, and how far the other rows are from it and each other.
+pub(crate) const fn value_place(width: usize, rows: usize, d: usize) -> (usize, usize) {
+    let first = d / VALUE_RUN * VALUE_RUN;
+    let wide = if first + VALUE_RUN <= width { VALUE_RUN } else { width - first };
+    (first * rows + d % VALUE_RUN, wide)
 }
 
 /// Bytes of a block in half precision.
@@ -58,9 +71,9 @@ pub(crate) const fn exact_bytes(width: usize) -> usize {
     2 * 2 * BLOCK * width
 }
 
-/// Bytes of the sink: keys of two runs, as kernels read two at a time, and [`SINK`] values.
+/// Bytes of the sink: keys of a run, and [`SINK`] values.
 pub(crate) const fn sink_bytes(width: usize) -> usize {
-    2 * (2 * KEY_RUN + SINK) * width
+    2 * (KEY_RUN + SINK) * width
 }
 
 impl Places {
@@ -75,12 +88,12 @@ impl Places {
     /// A page, or a block of the ring.
     unsafe fn halves(at: *const u8, width: usize) -> Halves {
         let keys = at.cast::<u16>();
-        Halves { keys, values: keys.add(BLOCK * width) }
+        Halves { keys, values: keys.add(BLOCK * width), rows: BLOCK }
     }
 
     unsafe fn sink(&self, width: usize) -> Halves {
         let keys = self.sink.cast::<u16>();
-        Halves { keys, values: keys.add(2 * KEY_RUN * width) }
+        Halves { keys, values: keys.add(KEY_RUN * width), rows: SINK }
     }
 
     /// Whether a row in block `own` reads `block` in half precision.
@@ -159,7 +172,7 @@ unsafe fn score<S: Simd, const N: usize>(
 /// `d` on at a time.  A row that does not see a key has the weight 0 for it.
 #[inline(always)]
 unsafe fn blend<S: Simd, const N: usize, const V: usize>(
-    (values, width, ahead): (*const u16, usize, isize),
+    (halves, width, ahead): (Halves, usize, isize),
     d: usize,
     weights: *const f32,
     (from, to): (usize, usize),
@@ -172,8 +185,9 @@ unsafe fn blend<S: Simd, const N: usize, const V: usize>(
             acc[n][v] = S::mul(S::load(sums[n].add(d + v * S::LANES)), S::splat(shrinks[n]));
         }
     }
+    let (first, apart) = value_place(width, halves.rows, d);
     for j in from..to {
-        let row = values.add(j * width + d);
+        let row = halves.values.add(first + j * apart);
         S::prefetch(row.cast::<u8>().wrapping_offset(ahead));
         let mut value = [S::splat(0.0); V];
         for v in 0..V {
@@ -270,12 +284,12 @@ unsafe fn pass<S: Simd, const N: usize>(
         From::Halves(halves) => {
             let mut d = 0;
             while d + VECTORS * S::LANES <= scratch.width {
-                let values = (halves.values, scratch.width, ahead);
+                let values = (halves, scratch.width, ahead);
                 blend::<S, N, VECTORS>(values, d, scratch.scores, (first, last), &shrinks, &sums);
                 d += VECTORS * S::LANES;
             }
             while d < scratch.width {
-                let values = (halves.values, scratch.width, ahead);
+                let values = (halves, scratch.width, ahead);
                 blend::<S, N, 1>(values, d, scratch.scores, (first, last), &shrinks, &sums);
                 d += S::LANES;
             }

@@ -5,7 +5,7 @@ use crate::agreement::{Random, close};
 use crate::attention::{self, BLOCK, Output, Places, SINK, exact_bytes, scratch_floats, sink_bytes};
 use crate::cache::Text;
 use crate::coded::part_bytes;
-use crate::codes::{level, put, scale_of, strip_bytes};
+use crate::codes::{level, put, scale_of, strip_place};
 use crate::half;
 use crate::kernels::{Kernels, available};
 use crate::softmax::{padded_head, state_floats, turned_block};
@@ -45,33 +45,36 @@ impl Stored {
                 let x: Vec<f32> = random.floats(dim).iter().map(|x| x * 3.0).collect();
                 let halves: Vec<u16> = x.iter().map(|x| half::from_f32(*x)).collect();
                 made.exact[part].push(halves.iter().map(|h| half::to_f32(*h)).collect());
-                let lay = |to: &mut [u16], row: usize, values_at: usize| {
+                let lay = |to: &mut [u16], row: usize, keys: usize, rows: usize| {
                     for d in 0..dim {
-                        let key = (row / 16 * width + d) * 16 + row % 16;
-                        to[if part == 0 { key } else { values_at + row * width + d }] = halves[d];
+                        let key = (row / 32 * width + d) * 32 + row % 32;
+                        let wide = if d / 32 * 32 + 32 <= width { 32 } else { width % 32 };
+                        let value = keys * width + d / 32 * 32 * rows + row * wide + d % 32;
+                        to[if part == 0 { key } else { value }] = halves[d];
                     }
                 };
                 if bits.0 == 16 {
                     let (_, whole, _) = unsafe { made.pages[at..at + page].align_to_mut::<u16>() };
-                    lay(whole, row, BLOCK * width);
+                    lay(whole, row, BLOCK, BLOCK);
                     continue;
                 }
                 let each = exact_bytes(width) / 2;
-                lay(&mut made.ring[block % 4 * each..(block % 4 + 1) * each], row, BLOCK * width);
+                lay(&mut made.ring[block % 4 * each..(block % 4 + 1) * each], row, BLOCK, BLOCK);
                 if position < SINK {
-                    lay(&mut made.sink, row, 32 * width);
+                    lay(&mut made.sink, row, 32, SINK);
                 }
                 let (bits, quads) = if part == 0 { (bits.0, width / 4) } else { (bits.1, BLOCK / 4) };
                 let mut codes = vec![0; width];
                 let scale = unsafe { (kernels.encode)(x.as_ptr(), dim, bits, codes.as_mut_ptr()) };
                 let to = unsafe { made.pages.as_mut_ptr().add(at + part * sizes[0]) };
                 for d in 0..width {
-                    let (strip, quad, byte) = if part == 0 {
-                        (row / 16, d / 4, row % 16 * 4 + d % 4)
+                    let (strip, strips, quad, byte) = if part == 0 {
+                        (row / 16, BLOCK / 16, d / 4, row % 16 * 4 + d % 4)
                     } else {
-                        (d / 16, row / 4, d % 16 * 4 + row % 4)
+                        (d / 16, width / 16, row / 4, d % 16 * 4 + row % 4)
                     };
-                    unsafe { put(to.add(strip * strip_bytes(bits, quads)), bits, quads, quad, byte, codes[d]) };
+                    let (at, step) = strip_place(bits, quads, strip, strips);
+                    unsafe { put((to.add(at), step), bits, quads, quad, byte, codes[d]) };
                 }
                 unsafe { *to.add(sizes[part] - BLOCK + row) = scale };
                 let back = codes[..dim].iter().map(|code| scale_of(scale) * level(bits, *code) as f32);

@@ -12,10 +12,10 @@
 
 use std::sync::Arc;
 
-use crate::attention::{BLOCK, KEY_RUN, Places, SEGMENT, SINK, exact_bytes, first_block, sink_bytes};
+use crate::attention::{BLOCK, KEY_RUN, Places, SEGMENT, SINK, exact_bytes, first_block, sink_bytes, value_place};
 use crate::buffer::Buffer;
 use crate::coded::part_bytes;
-use crate::codes::{put, strip_bytes};
+use crate::codes::{RUN, put, strip_place};
 use crate::error::{Code, Error, Result, ensure};
 use crate::half;
 use crate::kernels::Kernels;
@@ -341,9 +341,10 @@ impl Text {
         let mut codes = [0; WIDEST];
         let scale = (kernels.encode)(key, dim, layout.key_bits, codes.as_mut_ptr());
         let quads = layout.width / 4;
-        let strip = page.add(run * strip_bytes(layout.key_bits, quads));
+        let (strip, step) = strip_place(layout.key_bits, quads, position % BLOCK / RUN, BLOCK / RUN);
         for d in 0..layout.width {
-            put(strip, layout.key_bits, quads, d / 4, 4 * lane + d % 4, codes[d]);
+            let at = 4 * (position % RUN) + d % 4;
+            put((page.add(strip), step), layout.key_bits, quads, d / 4, at, codes[d]);
         }
         *page.add(part_bytes(layout.key_bits, layout.width) - BLOCK + position % BLOCK) = scale;
     }
@@ -366,26 +367,29 @@ impl Text {
         for position in positions.clone() {
             let value = values.add((position - positions.start) * apart);
             let row = position % BLOCK;
-            let halves = |to: *mut u16| {
+            let halves = |to: *mut u8, keys: usize, rows: usize| {
+                let to = to.cast::<u16>().add(keys * layout.width);
                 for d in 0..dim {
-                    *to.add(d) = half::from_f32(*value.add(d));
+                    let (first, apart) = value_place(layout.width, rows, d);
+                    *to.add(first + row * apart) = half::from_f32(*value.add(d));
                 }
             };
             if !layout.quantised() {
-                halves(page.cast::<u16>().add((BLOCK + row) * layout.width));
+                halves(page, BLOCK, BLOCK);
                 continue;
             }
             self.turn(kernels, value);
-            halves(ring.cast::<u16>().add((BLOCK + row) * layout.width));
+            halves(ring, BLOCK, BLOCK);
             if position < SINK {
-                halves(self.sink(layer, head).cast::<u16>().add((2 * KEY_RUN + row) * layout.width));
+                halves(self.sink(layer, head), KEY_RUN, SINK);
             }
             let mut codes = [0; WIDEST];
             let scale = (kernels.encode)(value, dim, layout.value_bits, codes.as_mut_ptr());
             let part = page.add(part_bytes(layout.key_bits, layout.width));
-            let strip = strip_bytes(layout.value_bits, BLOCK / 4);
             for d in 0..layout.width {
-                put(part.add(d / 16 * strip), layout.value_bits, BLOCK / 4, row / 4, 4 * (d % 16) + row % 4, codes[d]);
+                let (strip, step) = strip_place(layout.value_bits, BLOCK / 4, d / RUN, layout.width / RUN);
+                let at = 4 * (d % RUN) + row % 4;
+                put((part.add(strip), step), layout.value_bits, BLOCK / 4, row / 4, at, codes[d]);
             }
             *part.add(part_bytes(layout.value_bits, layout.width) - BLOCK + row) = scale;
         }

@@ -5,8 +5,8 @@
 //! scale of its value; levels have 8 bits themselves.  What that costs is far below what codes of 6
 //! bits and fewer cost (`tests/bench/results/kv-quality.txt`).
 
-use crate::attention::{BLOCK, KEY_RUN, ROWS};
-use crate::codes::{Bits2, Bits4, Bits5, Bits6, Bits8, Codes, QUAD, strip_bytes};
+use crate::attention::{BLOCK, ROWS};
+use crate::codes::{ALONE, Bits2, Bits4, Bits5, Bits6, Bits8, COUPLED, Codes, RUN, strip_place};
 use crate::simd::Simd;
 
 /// Largest magnitude of a rounded query or weight.
@@ -83,11 +83,10 @@ unsafe fn read_scales<S: Simd>(bytes: *const u8, to: *mut f32) {
 
 /// Brings nearer what lies `ahead` of a pair of quads, as many lines as it has bytes for.
 #[inline(always)]
-unsafe fn fetch<S: Simd, C: Codes>(strip: *const u8, pair: usize, ahead: isize) {
-    let at = strip.add(2 * QUAD * C::BITS / 8 * pair).wrapping_offset(ahead);
-    S::prefetch(at);
-    if C::BITS > 4 {
-        S::prefetch(at.wrapping_add(QUAD));
+unsafe fn fetch<S: Simd, C: Codes, const STEP: usize>(strip: *const u8, pair: usize, ahead: isize) {
+    let vectors = if C::BITS == 8 { 2 } else { 1 };
+    for i in 0..vectors {
+        S::prefetch(strip.add(STEP * (vectors * pair + i)).wrapping_offset(ahead));
     }
 }
 
@@ -128,19 +127,18 @@ unsafe fn score_codes<S: Simd, const N: usize, C: Codes>(
     scores: *mut f32,
 ) {
     let quads = rows.width / 4;
-    let strip = strip_bytes(C::BITS, quads);
     read_scales::<S>(page.add(BLOCK * rows.width * C::BITS / 8), rows.position_scales);
     for first in (from / (2 * S::LANES) * (2 * S::LANES)..to).step_by(2 * S::LANES) {
-        let place = |j: usize| page.add(j / KEY_RUN * strip + 4 * (j % KEY_RUN));
+        let place = |j: usize| page.add(strip_place(C::BITS, quads, j / RUN, BLOCK / RUN).0 + 4 * (j % RUN));
         let sides = [place(first), place(first + S::LANES)];
         let mut sums = [[S::splat_i(0); 2]; N];
         for n in 0..N {
             sums[n] = [S::splat_i(*rows.offsets.add(row + n)); 2];
         }
         for pair in 0..quads / 2 {
-            fetch::<S, C>(sides[0], pair, ahead);
-            fetch::<S, C>(sides[1], pair, ahead);
-            let keys = [C::unpack::<S>(sides[0], quads, pair), C::unpack::<S>(sides[1], quads, pair)];
+            fetch::<S, C, COUPLED>(sides[0], pair, ahead);
+            fetch::<S, C, COUPLED>(sides[1], pair, ahead);
+            let keys = [C::unpack::<S, COUPLED>(sides[0], quads, pair), C::unpack::<S, COUPLED>(sides[1], quads, pair)];
             for n in 0..N {
                 let at = rows.queries.add((row + n) * rows.width + 8 * pair).cast::<i32>();
                 let query = [S::splat_i(at.read_unaligned()), S::splat_i(at.add(1).read_unaligned())];
@@ -192,22 +190,22 @@ unsafe fn blend_codes<S: Simd, const N: usize, C: Codes>(
         (factors[n], offsets[n]) = round_weights::<S>(rows, weights.add(n * BLOCK), rows.weights.add(n * BLOCK));
     }
     let pairs = (from / 8, to.div_ceil(8));
-    let strip = strip_bytes(C::BITS, QUADS);
+    let place = |d: usize| values.add(strip_place(C::BITS, QUADS, d / RUN, rows.width / RUN).0);
     let mut d = 0;
     // Two strips at once where there are two: more sums of their own keep the processor busy.
     while d + 32 <= rows.width {
-        let at = values.add(d / 16 * strip);
-        for lane in (0..16).step_by(S::LANES) {
-            let strips = [at.add(4 * lane), at.add(strip + 4 * lane)];
-            let made = mix::<S, N, 2, C>(rows, (strips, ahead), pairs, &offsets);
+        let at = [place(d), place(d + RUN)];
+        for lane in (0..RUN).step_by(S::LANES) {
+            let strips = [at[0].add(4 * lane), at[1].add(4 * lane)];
+            let made = mix::<S, N, 2, COUPLED, C>(rows, (strips, ahead), pairs, &offsets);
             put::<S, N, 2>(made, &factors, shrinks, sums, [d + lane, d + 16 + lane]);
         }
         d += 32;
     }
     if d < rows.width {
-        let at = values.add(d / 16 * strip);
-        for lane in (0..16).step_by(S::LANES) {
-            let made = mix::<S, N, 1, C>(rows, ([at.add(4 * lane)], ahead), pairs, &offsets);
+        let at = place(d);
+        for lane in (0..RUN).step_by(S::LANES) {
+            let made = mix::<S, N, 1, ALONE, C>(rows, ([at.add(4 * lane)], ahead), pairs, &offsets);
             put::<S, N, 1>(made, &factors, shrinks, sums, [d + lane]);
         }
     }
@@ -234,7 +232,7 @@ unsafe fn round_weights<S: Simd>(rows: &CodedRows, weights: *const f32, to: *mut
 }
 
 #[inline(always)]
-unsafe fn mix<S: Simd, const N: usize, const T: usize, C: Codes>(
+unsafe fn mix<S: Simd, const N: usize, const T: usize, const STEP: usize, C: Codes>(
     rows: &CodedRows,
     (strips, ahead): ([*const u8; T], isize),
     (first, last): (usize, usize),
@@ -247,8 +245,8 @@ unsafe fn mix<S: Simd, const N: usize, const T: usize, C: Codes>(
     for pair in first..last {
         let mut values = [[S::splat_i(0); 2]; T];
         for t in 0..T {
-            fetch::<S, C>(strips[t], pair, ahead);
-            values[t] = C::unpack::<S>(strips[t], BLOCK / 4, pair);
+            fetch::<S, C, STEP>(strips[t], pair, ahead);
+            values[t] = C::unpack::<S, STEP>(strips[t], BLOCK / 4, pair);
         }
         for n in 0..N {
             let at = rows.weights.add(n * BLOCK + 8 * pair).cast::<i32>();

@@ -8,6 +8,9 @@
 //! * 4 bits: vector `i` of 64 bytes holds quads `2i` (low) and `2i + 1`;
 //! * 2 bits: quads `4i … 4i + 3`, from the lowest bits up;
 //! * 5 and 6 bits: the low four as above, then the high one or two, as many quads a vector as fit.
+//!
+//! Strips are read two at a time.  The vectors of two that are read together alternate, so that memory is
+//! read in one stream; the last of an odd number lies by itself.
 
 use crate::simd::Simd;
 
@@ -129,22 +132,34 @@ pub(crate) fn encode(x: &[f32], bits: usize, codes: &mut [u8], trial: &mut [u8])
     best
 }
 
+/// Numbers, or positions, of a strip.
+pub(crate) const RUN: usize = 16;
+/// How far apart the vectors of a strip are that is read with another, and of one that is read alone.
+pub(crate) const COUPLED: usize = 2 * QUAD;
+pub(crate) const ALONE: usize = QUAD;
+
+/// Where strip `number` of `count` begins behind the first, and how far its vectors are apart.
+pub(crate) const fn strip_place(bits: usize, quads: usize, number: usize, count: usize) -> (usize, usize) {
+    let first = (number & !1) * strip_bytes(bits, quads);
+    if number | 1 < count { (first + number % 2 * QUAD, COUPLED) } else { (first, ALONE) }
+}
+
 /// Bytes of a strip of `quads` quads.
 pub(crate) const fn strip_bytes(bits: usize, quads: usize) -> usize {
     QUAD * quads * bits / 8
 }
 
-/// Puts a code into a strip: byte `at` of quad `quad`.
+/// Puts a code into a strip whose vectors are `step` apart: byte `at` of quad `quad`.
 ///
 /// # Safety
 /// The strip has `quads` quads, and nobody else writes the bytes that these share.
-pub(crate) unsafe fn put(strip: *mut u8, bits: usize, quads: usize, quad: usize, at: usize, code: u8) {
+pub(crate) unsafe fn put((strip, step): (*mut u8, usize), bits: usize, quads: usize, quad: usize, at: usize, code: u8) {
     let field = |vector: usize, shift: usize, mask: u8, code: u8| {
-        let byte = strip.add(QUAD * vector + at);
+        let byte = strip.add(step * vector + at);
         *byte = *byte & !(mask << shift) | code << shift;
     };
     match bits {
-        8 => *strip.add(QUAD * quad + at) = code,
+        8 => *strip.add(step * quad + at) = code,
         2 => field(quad / 4, 2 * (quad % 4), 3, code),
         _ => field(quad / 2, 4 * (quad % 2), 15, code & 15),
     }
@@ -159,9 +174,9 @@ pub(crate) unsafe fn put(strip: *mut u8, bits: usize, quads: usize, quad: usize,
 pub(crate) trait Codes {
     const BITS: usize;
     /// Quads `2·pair` and `2·pair + 1` of a strip of `quads`, as levels to which
-    /// [`Simd::SIGNED_ZERO`] has been added; `strip` points to the first lane.  Written without closures:
+    /// [`Simd::SIGNED_ZERO`] has been added; `strip` points to the first lane, its vectors are `STEP` apart.  Written without closures:
     /// what is not inlined is compiled without the instruction set.
-    unsafe fn unpack<S: Simd>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2];
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2];
 }
 
 pub(crate) struct Bits2;
@@ -199,8 +214,8 @@ unsafe fn from_biased<S: Simd>(v: S::I) -> S::I {
 impl Codes for Bits2 {
     const BITS: usize = 2;
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
-        let v = S::load_quads(strip.add(QUAD * (pair / 2)));
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
+        let v = S::load_quads(strip.add(STEP * (pair / 2)));
         let shift = 4 * (pair % 2) as i32;
         let (a, b) = (S::field(v, shift, 0x0303_0303), S::field(v, shift + 2, 0x0303_0303));
         [S::lookup(a, &Tables::<S>::TWO), S::lookup(b, &Tables::<S>::TWO)]
@@ -210,8 +225,8 @@ impl Codes for Bits2 {
 impl Codes for Bits4 {
     const BITS: usize = 4;
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
-        let v = S::load_quads(strip.add(QUAD * pair));
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
+        let v = S::load_quads(strip.add(STEP * pair));
         let (a, b) = (S::field(v, 0, 0x0F0F_0F0F), S::field(v, 4, 0x0F0F_0F0F));
         [S::lookup(a, &Tables::<S>::FOUR), S::lookup(b, &Tables::<S>::FOUR)]
     }
@@ -220,9 +235,9 @@ impl Codes for Bits4 {
 impl Codes for Bits5 {
     const BITS: usize = 5;
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2] {
-        let low = S::load_quads(strip.add(QUAD * pair));
-        let high = S::load_quads(strip.add(QUAD * (quads / 2 + pair / 4)));
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2] {
+        let low = S::load_quads(strip.add(STEP * pair));
+        let high = S::load_quads(strip.add(STEP * (quads / 2 + pair / 4)));
         let first = 2 * (pair % 4) as i32;
         let a = S::shift_up(S::field(high, first, 0x0101_0101), 4);
         let b = S::shift_up(S::field(high, first + 1, 0x0101_0101), 4);
@@ -234,9 +249,9 @@ impl Codes for Bits5 {
 impl Codes for Bits6 {
     const BITS: usize = 6;
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2] {
-        let low = S::load_quads(strip.add(QUAD * pair));
-        let high = S::load_quads(strip.add(QUAD * (quads / 2 + pair / 2)));
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, quads: usize, pair: usize) -> [S::I; 2] {
+        let low = S::load_quads(strip.add(STEP * pair));
+        let high = S::load_quads(strip.add(STEP * (quads / 2 + pair / 2)));
         let first = 4 * (pair % 2) as i32;
         // 4·code + 2, of which 128 is the middle.
         let a = S::shift_up(S::field(high, first, 0x0303_0303), 6);
@@ -250,9 +265,9 @@ impl Codes for Bits6 {
 impl Codes for Bits8 {
     const BITS: usize = 8;
     #[inline(always)]
-    unsafe fn unpack<S: Simd>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
-        let at = strip.add(2 * QUAD * pair);
-        [from_biased::<S>(S::load_quads(at)), from_biased::<S>(S::load_quads(at.add(QUAD)))]
+    unsafe fn unpack<S: Simd, const STEP: usize>(strip: *const u8, _quads: usize, pair: usize) -> [S::I; 2] {
+        let at = strip.add(2 * STEP * pair);
+        [from_biased::<S>(S::load_quads(at)), from_biased::<S>(S::load_quads(at.add(STEP)))]
     }
 }
 
@@ -269,12 +284,12 @@ mod tests {
             let mut strip = vec![0xA5u8; strip_bytes(C::BITS, quads)];
             for quad in (0..quads).rev() {
                 for at in 0..QUAD {
-                    unsafe { put(strip.as_mut_ptr(), C::BITS, quads, quad, at, code(quad, at)) };
+                    unsafe { put((strip.as_mut_ptr(), ALONE), C::BITS, quads, quad, at, code(quad, at)) };
                 }
             }
             for pair in 0..quads / 2 {
                 for lane in (0..16).step_by(Scalar::LANES) {
-                    let found = unsafe { C::unpack::<Scalar>(strip.as_ptr().add(4 * lane), quads, pair) };
+                    let found = unsafe { C::unpack::<Scalar, ALONE>(strip.as_ptr().add(4 * lane), quads, pair) };
                     for (i, operand) in found.iter().enumerate() {
                         let bytes: Vec<u8> = operand.iter().flat_map(|v| v.to_le_bytes()).collect();
                         for (n, byte) in bytes.into_iter().enumerate() {
