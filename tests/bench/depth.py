@@ -121,16 +121,18 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     found = library.resolve(args.model)
-    if found is None:
+    path = found.path if found is not None else Path(args.model)
+    if not path.is_dir():
         raise SystemExit(f"{args.model} is not installed: tz convert makes it")
     formats = [FORMATS[name] for name in args.kv or FORMATS]
     depths = [0, *(args.depth or (4096, 32768))]
-    folder = ModelFolder.open(found.path)
+    folder = ModelFolder.open(path)
     backend = CpuBackend()
     model = backend.load(folder, spec_of(folder, max(depths) + args.tokens), args.threads)
     rows = [row for depth in depths for row in at_depth(backend, model, depth, formats, args)]
     about = f"{hardware.processor().name}, {backend.variant}, {model.threads} threads"
-    print(f"{found.id}, {about}; weights {model.weight_bytes_per_token() / 1e6:.1f} MB a token")
+    name = found.id if found is not None else path.name
+    print(f"{name}, {about}; weights {model.weight_bytes_per_token() / 1e6:.1f} MB a token")
     model.close()
     print(table(rows, formats[0].name))
 
