@@ -3,7 +3,7 @@
 //!
 //! A query is rounded to 8 bits with one scale, as the weights of a block's values are, each times the
 //! scale of its value; levels have 8 bits themselves.  What that costs is far below what codes of 6
-//! bits and fewer cost (`tests/bench/results/kv-quality.txt`).
+//! bits and fewer cost (`tests/bench/results/kv-quality-starter.txt`).
 
 use crate::attention::{BLOCK, ROWS};
 use crate::codes::{ALONE, Bits2, Bits4, Bits5, Bits6, Bits8, COUPLED, Codes, RUN, strip_place};
