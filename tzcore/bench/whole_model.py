@@ -123,7 +123,8 @@ class _Bench:
     def _sequence(self, depth: int, tokens: int) -> CudaSequence:
         """A text of ``depth`` tokens that were never computed: its pages hold random numbers."""
         sequence = self._model.new_sequence(depth + tokens)
-        sequence.jump(depth)
+        if depth:
+            sequence.jump(depth)
         return sequence
 
     def _timed(self, sequence: CudaSequence, ids: npt.NDArray[np.int32]) -> float:

@@ -94,8 +94,6 @@ class CudaSequence:
 
     def jump(self, length: int) -> None:
         """An empty text has ``length`` tokens, whatever its pages hold; BackendError where there is no room."""
-        if not length:
-            return
         if not 0 < length <= self.capacity or not all(table.jump(length) for table in self.tables):
             self.truncate(0)
             raise BackendError(f"there is no room for {length} tokens: a text may have {self.room} now")
