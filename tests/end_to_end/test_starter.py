@@ -88,10 +88,16 @@ def test_bench_reports_all_its_numbers(starter: Starter) -> None:
     assert result["prefill_tps"] > result["decode_tps"]
 
 
-def test_a_longer_context_than_the_model_has_is_refused(starter: Starter) -> None:
-    done = starter.tz("run", "starter", "Hello", "--context", "1000000")
+def test_a_longer_context_than_the_model_was_made_for_is_opened_with_a_warning(starter: Starter) -> None:
+    done = starter.tz("run", "starter", "Hello", "--context", "16384", "--max-tokens", "8")
+    assert done.returncode == 0, done.stderr
+    assert "made for 8,192 tokens" in done.stderr
+
+
+def test_a_context_that_no_machine_holds_is_refused(starter: Starter) -> None:
+    done = starter.tz("run", "starter", "Hello", "--context", "900000000k")
     assert done.returncode == 1
-    assert "context" in done.stderr
+    assert "does not fit" in done.stderr
 
 
 def test_plan_reads_metadata_alone(starter: Starter) -> None:
