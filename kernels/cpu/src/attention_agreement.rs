@@ -2,12 +2,13 @@
 //! instruction set, with the same bits alone, in company and in segments.
 
 use crate::agreement::{Random, close};
-use crate::attention::{self, BLOCK, Output, Places, SINK, exact_bytes, scratch_floats, sink_bytes};
+use crate::attention::{self, BLOCK, Output, SINK, scratch_floats};
 use crate::cache::Text;
 use crate::coded::part_bytes;
 use crate::codes::{level, put, scale_of, strip_place};
 use crate::half;
 use crate::kernels::{Kernels, available};
+use crate::places::{Places, exact_bytes, sink_bytes};
 use crate::softmax::{padded_head, state_floats, turned_block};
 
 /// Numbers of one head of a text: a network is not needed to read pages.

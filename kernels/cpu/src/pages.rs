@@ -4,11 +4,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::attention::{BLOCK, exact_bytes, sink_bytes};
+use crate::attention::BLOCK;
 use crate::buffer::Buffer;
 use crate::coded::part_bytes;
 use crate::error::{Code, Error, Result, ensure};
 use crate::model::Network;
+use crate::places::{exact_bytes, sink_bytes};
 use crate::softmax::padded_head;
 
 /// Blocks of the ring.

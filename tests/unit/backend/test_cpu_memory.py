@@ -9,7 +9,7 @@ import pytest
 from tests.unit.engine.scripted_model import spec
 from tzcore.architecture.spec import ModelSpec
 from tzcore.backend.cpu_memory import longest, memory_bytes, pages, read_bytes
-from tzcore.keyvalues import F16, FORMATS
+from tzcore.keyvalues import F16, FORMATS, KeyValueFormat
 
 K8, K6V5, K4 = FORMATS["k8v8"], FORMATS["k6v5"], FORMATS["k4v4"]
 
@@ -31,7 +31,7 @@ def test_a_head_is_padded_to_sixteen() -> None:
 
 
 @pytest.mark.parametrize(("stored", "bits"), [(K8, 16), (K6V5, 11), (K4, 8), (FORMATS["k4v2"], 6)])
-def test_a_quantised_page_has_scales_and_a_memory_its_half_precision(stored, bits) -> None:  # type: ignore[no-untyped-def]
+def test_a_quantised_page_has_scales_and_a_memory_its_half_precision(stored: KeyValueFormat, bits: int) -> None:
     page = 2 * (64 * 16 * bits // 8 + 2 * 64)
     # Ring of keys and values; the sink's values, and its keys twice as many · layers · heads · head · 2
     half = (2 * 256 + 3 * 16) * 2 * 2 * 16 * 2
@@ -49,7 +49,7 @@ def test_layers_with_a_window_have_a_few_windows() -> None:
 @pytest.mark.parametrize("stored", FORMATS.values())
 @pytest.mark.parametrize("made", [spec(max_context=1 << 20), windowed(100), windowed(1 << 18)])
 @pytest.mark.parametrize("budget", [0, 300_000, 5_000_000, 80_000_000])
-def test_the_longest_fits_and_a_page_more_does_not(stored, made, budget) -> None:  # type: ignore[no-untyped-def]
+def test_the_longest_fits_and_a_page_more_does_not(stored: KeyValueFormat, made: ModelSpec, budget: int) -> None:
     most = made.max_context
     tokens = longest(made, stored, budget, most)
     assert tokens % 64 == 0

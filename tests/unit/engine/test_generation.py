@@ -41,14 +41,6 @@ def script(folder: Path, text: str, end: str = "<|im_end|>") -> list[int]:
 
 
 @pytest.fixture
-def engines() -> Iterator[list[Engine]]:
-    made: list[Engine] = []
-    yield made
-    for one in made:
-        one.close()
-
-
-@pytest.fixture
 def make(tmp_path: Path, engines: list[Engine]):  # type: ignore[no-untyped-def]
     def build(model: ScriptedModel, context: int = 256, **files: object) -> Engine:
         engines.append(engine(tmp_path, model, context, **files))  # type: ignore[arg-type]

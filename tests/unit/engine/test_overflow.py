@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -71,14 +70,6 @@ class EndlessModel(ScriptedModel):
         row = super().row(tokens)
         row[self.never] = -100.0
         return row
-
-
-@pytest.fixture
-def engines() -> Iterator[list[Engine]]:
-    made: list[Engine] = []
-    yield made
-    for one in made:
-        one.close()
 
 
 @pytest.fixture
