@@ -37,7 +37,8 @@ class SummingModel(ScriptedModel):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.exact_chunks = False
-        self.tokenizer = PromptBuilder.open(small_tokenizers.write(folder)).tokenizer
+        with closing(PromptBuilder.open(small_tokenizers.write(folder))) as prompts:
+            self.tokenizer = prompts.tokenizer
         self.prompts: list[str] = []
         self._saying: list[int] = []
         self._length = 0
@@ -291,8 +292,8 @@ def test_an_answer_goes_on_when_the_context_is_full(tmp_path: Path, engines: lis
 def test_sliding_in_an_answer_loses_and_doubles_nothing(tmp_path: Path, engines: list[Engine]) -> None:
     text = "".join(f"{number} señor 東京 " for number in range(60))
     folder = small_tokenizers.write(tmp_path)
-    said = PromptBuilder.open(folder).tokenizer.encode(text)
-    end = PromptBuilder.open(folder).tokenizer.token_id("<|im_end|>")
+    with closing(PromptBuilder.open(folder)) as prompts:
+        said, end = prompts.tokenizer.encode(text), prompts.tokenizer.token_id("<|im_end|>")
     assert end is not None
     assert len(said) > 400
     made = engine(tmp_path, ScriptedModel([*said, end]), 256)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -168,10 +167,10 @@ def test_files(tmp_path: Path, opened: list[ChatTemplate]) -> None:
 
 
 def test_plain_form(opened: list[ChatTemplate]) -> None:
+    before = set(psutil.Process().children())  # of other tests' engines
     opened.append(ChatTemplate({}))
     assert opened[0].plain
     talk = [{"role": "system", "content": "Be brief. "}, *HELLO, {"role": "assistant", "content": " Hi"}, *HELLO]
     assert opened[0].render(talk) == "Be brief.\n\nUser: Hello\n\nAssistant: Hi\n\nUser: Hello\n\nAssistant:"
-    assert psutil.Process(os.getpid()).children() == [] or all(
-        "template_worker" not in " ".join(c.cmdline()) for c in psutil.Process().children()
-    )
+    started = set(psutil.Process().children()) - before
+    assert all("template_worker" not in " ".join(c.cmdline()) for c in started)
