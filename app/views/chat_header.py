@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QProgressBar, QSize
 from app import wording
 from app.library import InstalledEntry
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, IconButton, label
 
 
@@ -21,8 +22,8 @@ class ModelPicker(QComboBox):
     def __init__(self) -> None:
         super().__init__()
         self.setProperty("role", "picker")
-        self.setAccessibleName("Model")
-        self.setToolTip("The model that answers")
+        self.setAccessibleName(tr("Model"))
+        self.setToolTip(tr("The model that answers"))
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
@@ -40,7 +41,7 @@ class ModelPicker(QComboBox):
             self.setItemData(self.count() - 1, f"{entry.id}\n{wording.size(entry.bytes)}", Qt.ItemDataRole.ToolTipRole)
         index = self.findData(current)
         if index < 0 and current:
-            self.addItem(f"{name(current)}  (not installed)", current)
+            self.addItem(tr("{name}  (not installed)").format(name=name(current)), current)
             index = self.count() - 1
         self.setCurrentIndex(index)
 
@@ -61,21 +62,21 @@ class ChatHeader(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.picker = ModelPicker()
         self.picker.picked.connect(self.picked)
-        self.context_button = Button(theme, "Context…", self.context.emit, kind="fold")
-        self.context_button.setToolTip("How long the context is, and what it takes of the memory")
+        self.context_button = Button(theme, tr("Context…"), self.context.emit, kind="fold")
+        self.context_button.setToolTip(tr("How long the context is, and what it takes of the memory"))
         self._state = label("", "small")
         self._bar = QProgressBar()
         self._bar.setFixedWidth(110)
         self._bar.setTextVisible(False)
-        self._bar.setAccessibleName("Loading the model")
-        self._retry = Button(theme, "Try again", self.retry.emit, icon_name="refresh")
-        self._menu_button = IconButton(theme, "more", "Conversation")
+        self._bar.setAccessibleName(tr("Loading the model"))
+        self._retry = Button(theme, tr("Try again"), self.retry.emit, icon_name="refresh")
+        self._menu_button = IconButton(theme, "more", tr("Conversation"))
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
-        menu.addAction("Rename…", self.rename.emit)
-        menu.addAction("Export as Markdown…", self.export.emit)
+        menu.addAction(tr("Rename…"), self.rename.emit)
+        menu.addAction(tr("Export as Markdown…"), self.export.emit)
         menu.addSeparator()
-        menu.addAction("Delete", self.delete.emit)
+        menu.addAction(tr("Delete"), self.delete.emit)
         self._menu_button.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 8, 12, 8)
@@ -93,10 +94,10 @@ class ChatHeader(QWidget):
 
     def show_context(self, context: int, kv: str) -> None:
         """Tokens and precision of the model that is open; 0 while none is."""
-        facts = [f"{wording.count(context)} tokens", wording.precision(kv)] if context else []
-        text = "  ·  ".join(filter(None, facts)) or "Context…"
+        facts = [tr("{count} tokens").format(count=wording.count(context)), wording.precision(kv)] if context else []
+        text = "  ·  ".join(filter(None, facts)) or tr("Context…")
         self.context_button.set_text(text)
-        self.context_button.setAccessibleName(f"Context: {text}" if context else "Context")
+        self.context_button.setAccessibleName(tr("Context: {text}").format(text=text) if context else tr("Context"))
 
     def set_has_conversation(self, has: bool) -> None:
         self._menu_button.setVisible(has)
@@ -107,8 +108,8 @@ class ChatHeader(QWidget):
         self._bar.setRange(0, 1000 if total else 0)
         if total:
             self._bar.setValue(round(1000 * done / total))
-        share = f" {round(100 * done / total)} %" if total else ""
-        texts = {"loading": f"Loading{share}…", "failed": message}
+        loading = tr("Loading {percent} %…").format(percent=round(100 * done / total)) if total else tr("Loading…")
+        texts = {"loading": loading, "failed": message}
         self._state.setText(texts.get(state, ""))
         self._state.setProperty("role", "danger" if state == "failed" else "small")
         self._state.style().unpolish(self._state)

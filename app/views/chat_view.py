@@ -13,6 +13,7 @@ from app.models.conversation import Conversation
 from app.models.loaded_model import LoadedModel
 from app.models.model_names import model_name
 from app.theme import Theme
+from app.translation import tr
 from app.views.chat_header import ChatHeader
 from app.views.composer import Composer
 from app.views.controls import label
@@ -53,7 +54,7 @@ class ChatView(QWidget):
         self.messages = MessageList(theme)
         self.welcome = WelcomeView(theme)
         self.composer = Composer(theme)
-        self._note = label("Models make mistakes. Check what matters.", "small")
+        self._note = label(tr("Models make mistakes. Check what matters."), "small")
         self.conversation = self._conversation(None)
 
         self._stack = QStackedWidget()
@@ -259,9 +260,9 @@ class ChatView(QWidget):
     def _update_blocked(self) -> None:
         library = self._services.library
         if not library.installed():
-            reason = "Get a model first" if library.loaded else "Looking for models…"
+            reason = tr("Get a model first") if library.loaded else tr("Looking for models…")
         elif not self._is_installed(self.conversation.model):
-            reason = "This model is not installed any more: choose another above"
+            reason = tr("This model is not installed any more: choose another above")
         else:
             reason = ""
         self.composer.set_blocked(reason)
@@ -288,8 +289,11 @@ class ChatView(QWidget):
         else:
             self.composer.gauge.show_use(0, 0)
         if self.conversation.busy and loaded.state == "loading":
-            share = f" {round(100 * loaded.done / loaded.total)} %" if loaded.total else ""
-            self.messages.set_waiting(f"Loading the model{share}…")
+            if loaded.total:
+                percent = round(100 * loaded.done / loaded.total)
+                self.messages.set_waiting(tr("Loading the model {percent} %…").format(percent=percent))
+            else:
+                self.messages.set_waiting(tr("Loading the model…"))
 
     def _show_notices(self) -> None:
         """What suffers in the model as it was loaded; once closed it stays away until it is another sentence."""
@@ -357,7 +361,8 @@ class ChatView(QWidget):
 
     def _on_summarising(self, done: int, total: int) -> None:
         if total:
-            self.messages.set_waiting(f"Summarising the oldest messages · {100 * done // total} %")
+            percent = 100 * done // total
+            self.messages.set_waiting(tr("Summarising the oldest messages · {percent} %").format(percent=percent))
 
     def _on_context_changed(self) -> None:
         self.messages.show_context(self.conversation.visible)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, 
 from app import highlight
 from app.markdown import Code
 from app.theme import Colours, Theme, code_font
+from app.translation import tr
 from app.views.controls import IconButton, label
 
 SLICE = 0.004
@@ -83,7 +84,7 @@ class CodeView(QFrame):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
         self._language = label("", "small")
-        self._copy = IconButton(theme, "copy", "Copy code", self.copy, size=15)
+        self._copy = IconButton(theme, "copy", tr("Copy code"), self.copy, size=15)
         head = QHBoxLayout()
         head.setContentsMargins(PADDING + 2, 5, 6, 0)
         head.addWidget(self._language)
@@ -102,7 +103,7 @@ class CodeView(QFrame):
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self._edit.document().setDocumentMargin(0)
-        self._edit.setAccessibleName("Code")
+        self._edit.setAccessibleName(tr("Code"))
         self._painter = _Painter(self._edit.document(), theme.colours)
 
         layout = QVBoxLayout(self)
@@ -130,7 +131,7 @@ class CodeView(QFrame):
         """Show ``block``; cheap when it continues the one before."""
         before, self._block = self._block, block
         self.setContentsMargins(26 * block.depth, 0, 0, 0)
-        self._language.setText(block.language or "code")
+        self._language.setText(block.language or tr("code"))
         if block.text != before.text:
             self._insert(before.text, block.text)
             self._fit()
@@ -145,12 +146,12 @@ class CodeView(QFrame):
         """Put the code on the clipboard."""
         QGuiApplication.clipboard().setText(self._block.text)
         self._copy.set_icon("check")
-        self._copy.set_name("Copied")
+        self._copy.set_name(tr("Copied"))
         self._copied.start(1600)
 
     def _offer_copy(self) -> None:
         self._copy.set_icon("copy")
-        self._copy.set_name("Copy code")
+        self._copy.set_name(tr("Copy code"))
 
     def _insert(self, before: str, after: str) -> None:
         if before and after.startswith(before):

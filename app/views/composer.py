@@ -7,6 +7,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.theme import Theme
+from app.translation import tr
 from app.views.context_gauge import ContextGauge
 from app.views.controls import IconButton, frame, label, set_property
 
@@ -23,7 +24,7 @@ class MessageEdit(QPlainTextEdit):
         super().__init__()
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
-        self.setAccessibleName("Message")
+        self.setAccessibleName(tr("Message"))
         font = self.font()
         font.setPointSizeF(font.pointSizeF() * 1.06)
         self.setFont(font)
@@ -76,7 +77,9 @@ class Composer(QWidget):
         self._busy, self._blocked = False, ""
         self.edit = MessageEdit()
         self.gauge = ContextGauge(theme)
-        self.button = IconButton(theme, "send", "Send", self._press, colour="on_accent", kind="send", shortcut="Enter")
+        self.button = IconButton(
+            theme, "send", tr("Send"), self._press, colour="on_accent", kind="send", shortcut=tr("Enter")
+        )
         self._hint = label("", "small")
         self._frame = frame("composer")
         row = QHBoxLayout()
@@ -107,7 +110,7 @@ class Composer(QWidget):
         self.edit.moveCursor(self.edit.textCursor().MoveOperation.End)
 
     def set_model_name(self, name: str) -> None:
-        self.edit.setPlaceholderText(f"Message {name}" if name else "Message")
+        self.edit.setPlaceholderText(tr("Message {name}").format(name=name) if name else tr("Message"))
         self.edit.viewport().update()  # Qt does not repaint it by itself
 
     def set_busy(self, busy: bool) -> None:
@@ -139,5 +142,5 @@ class Composer(QWidget):
 
     def _update(self) -> None:
         self.button.set_icon("stop" if self._busy else "send")
-        self.button.set_name("Stop" if self._busy else "Send", "Esc" if self._busy else "Enter")
+        self.button.set_name(tr("Stop") if self._busy else tr("Send"), tr("Esc") if self._busy else tr("Enter"))
         self.button.setEnabled(self._busy or (bool(self.text.strip()) and not self._blocked))

@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 
 from app import context_scale, wording
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, frame, label, set_property
 from app.views.memory_bar import MemoryBar
 from app.views.slider_scale import ContextSlider, SliderScale
@@ -49,16 +50,16 @@ class ContextDialog(QDialog):
         self._made_for = 0
         context = services.settings.get("context")
         self._tokens = int(context) if context else 0  # 0: what the engine takes by itself
-        self.setWindowTitle("Context")
+        self.setWindowTitle(tr("Context"))
         self.setFixedWidth(640)
 
         self.slider = ContextSlider(theme)
-        self.slider.setAccessibleName("Context")
+        self.slider.setAccessibleName(tr("Context"))
         self.slider.setPageStep(context_scale.STEPS_PER_DOUBLING)
         self.slider.valueChanged.connect(self._on_slider)
         self.spin = _Tokens()
-        self.spin.setAccessibleName("Context in tokens")
-        self.spin.setSuffix(" tokens")
+        self.spin.setAccessibleName(tr("Context in tokens"))
+        self.spin.setSuffix(" " + tr("tokens"))
         self.spin.setSingleStep(256)
         self.spin.setKeyboardTracking(False)
         self.spin.setFixedWidth(172)
@@ -77,16 +78,16 @@ class ContextDialog(QDialog):
         self._grid.setColumnStretch(0, 1)
         self._group = QButtonGroup(self)
         self.rows: dict[str, tuple[QRadioButton, list[QLabel]]] = {}
-        for column, title in enumerate(("Precision", "Memory", "a token", "Longest that fits", "")):
+        for column, title in enumerate((tr("Precision"), tr("Memory"), tr("a token"), tr("Longest that fits"), "")):
             self._grid.addWidget(label(title, "small"), 0, column, self._side(column))
         wanted = str(services.settings.get("kv"))
         for kv, text in wording.PRECISIONS.items():
-            self._add_row(kv, text, kv == wanted)
+            self._add_row(kv, tr(text), kv == wanted)
 
         self.bar = MemoryBar(theme)
         self.sum = label("")
         self.note = label("", "small", wrap=True)
-        self._open = Button(theme, "Open with this context", self.accept, kind="primary")
+        self._open = Button(theme, tr("Open with this context"), self.accept, kind="primary")
         self._open.setDefault(True)
         self._lay_out(theme, name)
 
@@ -99,7 +100,7 @@ class ContextDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(26, 22, 26, 18)
         layout.setSpacing(10)
-        layout.addWidget(label(f"Context of {name}", "title"))
+        layout.addWidget(label(tr("Context of {name}").format(name=name), "title"))
         layout.addWidget(self.about)
         row = QHBoxLayout()
         row.setSpacing(16)
@@ -119,11 +120,11 @@ class ContextDialog(QDialog):
         layout.addWidget(self.note)
         layout.addWidget(self.trouble)
         buttons = QHBoxLayout()
-        self.usual = Button(theme, "Automatic", self._take_usual)
-        self.usual.setToolTip("The context and the precision that the engine chooses by itself")
+        self.usual = Button(theme, tr("Automatic"), self._take_usual)
+        self.usual.setToolTip(tr("The context and the precision that the engine chooses by itself"))
         buttons.addWidget(self.usual)
         buttons.addStretch()
-        buttons.addWidget(Button(theme, "Cancel", self.reject))
+        buttons.addWidget(Button(theme, tr("Cancel"), self.reject))
         buttons.addWidget(self._open)
         layout.addSpacing(4)
         layout.addLayout(buttons)
@@ -223,8 +224,10 @@ class ContextDialog(QDialog):
             self.spin.setRange(context_scale.LEAST, context_scale.longest(made_for))
             self._scale.show_scale(made_for)
             del blockers
-        known = f" The model was made for {wording.count(made_for)} tokens." if self._plan else ""
-        self.about.setText(f"How much text a conversation can hold, questions and answers together.{known}")
+        about = tr("How much text a conversation can hold, questions and answers together.")
+        if self._plan:
+            about += " " + tr("The model was made for {count} tokens.").format(count=wording.count(made_for))
+        self.about.setText(about)
 
     def _show_tokens(self, tokens: int) -> None:
         blockers = [QSignalBlocker(self.slider), QSignalBlocker(self.spin)]
@@ -235,8 +238,10 @@ class ContextDialog(QDialog):
         self.beyond.setVisible(beyond)
         if beyond:
             self.beyond.setText(
-                f"More than the {wording.count(self._made_for)} tokens that the model was made for: past them its "
-                "answers may lose the thread. What exactly suffers is said once it is open."
+                tr(
+                    "More than the {count} tokens that the model was made for: past them its "
+                    "answers may lose the thread. What exactly suffers is said once it is open."
+                ).format(count=wording.count(self._made_for))
             )
 
     def _show(self) -> None:
@@ -252,14 +257,14 @@ class ContextDialog(QDialog):
                 continue
             if kv == AUTO:
                 taken = wording.precision(automatic)
-                choice.setText(f"{wording.PRECISIONS[AUTO]}: {taken} here")
+                choice.setText(tr("Automatic: {precision} here").format(precision=taken))
             fits = bool(one["fits"])
             longest = int(one["longest_context"])
             texts = (
                 wording.size(one["kv_bytes"]),
                 wording.size(one["bytes_per_token"]),
                 _longest(longest, int(plan["context"]), fits),
-                "fits" if fits else "does not fit",
+                tr("fits") if fits else tr("does not fit"),
             )
             for cell, text in zip(cells, texts, strict=True):
                 cell.setText(text)
@@ -272,17 +277,21 @@ class ContextDialog(QDialog):
         parts = [int(plan["weights_bytes"]), int(chosen["kv_bytes"]), int(plan["workspace_bytes"])]
         free = max(0, int(plan["free"]) - int(plan["reserve"]))
         weights, context, workspace = map(wording.size, parts)
-        place = str(plan["card"]) or "main memory"
-        words = f"Weights {weights} + context {context} + workspace {workspace} = {wording.size(sum(parts))}"
+        total = wording.size(sum(parts))
+        terms = {"weights": weights, "context": context, "workspace": workspace, "total": total}
+        words = tr("Weights {weights} + context {context} + workspace {workspace} = {total}").format(**terms)
+        of_free = tr("Weights {weights} + context {context} + workspace {workspace} = {total} of {free}")
         fits = bool(chosen["fits"])
-        verdict = "it fits" if fits else f"{wording.size(sum(parts) - free)} too much"
-        self.bar.show_parts(parts, free, f"{words} of {wording.size(free)}")
+        verdict = tr("it fits") if fits else tr("{size} too much").format(size=wording.size(sum(parts) - free))
+        self.bar.show_parts(parts, free, of_free.format(**terms, free=wording.size(free)))
         self.sum.setText(f"{words}  ·  {verdict}")
         set_property(self.sum, "role", "" if fits else "warning")
-        self.note.setText(
-            f"{wording.size(plan['free'])} of {place} are free, of which {wording.size(plan['reserve'])} are kept for "
-            "the system. The choice holds for all models."
-        )
+        if card := str(plan["card"]):
+            note = tr("{free} of {card} are free, of which {kept} are kept for the system.")
+        else:
+            note = tr("{free} of main memory are free, of which {kept} are kept for the system.")
+        note = note.format(free=wording.size(plan["free"]), card=card, kept=wording.size(plan["reserve"]))
+        self.note.setText(note + " " + tr("The choice holds for all models."))
         self.trouble.hide()
         self._open.setEnabled(fits)
 
@@ -290,8 +299,10 @@ class ContextDialog(QDialog):
 def _longest(longest: int, asked: int, fits: bool) -> str:
     """The engine looks no further than what the model was made for."""
     if fits and asked > longest:
-        return f"{wording.count(asked)} or more"
-    return f"{wording.count(longest)} tokens" if longest else "none"
+        return tr("{count} or more").format(count=wording.count(asked))
+    if not longest:
+        return tr("none", "no length of the context fits")
+    return tr("{count} tokens").format(count=wording.count(longest))
 
 
 class _Tokens(QSpinBox):

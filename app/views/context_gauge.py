@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 
 from app import wording
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import label
 
 NEARLY_FULL = 0.85
@@ -71,20 +72,20 @@ class ContextGauge(QPushButton):
             return
         self._ring.share = used / context
         self._ring.update()
-        sentence = f"{wording.count(used)} of {wording.count(context)} tokens"
+        sentence = tr("{used} of {total} tokens").format(used=wording.count(used), total=wording.count(context))
         self._text.setText(sentence)
         self.updateGeometry()
-        self.setAccessibleName(f"Context used: {sentence}")
-        self.setAccessibleDescription("Opens what happens when it is full")
+        self.setAccessibleName(tr("Context used: {sentence}").format(sentence=sentence))
+        self.setAccessibleDescription(tr("Opens what happens when it is full"))
         self.setToolTip(self.hint)
 
     @property
     def hint(self) -> str:
         """What the numbers mean for the next message."""
         if self.used >= self.context:
-            return "The conversation no longer fits into the context."
+            return tr("The conversation no longer fits into the context.")
         left = wording.count(self.context - self.used)
-        return f"Room for about {left} more tokens of questions and answers."
+        return tr("Room for about {count} more tokens of questions and answers.").format(count=left)
 
     @property
     def words(self) -> str:

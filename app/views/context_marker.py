@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app.context_change import Change, sentence
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, frame, label
 from app.views.rich_text import RichText
 
@@ -20,7 +21,7 @@ class ContextMarker(QWidget):
         text = sentence(change)
         self.setAccessibleName(text)
         self._summary = RichText(theme, muted=True)
-        self._summary.setAccessibleName("Summary of the messages above")
+        self._summary.setAccessibleName(tr("Summary of the messages above"))
         self._summary.set_plain(str(change.get("summary") or ""))
         self._frame = frame("thinking")
         inner = QVBoxLayout(self._frame)
@@ -33,7 +34,7 @@ class ContextMarker(QWidget):
         row.addWidget(frame("rule"), 1)
         if change.get("summary"):
             self._button = Button(theme, text, self._toggle, kind="fold", icon_name="chevron-right")
-            self._button.setToolTip("Show the summary that the model reads in their place")
+            self._button.setToolTip(tr("Show the summary that the model reads in their place"))
             self._button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
             row.addWidget(self._button)
         else:

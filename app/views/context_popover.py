@@ -7,10 +7,11 @@ from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QProgressBar, QRadioButton, QVBoxLayout, QWidget
 
 from app import wording
-from app.context_change import OVERFLOWS, markers, sentence
+from app.context_change import OVERFLOWS, markers
 from app.models.conversation import Conversation
 from app.models.loaded_model import LoadedModel
 from app.theme import Theme
+from app.translation import tr
 from app.views.context_gauge import ContextGauge
 from app.views.controls import Button, frame, label
 
@@ -28,18 +29,19 @@ class ContextPopover(QFrame):
         super().__init__(parent, Qt.WindowType.Popup | Qt.WindowType.FramelessWindowHint)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setObjectName("popover")
-        self.setAccessibleName("Context")
+        self.setAccessibleName(tr("Context"))
         self.setFixedWidth(WIDTH)
         used, context = gauge.used, gauge.context
         layout = QVBoxLayout(self)
         layout.setContentsMargins(18, 16, 18, 14)
         layout.setSpacing(8)
-        layout.addWidget(label(f"{wording.count(used)} of {wording.count(context)} tokens used", "heading"))
+        sentence = tr("{used} of {total} tokens used").format(used=wording.count(used), total=wording.count(context))
+        layout.addWidget(label(sentence, "heading"))
         bar = QProgressBar()
         bar.setRange(0, 1000)
         bar.setValue(min(1000, round(1000 * used / max(1, context))))
         bar.setTextVisible(False)
-        bar.setAccessibleName("Context used")
+        bar.setAccessibleName(tr("Context used"))
         layout.addWidget(bar)
         layout.addWidget(label(f"{gauge.hint}\n{_facts(loaded)}", "small", wrap=True))
         if left_out := _left_out(conversation):
@@ -47,24 +49,24 @@ class ContextPopover(QFrame):
         layout.addSpacing(4)
         layout.addWidget(frame("rule"))
         layout.addSpacing(4)
-        layout.addWidget(label("When it is full", "section"))
+        layout.addWidget(label(tr("When it is full"), "section"))
         self.choices: dict[str, QRadioButton] = {}
         group = QButtonGroup(self)
         for value, name, meaning in OVERFLOWS:
-            choice = QRadioButton(name)
-            choice.setAccessibleDescription(meaning)
+            choice = QRadioButton(tr(name))
+            choice.setAccessibleDescription(tr(meaning))
             choice.setChecked(value == conversation.overflow)
             group.addButton(choice)
             self.choices[value] = choice
             choice.clicked.connect(lambda _checked=False, value=value: conversation.set_overflow(value))
-            explained = label(meaning, "small")
+            explained = label(tr(meaning), "small")
             explained.setContentsMargins(26, 0, 0, 4)
             layout.addWidget(choice)
             layout.addWidget(explained)
-        layout.addWidget(label("Holds for this conversation; the settings say it for all others.", "small"))
+        layout.addWidget(label(tr("Holds for this conversation; the settings say it for all others."), "small"))
         row = QHBoxLayout()
         row.addStretch()
-        self.resize_button = Button(theme, "Change the context…", self._change)
+        self.resize_button = Button(theme, tr("Change the context…"), self._change)
         row.addWidget(self.resize_button)
         layout.addSpacing(2)
         layout.addLayout(row)
@@ -91,12 +93,33 @@ class ContextPopover(QFrame):
 
 def _facts(loaded: LoadedModel) -> str:
     """Length, precision and memory of the context."""
-    takes = f"take {wording.size(loaded.kv_bytes)} of memory" if loaded.kv_bytes else ""
-    precise = f"in {wording.precision(loaded.kv)}" if loaded.kv else ""
-    return " ".join(filter(None, [f"{wording.count(loaded.context)} tokens", precise, takes])) + "."
+    if loaded.kv and loaded.kv_bytes:
+        text = tr("{count} tokens in {precision} take {size} of memory.")
+    elif loaded.kv:
+        text = tr("{count} tokens in {precision}.")
+    elif loaded.kv_bytes:
+        text = tr("{count} tokens take {size} of memory.")
+    else:
+        text = tr("{count} tokens.")
+    return text.format(
+        count=wording.count(loaded.context),
+        precision=wording.precision(loaded.kv),
+        size=wording.size(loaded.kv_bytes),
+    )
 
 
 def _left_out(conversation: Conversation) -> str:
     """What the model does not read any more; its line in the conversation may be far above."""
     lines = list(markers(conversation.visible).values())
-    return sentence(lines[-1]).replace(" above", " at the beginning") + "." if lines else ""
+    if not lines:
+        return ""
+    change = lines[-1]
+    count = int(change.get("messages_left_out") or 0)
+    if change.get("summary"):
+        one = tr("The message at the beginning is summarised for the model ({tokens} tokens less to read).")
+        many = tr("The {count} messages at the beginning are summarised for the model ({tokens} tokens less to read).")
+    else:
+        one = tr("The message at the beginning is not read by the model any more ({tokens} tokens).")
+        many = tr("The {count} messages at the beginning are not read by the model any more ({tokens} tokens).")
+    tokens = wording.count(int(change.get("tokens_left_out") or 0))
+    return (one if count == 1 else many).format(count=wording.count(count), tokens=tokens)

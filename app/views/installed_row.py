@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 from app import wording
 from app.library import InstalledEntry
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, IconButton, label, tag
 
 
@@ -28,13 +29,13 @@ class InstalledRow(QFrame):
         super().__init__()
         self.setProperty("role", "card")
         source, encoding = wording.model_and_encoding(entry.id)
-        self.setAccessibleName(f"Installed model {entry.id}")
-        chat = Button(theme, "Chat", lambda: on_chat(entry), kind="primary", icon_name="chat")
-        chat.setAccessibleName(f"Chat with {name}")
-        context = Button(theme, "Context…", lambda: on_context(entry))
-        context.setAccessibleName(f"Context of {name}")
-        context.setToolTip("How long the context is to be, and what it takes of the memory")
-        delete = IconButton(theme, "trash", f"Delete {entry.id}", lambda: on_delete(entry))
+        self.setAccessibleName(tr("Installed model {id}").format(id=entry.id))
+        chat = Button(theme, tr("Chat"), lambda: on_chat(entry), kind="primary", icon_name="chat")
+        chat.setAccessibleName(tr("Chat with {name}").format(name=name))
+        context = Button(theme, tr("Context…"), lambda: on_context(entry))
+        context.setAccessibleName(tr("Context of {name}").format(name=name))
+        context.setToolTip(tr("How long the context is to be, and what it takes of the memory"))
+        delete = IconButton(theme, "trash", tr("Delete {id}").format(id=entry.id), lambda: on_delete(entry))
         title = QHBoxLayout()
         title.setSpacing(8)
         title.addWidget(label(name, "heading"))
@@ -42,7 +43,7 @@ class InstalledRow(QFrame):
         title.addStretch()
         facts = [wording.size(entry.bytes)]
         if bits := bits_per_weight(entry):
-            facts.append(f"{bits:.2f} bits a weight")
+            facts.append(tr("{bits} bits a weight").format(bits=f"{bits:.2f}"))
         facts.append(_sentence(entry.fit.sentence))
         facts.append(source)
         words = QVBoxLayout()

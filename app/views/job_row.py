@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
 from app import wording
 from app.jobs import Job
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, IconButton, label, set_property, tag
 
 
@@ -30,11 +31,11 @@ class JobRow(QFrame):
         self._detail = label("", "small")
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
-        self._chat = Button(theme, "Chat", self.chat.emit, kind="primary", icon_name="chat")
-        self._retry = Button(theme, "Resume", self.retry.emit, icon_name="play")
-        self._pause = IconButton(theme, "pause", "Pause", self.pause.emit)
-        self._cancel = IconButton(theme, "close", "Cancel", self.cancel.emit)
-        self._remove = IconButton(theme, "close", "Take off the list", self.remove.emit)
+        self._chat = Button(theme, tr("Chat"), self.chat.emit, kind="primary", icon_name="chat")
+        self._retry = Button(theme, tr("Resume"), self.retry.emit, icon_name="play")
+        self._pause = IconButton(theme, "pause", tr("Pause"), self.pause.emit)
+        self._cancel = IconButton(theme, "close", tr("Cancel"), self.cancel.emit)
+        self._remove = IconButton(theme, "close", tr("Take off the list"), self.remove.emit)
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(self._title)
@@ -70,7 +71,7 @@ class JobRow(QFrame):
         self.setAccessibleName(f"{job.source}: {sentence}")
         self._chat.setVisible(job.state == "done" and bool(job.model_id))
         self._retry.setVisible(job.state in ("paused", "failed", "cancelled"))
-        self._retry.set_text("Try again" if job.state == "failed" else "Resume")
+        self._retry.set_text(tr("Try again") if job.state == "failed" else tr("Resume"))
         self._pause.setVisible(running)
         self._cancel.setVisible(job.state in ("running", "queued"))
         self._remove.setVisible(job.state not in ("running", "queued"))
@@ -81,8 +82,8 @@ def progress_sentence(job: Job) -> str:
     if job.state in ("failed", "done") and job.message:
         return job.message
     if job.state != "running" or not job.phase:
-        return wording.STATES.get(job.state, job.state)
-    parts = [wording.PHASES.get(job.phase, job.phase.capitalize())]
+        return tr(wording.STATES.get(job.state, job.state))
+    parts = [tr(wording.PHASES.get(job.phase, job.phase.capitalize()))]
     if job.total:
         parts.append(f"{100 * job.done // job.total} %")
     if job.done or job.total:
@@ -90,5 +91,5 @@ def progress_sentence(job: Job) -> str:
     if job.rate:
         parts.append(wording.rate(job.rate, job.unit))
     if job.seconds_left is not None:
-        parts.append(f"{wording.duration(job.seconds_left)} left")
+        parts.append(tr("{duration} left").format(duration=wording.duration(job.seconds_left)))
     return "  ·  ".join(parts)

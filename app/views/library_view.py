@@ -23,6 +23,7 @@ from app.jobs import Job
 from app.library import HubEntry, InstalledEntry
 from app.models.model_names import model_name
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, Column, discard, label
 from app.views.installed_row import InstalledRow
 from app.views.job_row import JobRow
@@ -49,15 +50,17 @@ class LibraryView(QWidget):
         self._query = ""
         self._found: list[HubEntry] | None = None
 
-        self._jobs_title = label("Under way", "section")
+        self._jobs_title = label(tr("Under way"), "section")
         self._jobs = Column()
-        self._installed_title = label("Installed", "section")
+        self._installed_title = label(tr("Installed"), "section")
         self._installed = Column()
-        self._nothing = label("No model is installed yet. The starter below is small and needs no account.", "muted")
+        self._nothing = label(
+            tr("No model is installed yet. The starter below is small and needs no account."), "muted"
+        )
         self._results_title = label("", "section")
         self._results_note = label("", "muted", wrap=True)
         self._results = Column()
-        self._catalogue_title = label("Recommended", "section")
+        self._catalogue_title = label(tr("Recommended"), "section")
         self._catalogue = CardGrid()
 
         column = QWidget()
@@ -65,14 +68,14 @@ class LibraryView(QWidget):
         self._layout = QVBoxLayout(column)
         self._layout.setContentsMargins(6, 26, 6, 30)
         self._layout.setSpacing(10)
-        self._layout.addWidget(label("Library", "display"))
+        self._layout.addWidget(label(tr("Library"), "display"))
         self._layout.addSpacing(8)
         for title, body in ((self._jobs_title, self._jobs), (self._installed_title, self._installed)):
             self._layout.addWidget(title)
             self._layout.addWidget(body)
             self._layout.addSpacing(12)
         self._layout.insertWidget(self._layout.indexOf(self._installed) + 1, self._nothing)
-        self._layout.addWidget(label("Get a model", "section"))
+        self._layout.addWidget(label(tr("Get a model"), "section"))
         self._layout.addLayout(self._search_row())
         self._layout.addLayout(self._encoding_row())
         for widget in (self._results_title, self._results_note, self._results):
@@ -116,29 +119,29 @@ class LibraryView(QWidget):
 
     def _search_row(self) -> QHBoxLayout:
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search Hugging Face, or type org/name")
-        self.search.setAccessibleName("Search for models")
+        self.search.setPlaceholderText(tr("Search Hugging Face, or type org/name"))
+        self.search.setAccessibleName(tr("Search for models"))
         self.search.setClearButtonEnabled(True)
         self.search.returnPressed.connect(self._search)
         self.search.textChanged.connect(self._on_search_text)
-        more = Button(self._theme, "From a file", icon_name="folder")
+        more = Button(self._theme, tr("From a file"), icon_name="folder")
         menu = QMenu(more)
-        menu.addAction("A folder in Hugging Face layout…", self._choose_folder)
-        menu.addAction("A GGUF file…", self._choose_gguf)
+        menu.addAction(tr("A folder in Hugging Face layout…"), self._choose_folder)
+        menu.addAction(tr("A GGUF file…"), self._choose_gguf)
         more.setMenu(menu)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self.search, 1)
-        row.addWidget(Button(self._theme, "Search", self._search, icon_name="search"))
+        row.addWidget(Button(self._theme, tr("Search"), self._search, icon_name="search"))
         row.addWidget(more)
         return row
 
     def _encoding_row(self) -> QHBoxLayout:
         """One choice for all that is got from here; sizes and fits below follow it."""
         self.encoding = QComboBox()
-        self.encoding.setAccessibleName("How new models are encoded")
+        self.encoding.setAccessibleName(tr("How new models are encoded"))
         for key, (name, bits) in wording.ENCODINGS.items():
-            self.encoding.addItem(f"{name}, {bits}", key)
+            self.encoding.addItem(f"{tr(name)}, {tr(bits)}", key)
         self.encoding.activated.connect(
             lambda index: self._services.settings.set("encoding", self.encoding.itemData(index))
         )
@@ -146,7 +149,7 @@ class LibraryView(QWidget):
         self._show_encoding()
         row = QHBoxLayout()
         row.setSpacing(10)
-        row.addWidget(label("Ternarise as", "muted"))
+        row.addWidget(label(tr("Ternarise as"), "muted"))
         row.addWidget(self.encoding)
         row.addWidget(self._encoding_hint, 1)
         return row
@@ -194,15 +197,16 @@ class LibraryView(QWidget):
 
     def _confirm_delete(self, entry: InstalledEntry) -> None:
         box = QMessageBox(self)
-        box.setWindowTitle("Delete model")
+        box.setWindowTitle(tr("Delete model"))
         box.setIcon(QMessageBox.Icon.NoIcon)
-        box.setText(f"Delete {entry.id}?")
+        box.setText(tr("Delete {id}?").format(id=entry.id))
         box.setInformativeText(
-            f"This frees {wording.size(entry.bytes)}. Your conversations stay. "
-            "To use the model again it must be ternarised again."
+            tr(
+                "This frees {size}. Your conversations stay. To use the model again it must be ternarised again."
+            ).format(size=wording.size(entry.bytes))
         )
-        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
-        keep = box.addButton("Keep", QMessageBox.ButtonRole.RejectRole)
+        delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
+        keep = box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(keep)
         box.setEscapeButton(keep)
         box.buttonClicked.connect(
@@ -220,11 +224,11 @@ class LibraryView(QWidget):
         QTimer.singleShot(0, lambda: self._scroll.verticalScrollBar().setValue(0))
 
     def _choose_folder(self) -> None:
-        if folder := QFileDialog.getExistingDirectory(self, "A folder with config.json and safetensors files"):
+        if folder := QFileDialog.getExistingDirectory(self, tr("A folder with config.json and safetensors files")):
             self.get(str(Path(folder)))
 
     def _choose_gguf(self) -> None:
-        file, _ = QFileDialog.getOpenFileName(self, "A GGUF file", "", "GGUF (*.gguf)")
+        file, _ = QFileDialog.getOpenFileName(self, tr("A GGUF file"), "", "GGUF (*.gguf)")
         if file:
             self.get(str(Path(file)))
 
@@ -235,7 +239,7 @@ class LibraryView(QWidget):
         self._found = None
         if self._query:
             self._services.library.search(self._query)
-        self._show_results("Searching Hugging Face…" if self._query else "")
+        self._show_results(tr("Searching Hugging Face…") if self._query else "")
 
     def _on_search_text(self, text: str) -> None:
         if not text.strip() and self._query:
@@ -245,7 +249,7 @@ class LibraryView(QWidget):
     def _on_found(self, found: list[HubEntry]) -> None:
         if self._query:
             self._found = found
-            self._show_results("" if found else "Nothing was found.")
+            self._show_results("" if found else tr("Nothing was found."))
 
     def _on_failed(self, message: str) -> None:
         if self._query and self._found is None:
@@ -254,7 +258,7 @@ class LibraryView(QWidget):
     def _show_results(self, note: str = "") -> None:
         self._results.clear()
         query = self._query
-        self._results_title.setText(f"Results for “{query}”")
+        self._results_title.setText(tr("Results for “{query}”").format(query=query))
         self._results_title.setVisible(bool(query))
         self._results_note.setText(note)
         self._results_note.setVisible(bool(query and note))
@@ -266,7 +270,8 @@ class LibraryView(QWidget):
             self._results.add(HubCard(self._theme, entry, entry.source in getting, self.get))
         exact = query.count("/") == 1 and " " not in query
         if exact and all(entry.source != query for entry in self._found or ()):
-            direct = Button(self._theme, f"Get “{query}” as typed", lambda: self.get(query), icon_name="download")
+            text = tr("Get “{query}” as typed").format(query=query)
+            direct = Button(self._theme, text, lambda: self.get(query), icon_name="download")
             self._results.add(direct, Qt.AlignmentFlag.AlignLeft)
 
     def _on_setting(self, key: str) -> None:
@@ -276,7 +281,7 @@ class LibraryView(QWidget):
     def _show_encoding(self) -> None:
         chosen = str(self._services.settings.get("encoding"))
         self.encoding.setCurrentIndex(self.encoding.findData(chosen))
-        self._encoding_hint.setText(wording.ENCODING_HINTS[chosen])
+        self._encoding_hint.setText(tr(wording.ENCODING_HINTS[chosen]))
 
     # Jobs
 
