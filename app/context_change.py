@@ -2,7 +2,7 @@
 
 A change is kept as a dictionary: the engine's ``kind``, ``messages_left_out``, ``tokens_left_out``, ``tokens_kept``
 and ``summary``, and ``through``, the id of the last message left out (None where it was the middle of the text that
-was being written).  No Qt here.
+was being written).
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from typing import Any
 
 from app import wording
 from app.history import Message
+from app.translation import mark, tr
 
 Change = Mapping[str, Any]
 
 OVERFLOWS = (
-    ("stop", "Stop and ask", "The answer ends there; nothing is left out."),
-    ("slide", "Leave out the oldest", "They stay in the chat; the model does not read them any more."),
-    ("compact", "Summarise the oldest", "The model goes on from a summary that it writes of them."),
+    ("stop", mark("Stop and ask"), mark("The answer ends there; nothing is left out.")),
+    ("slide", mark("Leave out the oldest"), mark("They stay in the chat; the model does not read them any more.")),
+    ("compact", mark("Summarise the oldest"), mark("The model goes on from a summary that it writes of them.")),
 )
 """What can happen when the context is full: value, name, and what it means."""
 
@@ -60,11 +61,16 @@ def markers(messages: Sequence[Message]) -> dict[int, Change]:
 
 def sentence(change: Change) -> str:
     """The change in one line."""
-    tokens = f"{wording.count(int(change.get('tokens_left_out') or 0))} tokens"
+    tokens = wording.count(int(change.get("tokens_left_out") or 0))
     count = int(change.get("messages_left_out") or 0)
     if change.get("through") is None:
-        return f"The context was full: the model went on without {tokens} from the middle of the text."
-    what = "The message above is" if count == 1 else f"The {wording.count(count)} messages above are"
-    if change.get("summary"):
-        return f"{what} summarised for the model ({tokens} less to read)"
-    return f"{what} not read by the model any more ({tokens})"
+        text = tr("The context was full: the model went on without {tokens} tokens from the middle of the text.")
+    elif change.get("summary"):
+        one = tr("The message above is summarised for the model ({tokens} tokens less to read)")
+        more = tr("The {count} messages above are summarised for the model ({tokens} tokens less to read)")
+        text = one if count == 1 else more
+    else:
+        one = tr("The message above is not read by the model any more ({tokens} tokens)")
+        more = tr("The {count} messages above are not read by the model any more ({tokens} tokens)")
+        text = one if count == 1 else more
+    return text.format(count=wording.count(count), tokens=tokens)

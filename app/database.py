@@ -1,4 +1,4 @@
-"""How the window opens its SQLite files: WAL, versioned migrations, a copy before migrating.  No Qt.
+"""How the window opens its SQLite files: WAL, versioned migrations, a copy before migrating.
 
 ``user_version`` counts the migrations done.  Each migration is one SQL script run in one
 transaction together with the new version, so a crash in the middle leaves the old file.
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from app.translation import tr
 from tzcore.errors import StorageError
 
 
@@ -24,7 +25,7 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
-        raise StorageError(f"{path} cannot be opened: {error}") from error
+        raise StorageError(tr("{path} cannot be opened: {reason}").format(path=path, reason=error)) from error
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA journal_mode = WAL")
@@ -33,7 +34,8 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
         _migrate(connection, path, migrations)
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise StorageError(f"{path} cannot be used ({error}); move it away to begin with an empty one") from error
+        text = tr("{path} cannot be used ({reason}); move it away to begin with an empty one")
+        raise StorageError(text.format(path=path, reason=error)) from error
     except StorageError:
         connection.close()
         raise
@@ -52,13 +54,14 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
             raise
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise StorageError(f"The database cannot be written: {error}") from error
+        raise StorageError(tr("The database cannot be written: {reason}").format(reason=error)) from error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
-        raise StorageError(f"{path} was written by a newer version of this program: update the program to open it")
+        text = tr("{path} was written by a newer version of this program: update the program to open it")
+        raise StorageError(text.format(path=path))
     if 0 < version < len(migrations):
         with closing(sqlite3.connect(path.with_name(f"{path.name}.before-v{len(migrations)}"))) as copy:
             connection.backup(copy)

@@ -15,10 +15,11 @@ from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy
 
 from app.engine_process import EngineProcess
 from app.exchange import CANCELLED, ChatStream, Exchange, Reply
+from app.translation import mark, tr
 
 __all__ = ["ChatStream", "EngineClient", "Reply"]
 
-CLOSING = "The program was closed while this was under way."
+CLOSING = mark("The program was closed while this was under way.")
 
 
 class EngineClient(QObject):
@@ -107,7 +108,7 @@ class EngineClient(QObject):
     def shutdown(self) -> None:
         """End every exchange, so that what is written so far is kept.  For the end of the program."""
         for exchange in list(self._underway):
-            exchange.fail(CLOSING)
+            exchange.fail(tr(CLOSING))
 
     def forget(self, exchange: Exchange) -> None:
         """It is over; it lives on until control is back in the event loop, for slots that read it."""

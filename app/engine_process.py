@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.child import TZ, Child
+from app.translation import mark, tr
 from tzcore import paths
 
-RESTARTED = "The engine stopped unexpectedly and was restarted; the answer so far is kept."
+RESTARTED = mark("The engine stopped unexpectedly and was restarted; the answer so far is kept.")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 """Seconds before the first restart; each further one waits twice as long, up to the longest."""
 MOST_DEATHS = 5
@@ -136,7 +137,7 @@ class EngineProcess(QObject):
             self._change("running")
             self.ready.emit(self._url)
             if again:
-                self.restarted.emit(RESTARTED)
+                self.restarted.emit(tr(RESTARTED))
 
     def _on_finished(self, code: int) -> None:
         child = self._child
@@ -146,22 +147,23 @@ class EngineProcess(QObject):
         self._patience.stop()
         was_ready = bool(self._url)
         self._url = self._token = ""
-        reason = self._error or child.last_words or f"exit code {code}"
+        reason = self._error or child.last_words or tr("exit code {code}").format(code=code)
         child.deleteLater()
         if was_ready and time.monotonic() - self._ready_at >= HEALTHY:
             self._deaths = 0
         self._deaths += 1
         if code == -2 or (self._error and not was_ready):  # it said why; trying again changes nothing
-            self._fail(f"The engine cannot be started: {reason}")
+            self._fail(tr("The engine cannot be started: {reason}").format(reason=reason))
         elif self._deaths >= MOST_DEATHS:
-            self._fail(f"The engine stopped {self._deaths} times in a row: {reason}. Its log is {self._log}.")
+            text = tr("The engine stopped {count} times in a row: {reason}. Its log is {log}.")
+            self._fail(text.format(count=self._deaths, reason=reason, log=self._log))
         else:
             self._change("restarting")
             self._pause.start(round(1000 * min(FIRST_PAUSE * 2 ** (self._deaths - 1), LONGEST_PAUSE)))
 
     def _give_up_waiting(self) -> None:
         if self._child is not None:
-            self._child.last_words = f"it was not ready after {START_TIMEOUT:.0f} s"
+            self._child.last_words = tr("it was not ready after {seconds} s").format(seconds=f"{START_TIMEOUT:.0f}")
             self._child.kill()
 
     def _fail(self, message: str) -> None:

@@ -15,12 +15,14 @@ from PySide6.QtCore import QObject, QTimer, QUrl, Signal
 from PySide6.QtNetwork import QNetworkAccessManager, QNetworkReply, QNetworkRequest
 
 from app.server_sent_events import EventStream
+from app.translation import mark, tr
 
 if TYPE_CHECKING:
     from app.engine_client import EngineClient
 
 CANCELLED = "Cancelled."
-GARBLED = "The engine's answer cannot be understood."
+"""Not shown and not translated: the client knows by it what was called off."""
+GARBLED = mark("The engine's answer cannot be understood.")
 
 
 class Exchange(QObject):
@@ -29,7 +31,7 @@ class Exchange(QObject):
 
     failed = Signal(str)
     """One line for the user; what came before stays valid."""
-    lost = "The engine stopped unexpectedly."
+    lost = mark("The engine stopped unexpectedly.")
 
     def __init__(self, client: EngineClient, method: str, path: str, body: dict[str, Any] | None) -> None:
         super().__init__()
@@ -70,7 +72,7 @@ class Exchange(QObject):
         try:
             self._take(bytes(reply.readAll().data()))
         except (ValueError, KeyError, TypeError, AttributeError):
-            self.fail(GARBLED)
+            self.fail(tr(GARBLED))
 
     def _on_end(self) -> None:
         reply = self._reply
@@ -80,7 +82,7 @@ class Exchange(QObject):
         if status and status != 200:
             body = bytes(reply.readAll().data())
             self.code = _error_code(body)
-            self.fail(_error_message(body) or f"The engine answered with status {status}.")
+            self.fail(_error_message(body) or tr("The engine answered with status {status}.").format(status=status))
             return
         self._on_data()
         if self._over:
@@ -89,9 +91,9 @@ class Exchange(QObject):
             try:
                 self._complete()
             except (ValueError, KeyError, TypeError, AttributeError):
-                self.fail(GARBLED)
+                self.fail(tr(GARBLED))
         else:
-            self.fail(self.lost)
+            self.fail(tr(self.lost))
 
     def _take(self, data: bytes) -> None:
         """More of the body."""
@@ -169,7 +171,7 @@ class Reply(Exchange):
     def _complete(self) -> None:
         answer = self._last if self._streams() else json.loads(self._data)
         if answer is None:
-            self.fail(self.lost)
+            self.fail(tr(self.lost))
             return
         value = self._pick(answer)
         if self._finish():
@@ -200,7 +202,7 @@ class ChatStream(Exchange):
     ``total_tokens``) and timings: those of the server (see :mod:`tzcore.serve.answer_form`),
     ``first_token_seconds`` from the call to the first text, ``tokens_per_second`` of decoding, and
     ``stop_reason`` ``"context"`` where the context is full."""
-    lost = "The engine stopped unexpectedly; the answer so far is kept."
+    lost = mark("The engine stopped unexpectedly; the answer so far is kept.")
 
     def __init__(self, client: EngineClient, body: dict[str, Any]) -> None:
         super().__init__(client, "POST", "/v1/chat/completions", body)
@@ -263,7 +265,7 @@ class ChatStream(Exchange):
         if self._reason:
             self._end(self._reason)
         else:
-            self.fail(self.lost)
+            self.fail(tr(self.lost))
 
     def _end(self, reason: str) -> None:
         timings = dict(self._timings)

@@ -1,4 +1,4 @@
-"""Whether a model fits this machine, from bytes alone, in a sentence with the numbers in it.  No Qt.
+"""Whether a model fits this machine, from bytes alone, in a sentence with the numbers in it.
 
 The sum is that of ``tz plan``: stored weights, keys and values of the context at fp16, the
 activations of one prompt chunk, the process.  For an installed model all of it is exact (its
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.translation import tr
 from tzcore.errors import CheckpointError
 
 CONTEXT = 8192
@@ -60,13 +61,20 @@ class Machine:
 def judge(need: int, machine: Machine, exact: bool) -> Fit:
     """A fit for ``need`` bytes of memory.  Some is left to the system: a twentieth, at most 1 GiB."""
     reserve = min(1 << 30, machine.memory // 20)
-    needs, memory = f"needs {'' if exact else 'about '}{gigabytes(need)}", gigabytes(machine.memory)
+    ok = need <= machine.memory - 2 * reserve
     if need <= machine.free_memory - reserve:
-        return Fit(True, f"fits: {needs} of {memory}")
-    if need <= machine.memory - 2 * reserve:
-        free = gigabytes(machine.free_memory)
-        return Fit(True, f"fits when other programs are closed: {needs} of {memory}, {free} are free now")
-    return Fit(False, f"does not fit: {needs}, this machine has {memory}")
+        ok = True
+        text = tr("fits: needs {need} of {memory}") if exact else tr("fits: needs about {need} of {memory}")
+    elif ok and exact:
+        text = tr("fits when other programs are closed: needs {need} of {memory}, {free} are free now")
+    elif ok:
+        text = tr("fits when other programs are closed: needs about {need} of {memory}, {free} are free now")
+    elif exact:
+        text = tr("does not fit: needs {need}, this machine has {memory}")
+    else:
+        text = tr("does not fit: needs about {need}, this machine has {memory}")
+    sizes = {"need": need, "memory": machine.memory, "free": machine.free_memory}
+    return Fit(ok, text.format_map({name: gigabytes(size) for name, size in sizes.items()}))
 
 
 def installed_need(weights: int, config: Mapping[str, Any]) -> int:
@@ -79,7 +87,7 @@ def installed_need(weights: int, config: Mapping[str, Any]) -> int:
         intermediate, vocabulary = int(text["intermediate_size"]), int(text["vocab_size"])
         context = min(CONTEXT, int(text.get("max_position_embeddings") or CONTEXT))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise CheckpointError(f"config.json is not understood: {error}") from None
+        raise CheckpointError(tr("config.json is not understood: {reason}").format(reason=error)) from None
     kv = layers * 2 * kv_heads * head_dim * 2 * context
     row = 4 * hidden + 3 * intermediate + 2 * (heads + 2 * kv_heads) * head_dim
     return weights + kv + 4 * (CHUNK * row + 2 * vocabulary) + PROCESS
@@ -91,7 +99,7 @@ def installed_fit(weights: int, folder: Path, machine: Machine) -> Fit:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return judge(installed_need(weights, config), machine, exact=True)
     except (OSError, ValueError, CheckpointError, AttributeError) as error:
-        return Fit(False, f"cannot be read: {error}")
+        return Fit(False, tr("cannot be read: {reason}").format(reason=error))
 
 
 def stored_bytes(parameters: int, encoding: str) -> int:
@@ -125,12 +133,12 @@ def estimated_fit(
     (16 bits each); with neither, it says that it is not known."""
     parameters = parameters or download_bytes // 2
     if not parameters:
-        return Fit(True, "size not known before its metadata is read")
+        return Fit(True, tr("size not known before its metadata is read"))
     disk = stored_bytes(parameters, encoding) + (download_bytes or 2 * parameters)
     fit = judge(estimated_need(parameters, encoding, context), machine, exact=False)
     if fit.ok and disk > machine.free_disk:
-        free = gigabytes(machine.free_disk)
-        return Fit(False, f"not enough disk space: needs about {gigabytes(disk)}, {free} are free")
+        text = tr("not enough disk space: needs about {need}, {free} are free")
+        return Fit(False, text.format(need=gigabytes(disk), free=gigabytes(machine.free_disk)))
     return fit
 
 

@@ -1,4 +1,4 @@
-"""Conversations: a tree of messages in SQLite (WAL), full-text search, soft delete.  No Qt.
+"""Conversations: a tree of messages in SQLite (WAL), full-text search, soft delete.
 
 A message's children are the ways the conversation went on from it.  Editing or regenerating
 adds a sibling; nothing is overwritten.  Each message remembers which child is shown, so
@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from app.database import open_database, transaction
+from app.translation import mark, tr
 from tzcore import paths
 
 ROLES = ("system", "user", "assistant")
 STATES = ("streaming", "done", "stopped", "interrupted", "failed")
+ENDED_EARLY = {"stopped": mark("stopped"), "interrupted": mark("interrupted"), "failed": mark("failed")}
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -283,10 +285,10 @@ class History:
     def export_markdown(self, conversation_id: int) -> str:
         """The active branch as a Markdown document."""
         summary = self.conversation(conversation_id)
-        parts = [f"# {summary.title or 'Conversation'}"]
+        parts = [f"# {summary.title or tr('Conversation')}"]
         for message in self.messages(conversation_id):
-            name = {"system": "System", "user": "You"}.get(message.role) or message.model or summary.model
-            note = "" if message.state in ("done", "streaming") else f" ({message.state})"
+            name = {"system": tr("System"), "user": tr("You")}.get(message.role) or message.model or summary.model
+            note = f" ({tr(ENDED_EARLY[message.state])})" if message.state in ENDED_EARLY else ""
             parts.append(f"## {name}{note}\n\n{message.text.strip()}")
         return "\n\n".join(parts) + "\n"
 

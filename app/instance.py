@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtCore import QLockFile, QObject, Signal
 from PySide6.QtNetwork import QLocalServer, QLocalSocket
 
+from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
@@ -44,20 +45,21 @@ class Instance(QObject):
         try:
             self._home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            why = f"{self._home} cannot be made ({error.strerror})"
-            raise StorageError(f"{why}; set TZ_HOME to a folder that can be written") from None
+            text = tr("{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written")
+            raise StorageError(text.format(folder=self._home, reason=error.strerror)) from None
         if self._lock.tryLock(0):
             QLocalServer.removeServer(self._name)
             self._server.listen(self._name)
             return True
         if self._lock.error() != QLockFile.LockError.LockFailedError:
-            raise StorageError(f"{self._home} cannot be written; set TZ_HOME to a folder that can be")
+            text = tr("{folder} cannot be written; set TZ_HOME to a folder that can be")
+            raise StorageError(text.format(folder=self._home))
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:  # it may only just be starting
             if self._hand_over(arguments):
                 return False
             time.sleep(0.05)
-        raise StorageError("Ternary-Zero is already running but does not answer; close it first")
+        raise StorageError(tr("Ternary-Zero is already running but does not answer; close it first"))
 
     def release(self) -> None:
         self._server.close()

@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.child import TZ, Child
 from app.database import open_database, transaction
+from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
@@ -246,7 +247,7 @@ class Jobs(QObject):
         child.deleteLater()
         if job.state == "running":
             if code == 0 and self._said_done:
-                job.message = f"{job.model_id} is ready."
+                job.message = tr("{name} is ready.").format(name=job.model_id)
                 self._set(job, "done")
                 self.finished.emit(job)
             else:
@@ -299,10 +300,10 @@ class Jobs(QObject):
 
 def _reason(code: int, last_words: str) -> str:
     if code == -1:
-        return "The conversion was killed, perhaps for lack of memory; Retry goes on from where it was."
+        return tr("The conversion was killed, perhaps for lack of memory; Retry goes on from where it was.")
     if code == -2:
-        return f"The conversion cannot be started: {last_words}"
-    return last_words.removeprefix("tz: ") or f"The conversion ended with exit code {code}."
+        return tr("The conversion cannot be started: {reason}").format(reason=last_words)
+    return last_words.removeprefix("tz: ") or tr("The conversion ended with exit code {code}.").format(code=code)
 
 
 def _end_orphan(pid: int, seen: float) -> None:

@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, QTimer, Signal
 from app.child import TZ, Child
 from app.fit import Fit, Machine, estimated_fit, installed_fit, stored_bytes
 from app.settings import Settings
+from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
@@ -173,7 +174,8 @@ class Library(QObject):
         child.deleteLater()
         error = ""
         if code != 0:
-            error = child.last_words.removeprefix("tz: ") or f"tz ended with exit code {code}."
+            unsaid = tr("tz ended with exit code {code}.").format(code=code)
+            error = child.last_words.removeprefix("tz: ") or unsaid
         then(child, said, error)
 
     def _on_listed(self, child: Child, said: list[Any], error: str) -> None:
@@ -182,7 +184,7 @@ class Library(QObject):
         self._listing = None
         rows = next((value for value in said if isinstance(value, list)), None)
         if error or rows is None:
-            self.failed.emit(error or "The list of installed models cannot be read.")
+            self.failed.emit(error or tr("The list of installed models cannot be read."))
             return
         machine = Machine.here(paths.models())
         self._installed = sorted((_installed(row, machine) for row in rows), key=lambda entry: entry.id)
@@ -196,7 +198,7 @@ class Library(QObject):
         self._patience.stop()
         rows = next((value for value in said if isinstance(value, list)), None)
         if error or rows is None:
-            self.failed.emit(error or "The hub's answer cannot be read.")
+            self.failed.emit(error or tr("The hub's answer cannot be read."))
             return
         machine = Machine.here(paths.models())
         self.search_finished.emit([self._found(row, machine) for row in rows])
@@ -205,7 +207,7 @@ class Library(QObject):
         child, self._searching = self._searching, None
         if child is not None:
             child.kill()
-            self.failed.emit("The hub does not answer. Is this computer connected to the internet?")
+            self.failed.emit(tr("The hub does not answer. Is this computer connected to the internet?"))
 
     def _on_removed(self, _: Child, __: list[Any], error: str) -> None:
         if error:
@@ -254,8 +256,9 @@ class Library(QObject):
 
 def _why_not(family: str) -> str:
     if not family:
-        return "The hub does not say what family this model is of."
-    return f"Models of the family {family}, or stored as this one is, cannot be converted yet."
+        return tr("The hub does not say what family this model is of.")
+    text = tr("Models of the family {family}, or stored as this one is, cannot be converted yet.")
+    return text.format(family=family)
 
 
 def _replace(old: Child | None, new: Child) -> Child:
@@ -281,7 +284,8 @@ def _read_catalogue(path: Path) -> list[dict[str, Any]]:
     try:
         models = json.loads(path.read_text(encoding="utf-8"))["models"]
         if any(not needed <= set(model) for model in models):
-            raise ValueError("an entry lacks a field")
+            raise ValueError(tr("an entry lacks a field"))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"The model catalogue {path} is damaged ({error}); reinstall the program") from None
+        text = tr("The model catalogue {path} is damaged ({reason}); reinstall the program")
+        raise StorageError(text.format(path=path, reason=error)) from None
     return list(models)

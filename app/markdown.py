@@ -1,4 +1,4 @@
-"""Markdown as block objects: what a message is made of, before any widget.  No Qt here.
+"""Markdown as block objects: what a message is made of, before any widget.
 
 ``parse`` turns CommonMark (with tables and strikethrough) into a tuple of blocks.  ``Stream`` does
 the same for text that is still arriving: it splits at blank lines outside fences, parses each
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
+
+from app.translation import tr
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -302,9 +304,10 @@ def _image(token: Token, inside_link: bool) -> str:
     """An image is never loaded: its description stands for it, linked where the address is safe."""
     source = str(token.attrs.get("src", ""))
     label = escape(token.content or source)
+    image = tr("[image: {label}]").format(label=label)
     if inside_link or not source.lower().startswith(SAFE_SCHEMES):
-        return f"[image: {label}]"
-    return f'<a href="{escape(source)}" title="{escape(source)}">[image: {label}]</a>'
+        return image
+    return f'<a href="{escape(source)}" title="{escape(source)}">{image}</a>'
 
 
 def _text(text: str, linkify: bool) -> str:

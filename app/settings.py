@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QObject, Signal
 
+from app.translation import mark, tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
@@ -62,91 +63,97 @@ class Setting:
         return value
 
 
-RECOMMENDED = "what the model recommends"
+RECOMMENDED = mark("what the model recommends")
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "theme", str, "system", "Appearance", "Window",
-        choices=(("system", "As the system"), ("light", "Light"), ("dark", "Dark")),
+        "theme", str, "system", mark("Appearance"), mark("Window"),
+        choices=(("system", mark("As the system")), ("light", mark("Light")), ("dark", mark("Dark"))),
     ),
     Setting(
-        "temperature", float, None, "Temperature", "Answers",
-        "0 always takes the most likely word; higher is more varied.", minimum=0.0, maximum=2.0, step=0.05,
+        "temperature", float, None, mark("Temperature"), mark("Answers"),
+        mark("0 always takes the most likely word; higher is more varied."), minimum=0.0, maximum=2.0, step=0.05,
         unset=RECOMMENDED,
     ),
     Setting(
-        "top_p", float, None, "Top-p", "Answers",
-        "Only the most likely words that together reach this probability are drawn from.",
+        "top_p", float, None, mark("Top-p"), mark("Answers"),
+        mark("Only the most likely words that together reach this probability are drawn from."),
         minimum=0.01, maximum=1.0, step=0.01, unset=RECOMMENDED,
     ),
     Setting(
-        "top_k", int, None, "Top-k", "Answers", "Only this many of the most likely words; 0 means no limit.",
+        "top_k", int, None, mark("Top-k"), mark("Answers"),
+        mark("Only this many of the most likely words; 0 means no limit."),
         minimum=0, maximum=1000, step=1, unset=RECOMMENDED,
     ),
     Setting(
-        "min_p", float, None, "Min-p", "Answers", "Drops words less likely than this share of the most likely one.",
+        "min_p", float, None, mark("Min-p"), mark("Answers"),
+        mark("Drops words less likely than this share of the most likely one."),
         minimum=0.0, maximum=1.0, step=0.01, unset=RECOMMENDED,
     ),
     Setting(
-        "max_tokens", int, None, "Longest answer (tokens)", "Answers",
-        "An answer that reaches it stops there and says so.",
-        minimum=1, maximum=1_000_000, step=64, unset="as far as the context reaches",
+        "max_tokens", int, None, mark("Longest answer (tokens)"), mark("Answers"),
+        mark("An answer that reaches it stops there and says so."),
+        minimum=1, maximum=1_000_000, step=64, unset=mark("as far as the context reaches"),
     ),
     Setting(
-        "seed", int, None, "Seed", "Answers", "The same seed and settings give the same answer.",
-        minimum=0, maximum=2**31 - 1, step=1, unset="another each time",
+        "seed", int, None, mark("Seed"), mark("Answers"), mark("The same seed and settings give the same answer."),
+        minimum=0, maximum=2**31 - 1, step=1, unset=mark("another each time"),
     ),
     Setting(
-        "system_prompt", str, "", "System prompt", "Answers", "Put before every new conversation.", multiline=True,
+        "system_prompt", str, "", mark("System prompt"), mark("Answers"), mark("Put before every new conversation."),
+        multiline=True,
     ),
     Setting(
-        "context", int, None, "Context (tokens)", "Engine",
-        "How much text a conversation can hold; longer takes more memory.",
-        minimum=256, maximum=1_048_576, step=256, unset="what the model and memory allow",
+        "context", int, None, mark("Context (tokens)"), mark("Engine"),
+        mark("How much text a conversation can hold; longer takes more memory."),
+        minimum=256, maximum=1_048_576, step=256, unset=mark("what the model and memory allow"),
     ),
     Setting(
-        "kv", str, "auto", "Precision of the context", "Engine",
-        "Fewer bits hold a longer context in the same memory; 8 bits are hardly distinguishable from 16.",
+        "kv", str, "auto", mark("Precision of the context"), mark("Engine"),
+        mark("Fewer bits hold a longer context in the same memory; 8 bits are hardly distinguishable from 16."),
         choices=(
-            ("auto", "Automatic: 16 bits where they fit"),
-            ("f16", "16 bits"),
-            ("k8v8", "8 bits"),
-            ("k6v5", "5.5 bits"),
-            ("k4v4", "4 bits"),
-            ("k4v2", "3 bits (keys 4, values 2)"),
+            ("auto", mark("Automatic: 16 bits where they fit")),
+            ("f16", mark("16 bits")),
+            ("k8v8", mark("8 bits")),
+            ("k6v5", mark("5.5 bits")),
+            ("k4v4", mark("4 bits")),
+            ("k4v2", mark("3 bits (keys 4, values 2)")),
         ),
     ),
     Setting(
-        "context_overflow", str, "stop", "When the context is full", "Engine",
-        "For every conversation that has no choice of its own (a click on the context's gauge).",
+        "context_overflow", str, "stop", mark("When the context is full"), mark("Engine"),
+        mark("For every conversation that has no choice of its own (a click on the context's gauge)."),
         choices=(
-            ("stop", "Stop and ask"),
-            ("slide", "Leave out the oldest messages"),
-            ("compact", "Summarise the oldest messages"),
+            ("stop", mark("Stop and ask")),
+            ("slide", mark("Leave out the oldest messages")),
+            ("compact", mark("Summarise the oldest messages")),
         ),
     ),
     Setting(
-        "snapshots", bool, True, "Keep conversations ready", "Engine",
-        "What the model has read is kept on the disk, so that long chats go on at once. Takes effect when the engine "
-        "starts next.",
+        "snapshots", bool, True, mark("Keep conversations ready"), mark("Engine"),
+        mark(
+            "What the model has read is kept on the disk, so that long chats go on at once. Takes effect when the "
+            "engine starts next."
+        ),
     ),
     Setting(
-        "snapshots_quota", float, 8.0, "Disk space for that (GB)", "Engine",
-        "The conversations not used for the longest time make room.", minimum=0.5, maximum=10_000, step=1.0,
+        "snapshots_quota", float, 8.0, mark("Disk space for that (GB)"), mark("Engine"),
+        mark("The conversations not used for the longest time make room."), minimum=0.5, maximum=10_000, step=1.0,
     ),
     Setting(
-        "threads", int, None, "Processor threads", "Engine", "Takes effect when the engine starts next.",
-        minimum=1, maximum=1024, step=1, unset="one for each core",
+        "threads", int, None, mark("Processor threads"), mark("Engine"),
+        mark("Takes effect when the engine starts next."),
+        minimum=1, maximum=1024, step=1, unset=mark("one for each core"),
     ),
     Setting(
-        "encoding", str, "t2", "Encoding of new models", "Library",
+        "encoding", str, "t2", mark("Encoding of new models"), mark("Library"),
         choices=(
-            ("t2", "t2 · two ternary planes (recommended for small models)"),
-            ("q2", "q2 · four levels"),
-            ("t1", "t1 · one ternary plane (smallest)"),
-            ("i4", "i4 · 4-bit integers"),
-            ("i8", "i8 · 8-bit integers"),
-            ("f16", "f16 · unquantised"),
+            ("t2", mark("t2 · two ternary planes (recommended for small models)")),
+            ("q2", mark("q2 · four levels")),
+            ("t1", mark("t1 · one ternary plane (smallest)")),
+            ("i4", mark("i4 · 4-bit integers")),
+            ("i8", mark("i8 · 8-bit integers")),
+            ("f16", mark("f16 · unquantised")),
         ),
     ),
     Setting("last_model", str, "", "Model used last", ""),
@@ -226,4 +233,5 @@ class Settings(QObject):
                 os.fsync(file.fileno())
             temporary.replace(self._path)
         except OSError as error:
-            raise StorageError(f"The settings cannot be saved in {self._path}: {error.strerror}") from error
+            text = tr("The settings cannot be saved in {path}: {reason}")
+            raise StorageError(text.format(path=self._path, reason=error.strerror)) from error

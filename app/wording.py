@@ -2,58 +2,63 @@
 
 from __future__ import annotations
 
+from app.translation import mark, tr
+
 ENCODINGS: dict[str, tuple[str, str]] = {
-    "t2": ("Balanced", "3.45 bits"),
-    "q2": ("Small", "2.25 bits"),
-    "t1": ("Smallest", "1.85 bits"),
-    "i4": ("4-bit integers", "4.25 bits"),
-    "i8": ("Nearly lossless", "8.25 bits"),
-    "f16": ("Unquantised", "16 bits"),
+    "t2": (mark("Balanced"), mark("3.45 bits")),
+    "q2": (mark("Small"), mark("2.25 bits")),
+    "t1": (mark("Smallest"), mark("1.85 bits")),
+    "i4": (mark("4-bit integers"), mark("4.25 bits")),
+    "i8": (mark("Nearly lossless"), mark("8.25 bits")),
+    "f16": (mark("Unquantised"), mark("16 bits")),
 }
 """Each encoding's everyday name and about how many bits a weight takes, its share of the scales included."""
 
 ENCODING_HINTS = {
-    "t2": "Two ternary planes. Close to the original; right for models under about 10 B.",
-    "q2": "Four levels. For large models where memory is short.",
-    "t1": "One ternary plane. The smallest; small models lose their wits.",
-    "i4": "The common four-bit format, for comparison.",
-    "i8": "Hardly distinguishable from the original, at half its size.",
-    "f16": "The original weights, for comparison.",
+    "t2": mark("Two ternary planes. Close to the original; right for models under about 10 B."),
+    "q2": mark("Four levels. For large models where memory is short."),
+    "t1": mark("One ternary plane. The smallest; small models lose their wits."),
+    "i4": mark("The common four-bit format, for comparison."),
+    "i8": mark("Hardly distinguishable from the original, at half its size."),
+    "f16": mark("The original weights, for comparison."),
 }
 
 USUAL_CONTEXT = 8192
 """Tokens of context that a model is taken to have been made for until the engine says better."""
 
 PRECISIONS = {
-    "auto": "Automatic",
-    "f16": "16 bits",
-    "k8v8": "8 bits",
-    "k6v5": "5.5 bits",
-    "k4v4": "4 bits",
-    "k4v2": "3 bits (keys 4, values 2)",
+    "auto": mark("Automatic"),
+    "f16": mark("16 bits"),
+    "k8v8": mark("8 bits"),
+    "k6v5": mark("5.5 bits"),
+    "k4v4": mark("4 bits"),
+    "k4v2": mark("3 bits (keys 4, values 2)"),
 }
 """The precisions in which a context can be kept."""
 
 PHASES = {
-    "resolve": "Looking it up",
-    "download": "Downloading",
-    "calibrate": "Calibrating",
-    "measure": "Weighing the budget",
-    "convert": "Ternarising",
-    "tune": "Tuning",
-    "evaluate": "Checking the result",
-    "load": "Loading",
-    "prefill": "Reading the prompt",
+    "resolve": mark("Looking it up"),
+    "download": mark("Downloading"),
+    "calibrate": mark("Calibrating"),
+    "measure": mark("Weighing the budget"),
+    "convert": mark("Ternarising"),
+    "tune": mark("Tuning"),
+    "evaluate": mark("Checking the result"),
+    "load": mark("Loading"),
+    "prefill": mark("Reading the prompt"),
 }
 
 STATES = {
-    "queued": "Waiting for its turn",
-    "running": "Starting",
-    "paused": "Paused: what is done is kept",
-    "failed": "Failed",
-    "done": "Done",
-    "cancelled": "Cancelled: what is done is kept",
+    "queued": mark("Waiting for its turn"),
+    "running": mark("Starting"),
+    "paused": mark("Paused: what is done is kept"),
+    "failed": mark("Failed"),
+    "done": mark("Done"),
+    "cancelled": mark("Cancelled: what is done is kept"),
 }
+
+UNITS = {"bytes": mark("bytes"), "tokens": mark("tokens"), "weights": mark("weights"), "blocks": mark("blocks")}
+"""The units in which work is counted, beside those of :func:`size`."""
 
 
 def size(count: int | float) -> str:
@@ -62,7 +67,7 @@ def size(count: int | float) -> str:
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if abs(value) < 999.5 or unit == "TB":
             digits = 1 if unit in ("GB", "TB") or (unit == "MB" and value < 9.95) else 0
-            return f"{value:.{digits}f} {unit}"
+            return f"{value:.{digits}f} {_unit(unit)}"
         value /= 1000
     raise AssertionError
 
@@ -70,9 +75,9 @@ def size(count: int | float) -> str:
 def count(number: int | float) -> str:
     """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with narrow spaces that do not break: parameters, downloads, tokens."""
     if number >= 999_500_000:
-        return f"{number / 1e9:.1f} B".replace(".0 B", " B")
+        return tr("{number} B").format(number=f"{number / 1e9:.1f}".removesuffix(".0"))
     if number >= 999_500:
-        return f"{number / 1e6:.0f} M"
+        return tr("{number} M").format(number=f"{number / 1e6:.0f}")
     return f"{int(number):,}".replace(",", "\u202f")
 
 
@@ -93,8 +98,8 @@ def rate(per_second: float, unit: str) -> str:
     if unit == "bytes":
         return f"{size(per_second)}/s"
     if per_second >= 1e6:
-        return f"{per_second / 1e6:.1f} M {unit}/s"
-    return f"{per_second:.0f} {unit}/s" if per_second >= 10 else f"{per_second:.1f} {unit}/s"
+        return tr("{number} M {unit}/s").format(number=f"{per_second / 1e6:.1f}", unit=_unit(unit))
+    return f"{per_second:.{0 if per_second >= 10 else 1}f} {_unit(unit)}/s"
 
 
 def amount(done: int, total: int, unit: str) -> str:
@@ -104,25 +109,34 @@ def amount(done: int, total: int, unit: str) -> str:
             return size(done)
         whole, part = size(total), size(done)
         same = part.rpartition(" ")[2] == whole.rpartition(" ")[2]
-        return f"{part.rpartition(' ')[0] if same else part} of {whole}"
-    return f"{count(done)} of {count(total)} {unit}" if total else f"{count(done)} {unit}"
+        return tr("{done} of {total}").format(done=part.rpartition(" ")[0] if same else part, total=whole)
+    if not total:
+        return f"{count(done)} {_unit(unit)}"
+    return tr("{done} of {total} {unit}").format(done=count(done), total=count(total), unit=_unit(unit))
 
 
 def encoding(name: str) -> str:
     """``"Balanced (t2)"``: the everyday name, with the technical one for those who know it."""
     base = name.removesuffix("b3")
-    return f"{ENCODINGS[base][0]} ({name})" if base in ENCODINGS else name
+    return f"{tr(ENCODINGS[base][0])} ({name})" if base in ENCODINGS else name
 
 
 def precision(kv: str) -> str:
     """``"5.5 bits"`` of ``"k6v5"``."""
-    return PRECISIONS.get(kv, kv)
+    return tr(PRECISIONS[kv]) if kv in PRECISIONS else kv
 
 
 def reading(done: int, total: int, seconds_left: float) -> str:
     """``"Reading 12 400 of 20 300 tokens · 61 % · about 14 s left"``; no time where it is not known yet."""
-    left = f" · about {duration(seconds_left)} left" if seconds_left > 0.5 else ""
-    return f"Reading {count(done)} of {count(total)} tokens · {100 * done // total} %{left}"
+    text = tr("Reading {done} of {total} tokens · {percent} %")
+    if seconds_left > 0.5:
+        text = tr("Reading {done} of {total} tokens · {percent} % · about {time} left")
+    percent = 100 * done // total
+    return text.format(done=count(done), total=count(total), percent=percent, time=duration(seconds_left))
+
+
+def _unit(name: str) -> str:
+    return tr(UNITS[name]) if name in UNITS else name
 
 
 def short_model(model_id: str) -> str:

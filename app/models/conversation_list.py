@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
 
+from app.translation import mark, tr
+
 if TYPE_CHECKING:
     from app.history import ConversationSummary, History
 
@@ -16,6 +18,11 @@ ID = Qt.ItemDataRole.UserRole
 """A conversation's id; ``None`` for a heading."""
 SNIPPET = Qt.ItemDataRole.UserRole + 1
 BUSY = Qt.ItemDataRole.UserRole + 2
+
+MONTHS = (
+    mark("January"), mark("February"), mark("March"), mark("April"), mark("May"), mark("June"), mark("July"),
+    mark("August"), mark("September"), mark("October"), mark("November"), mark("December"),
+)
 
 
 class ConversationList(QAbstractListModel):
@@ -74,9 +81,9 @@ class ConversationList(QAbstractListModel):
             return row if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole) else None
         match role:
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
-                return row.title or "New chat"
+                return row.title or tr("New chat")
             case Qt.ItemDataRole.ToolTipRole:
-                return f"{row.title or 'New chat'}\n{row.model}"
+                return f"{row.title or tr('New chat')}\n{row.model}"
             case _ if role == ID:
                 return row.id
             case _ if role == SNIPPET:
@@ -101,11 +108,11 @@ def _with_headings(found: list[ConversationSummary], today: date) -> list[str | 
 def heading_for(day: date, today: date) -> str:
     """``Today``, ``Yesterday``, ``Previous 7 days``, ``Previous 30 days``, then month and year."""
     if day >= today:
-        return "Today"
+        return tr("Today")
     if day == today - timedelta(days=1):
-        return "Yesterday"
+        return tr("Yesterday")
     if day >= today - timedelta(days=7):
-        return "Previous 7 days"
+        return tr("Previous 7 days")
     if day >= today - timedelta(days=30):
-        return "Previous 30 days"
-    return day.strftime("%B %Y")
+        return tr("Previous 30 days")
+    return tr("{month} {year}").format(month=tr(MONTHS[day.month - 1]), year=day.year)

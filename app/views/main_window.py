@@ -25,6 +25,7 @@ from app.models.conversation import Conversation
 from app.models.conversation_list import ConversationList
 from app.models.model_names import model_name
 from app.theme import Theme
+from app.translation import tr
 from app.views.chat_view import ChatView
 from app.views.icons import application_icon
 from app.views.notice_bar import NoticeBar
@@ -169,26 +170,26 @@ class MainWindow(QMainWindow):
     def rename(self, conversation_id: int) -> None:
         old = self._services.history.conversation(conversation_id).title
         title, accepted = QInputDialog.getText(
-            self, "Rename conversation", "Title", QLineEdit.EchoMode.Normal, old
+            self, tr("Rename conversation"), tr("Title"), QLineEdit.EchoMode.Normal, old
         )
         if accepted and title.strip():
             self._services.history.rename(conversation_id, title.strip())
             self.conversations.refresh()
 
     def export(self, conversation_id: int) -> None:
-        title = self._services.history.conversation(conversation_id).title or "conversation"
+        title = self._services.history.conversation(conversation_id).title or tr("conversation")
         name = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in title).strip()[:80]
-        file, _ = QFileDialog.getSaveFileName(self, "Export conversation", f"{name}.md", "Markdown (*.md)")
+        file, _ = QFileDialog.getSaveFileName(self, tr("Export conversation"), f"{name}.md", "Markdown (*.md)")
         if not file:
             return
         try:
             Path(file).write_text(self._services.history.export_markdown(conversation_id), encoding="utf-8")
         except OSError as error:
-            self.show_error(f"{file} cannot be written: {error.strerror}.")
+            self.show_error(tr("{file} cannot be written: {reason}.").format(file=file, reason=error.strerror))
 
     def delete(self, conversation_id: int) -> None:
         """Out of the list at once, and back again with one click."""
-        title = self._services.history.conversation(conversation_id).title or "Conversation"
+        title = self._services.history.conversation(conversation_id).title or tr("Conversation")
         self._forget(conversation_id)
         self.chat.close_conversation(conversation_id)
         self._services.history.delete(conversation_id)
@@ -199,7 +200,8 @@ class MainWindow(QMainWindow):
             self.conversations.refresh()
             self.open_conversation(conversation_id)
 
-        self.notice.show_notice(f"“{title}” was deleted.", action="Undo", on_action=restore, seconds=12)
+        deleted = tr("“{title}” was deleted.").format(title=title)
+        self.notice.show_notice(deleted, action=tr("Undo"), on_action=restore, seconds=12)
 
     def _forget(self, conversation_id: int) -> None:
         """Nothing of a deleted conversation stays with the engine.  Where it cannot say so, its quota will see
@@ -224,12 +226,13 @@ class MainWindow(QMainWindow):
             self.theme.set_mode(str(self._services.settings.get("theme")))
 
     def _on_engine_failed(self, message: str) -> None:
-        self.notice.show_notice(message, "danger", "Start it again", self._services.engine.start)
+        self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
 
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
         if job.model_id:
-            self.notice.show_notice(f"{name} is ready.", "", "Chat", lambda: self.open_chat(job.model_id), seconds=30)
+            ready = tr("{name} is ready.").format(name=name)
+            self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
     def _on_library_failed(self, message: str) -> None:
         searching = self.library is not None and self.pages.currentWidget() is self.library

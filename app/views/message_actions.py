@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from app import wording
 from app.history import Message
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import IconButton, label
 
 
@@ -22,8 +23,8 @@ class BranchSwitcher(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self._previous = IconButton(theme, "chevron-left", "Previous version", lambda: self.step.emit(-1), size=15)
-        self._next = IconButton(theme, "chevron-right", "Next version", lambda: self.step.emit(1), size=15)
+        self._previous = IconButton(theme, "chevron-left", tr("Previous version"), lambda: self.step.emit(-1), size=15)
+        self._next = IconButton(theme, "chevron-right", tr("Next version"), lambda: self.step.emit(1), size=15)
         self._place = label("", "small")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -34,7 +35,8 @@ class BranchSwitcher(QWidget):
     def show_message(self, message: Message) -> None:
         self.setVisible(message.siblings > 1)
         self._place.setText(f"{message.position + 1}/{message.siblings}")
-        self._place.setAccessibleName(f"Version {message.position + 1} of {message.siblings}")
+        version = tr("Version {number} of {count}").format(number=message.position + 1, count=message.siblings)
+        self._place.setAccessibleName(version)
         self._previous.setEnabled(message.position > 0)
         self._next.setEnabled(message.position < message.siblings - 1)
 
@@ -49,11 +51,12 @@ class MessageActions(QWidget):
     def __init__(self, theme: Theme, *, of_user: bool) -> None:
         super().__init__()
         self._text = ""
-        copy_name = "Copy message" if of_user else "Copy answer"
+        copy_name = tr("Copy message") if of_user else tr("Copy answer")
         self._copy_name = copy_name
         self.copy_button = IconButton(theme, "copy", copy_name, self._copy, size=16)
         self.change_button = IconButton(
-            theme, "edit" if of_user else "refresh", "Edit" if of_user else "Regenerate", self.change.emit, size=16
+            theme, "edit" if of_user else "refresh", tr("Edit") if of_user else tr("Regenerate"), self.change.emit,
+            size=16,
         )
         self.switcher = BranchSwitcher(theme)
         self.switcher.step.connect(self.step)
@@ -91,7 +94,7 @@ class MessageActions(QWidget):
     def _copy(self) -> None:
         QGuiApplication.clipboard().setText(self._text)
         self.copy_button.set_icon("check")
-        self.copy_button.set_name("Copied")
+        self.copy_button.set_name(tr("Copied"))
         self._copied.start(1600)
 
     def _offer_copy(self) -> None:
@@ -109,9 +112,10 @@ def measured(timings: Mapping[str, Any] | None) -> str:
         parts.append(wording.rate(speed, "tokens"))
     first = timings.get("first_token_seconds")
     if isinstance(first, int | float) and first >= 0:
-        parts.append(f"first word after {first:.1f} s" if first < 10 else f"first word after {wording.duration(first)}")
+        time = f"{first:.1f} s" if first < 10 else wording.duration(first)
+        parts.append(tr("first word after {time}").format(time=time))
     usage = timings.get("usage")
     tokens = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
     if isinstance(tokens, int) and tokens:
-        parts.append(f"{wording.count(tokens)} tokens")
+        parts.append(tr("{count} tokens").format(count=wording.count(tokens)))
     return "  ·  ".join(parts)

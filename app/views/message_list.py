@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 from app.context_change import markers
 from app.history import Message
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, IconButton, discard
 from app.views.message_view import AnswerMessage, MessageView, UserMessage
 
@@ -42,14 +43,14 @@ class MessageList(QScrollArea):
         self.setFrameShape(self.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.setAccessibleName("Messages")
+        self.setAccessibleName(tr("Messages"))
 
         self._column = QWidget()
         self._column.setMaximumWidth(COLUMN)
         self._layout = QVBoxLayout(self._column)
         self._layout.setContentsMargins(4, 26, 4, 18)
         self._layout.setSpacing(14)
-        self._earlier = Button(theme, "Show earlier messages", self._show_earlier, kind="fold")
+        self._earlier = Button(theme, tr("Show earlier messages"), self._show_earlier, kind="fold")
         self._layout.addWidget(self._earlier, 0, Qt.AlignmentFlag.AlignHCenter)
         self._layout.addStretch(1)
         content = QWidget()
@@ -62,7 +63,7 @@ class MessageList(QScrollArea):
         self.setWidget(content)
 
         self._to_end = IconButton(
-            theme, "arrow-down", "To the latest message", self.scroll_to_end, kind="float", parent=self
+            theme, "arrow-down", tr("To the latest message"), self.scroll_to_end, kind="float", parent=self
         )
         self._to_end.hide()
 

@@ -12,6 +12,7 @@ from app.context_change import OVERFLOWS, Change, sentence
 from app.history import Message
 from app.theme import Theme
 from app.thinking import split_thinking
+from app.translation import mark, tr
 from app.views.context_marker import ContextMarker
 from app.views.controls import Button, discard, frame, label, set_property
 from app.views.message_actions import MessageActions
@@ -24,9 +25,9 @@ BUBBLE = 600
 """Widest bubble of a user's message, in pixels."""
 
 ENDINGS = {
-    "interrupted": "The answer was interrupted before it was finished.",
-    "failed": "There is no answer.",
-    "stopped": "Stopped.",
+    "interrupted": mark("The answer was interrupted before it was finished."),
+    "failed": mark("There is no answer."),
+    "stopped": mark("Stopped."),
 }
 
 
@@ -96,9 +97,9 @@ class UserMessage(MessageView):
     def __init__(self, theme: Theme, message: Message) -> None:
         super().__init__(theme, message, of_user=True)
         self._theme = theme
-        self.setAccessibleName(f"You: {message.text[:300]}")
+        self.setAccessibleName(tr("You: {text}").format(text=message.text[:300]))
         self._text = RichText(theme)
-        self._text.setAccessibleName("Your message")
+        self._text.setAccessibleName(tr("Your message"))
         self._text.set_plain(message.text)
         self._natural = self._text.natural_width()
         self._bubble = frame("user")
@@ -160,14 +161,14 @@ class _Editor(QWidget):
         super().__init__()
         self._edit = QPlainTextEdit(text)
         self._edit.setProperty("role", "field")
-        self._edit.setAccessibleName("Edit your message")
+        self._edit.setAccessibleName(tr("Edit your message"))
         lines = min(12, max(3, text.count("\n") + 1 + len(text) // 80))
         self._edit.setFixedHeight(lines * self._edit.fontMetrics().lineSpacing() + 24)
         self._edit.installEventFilter(self)
         buttons = QHBoxLayout()
         buttons.addStretch()
-        buttons.addWidget(Button(theme, "Cancel", self.rejected.emit))
-        buttons.addWidget(Button(theme, "Send", self._accept, kind="primary"))
+        buttons.addWidget(Button(theme, tr("Cancel"), self.rejected.emit))
+        buttons.addWidget(Button(theme, tr("Send"), self._accept, kind="primary"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._edit)
@@ -207,7 +208,7 @@ class AnswerMessage(MessageView):
         self._body = MessageBody(theme)
         self._waiting = label("", "muted")
         self._ending = label("", wrap=True)
-        self._again = Button(theme, "Regenerate", self._regenerate, icon_name="refresh")
+        self._again = Button(theme, tr("Regenerate"), self._regenerate, icon_name="refresh")
         ending = QHBoxLayout()
         ending.setContentsMargins(0, 0, 0, 0)
         ending.setSpacing(10)
@@ -217,8 +218,9 @@ class AnswerMessage(MessageView):
         self.ways_out: dict[str, Button] = {}
         ways = QHBoxLayout()
         ways.setSpacing(8)
-        for value, name in [*((value, name) for value, name, _ in OVERFLOWS[1:]), ("larger", "Larger context…")]:
-            way = Button(theme, name, partial(self._choose_overflow, value))
+        ways_out = [(value, name) for value, name, _ in OVERFLOWS[1:]]
+        for value, name in [*ways_out, ("larger", mark("Larger context…"))]:
+            way = Button(theme, tr(name), partial(self._choose_overflow, value))
             self.ways_out[value] = way
             ways.addWidget(way)
         ways.addStretch()
@@ -242,8 +244,8 @@ class AnswerMessage(MessageView):
     def show_message(self, message: Message) -> None:
         """Show the message in the state that it has."""
         self.message = message
-        name = short_model(message.model) or "the model"
-        self.setAccessibleName(f"Answer of {name}: {message.text[:300]}")
+        name = short_model(message.model) or tr("the model")
+        self.setAccessibleName(tr("Answer of {name}: {text}").format(name=name, text=message.text[:300]))
         if message.state == "streaming":
             self._feed_to(message.text, final=False)
             if not message.text:
@@ -298,21 +300,23 @@ class AnswerMessage(MessageView):
     def _show_ending(self) -> None:
         message = self.message
         timings = message.timings or {}
-        text = ENDINGS.get(message.state, "")
+        text = tr(ENDINGS[message.state]) if message.state in ENDINGS else ""
         if message.state in ("interrupted", "failed") and timings.get("error"):
             text = f"{text} {timings['error']}"
         full = message.state == "failed" and timings.get("code") == "context_length_exceeded"
         if full:
-            text = f"The conversation does not fit into the context. {timings['error']}."
+            text = tr("The conversation does not fit into the context. {reason}.").format(reason=timings["error"])
         if message.state == "done" and timings.get("reason") == "length":
             full_now = timings.get("stop_reason") == "context"
-            text = "The answer ends here because it reached the length limit."
+            text = tr("The answer ends here because it reached the length limit.")
             if full_now:
-                text = "The answer ends here because the context is full. The gauge below can let the next one go on."
+                text = tr(
+                    "The answer ends here because the context is full. The gauge below can let the next one go on."
+                )
         slid = [change for change in message.context_changes if change.get("through") is None]
         text = "\n".join(filter(None, [*map(sentence, slid), text]))
         if message.state == "done" and not message.text.strip():
-            text = "The model ended its answer without saying anything."
+            text = tr("The model ended its answer without saying anything.")
         tones = {"interrupted": "warning", "failed": "warning" if full else "danger"}
         set_property(self._ending, "role", "" if message.state in tones else "small")
         set_property(self._ending_frame, "role", "notice" if message.state in tones else "plain")

@@ -8,6 +8,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, IconButton, frame, label, set_property
 from app.views.icons import pixmap
 
@@ -24,7 +25,7 @@ class NoticeBar(QWidget):
         self._text = label("", wrap=True, selectable=True)
         self._button = Button(theme, "", self._act)
         self._button.hide()
-        self._close = IconButton(theme, "close", "Dismiss", self.hide, size=15)
+        self._close = IconButton(theme, "close", tr("Dismiss"), self.hide, size=15)
         self._frame = frame("notice")
         row = QHBoxLayout(self._frame)
         row.setContentsMargins(14, 7, 8, 7)

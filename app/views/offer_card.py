@@ -12,19 +12,20 @@ from app import wording
 from app.fit import Fit
 from app.library import CatalogueEntry, HubEntry
 from app.theme import Theme
+from app.translation import mark, tr
 from app.views.controls import Button, discard, label, tag
 from app.views.icons import pixmap
 
 Act = Callable[[str], object]
 
-LICENCES = {"apache-2.0": "Apache 2.0", "mit": "MIT", "gemma": "Gemma licence", "other": "Own licence"}
+LICENCES = {"apache-2.0": "Apache 2.0", "mit": "MIT", "gemma": mark("Gemma licence"), "other": mark("Own licence")}
 
 
 def licence_name(licence: str) -> str:
     """``"Apache 2.0"`` of ``"apache-2.0"``."""
     if licence.startswith("llama"):
-        return f"Llama {licence.removeprefix('llama')} licence"
-    return LICENCES.get(licence, licence)
+        return tr("Llama {version} licence").format(version=licence.removeprefix("llama"))
+    return tr(LICENCES[licence]) if licence in LICENCES else licence
 
 
 class FitLine(QWidget):
@@ -83,28 +84,34 @@ class OfferCard(_Card):
         super().__init__(entry.name)
         self.column.addWidget(label(entry.name, "heading"))
         self.column.addWidget(label(entry.description, "muted", wrap=True))
-        tags = [(f"{wording.count(entry.parameters)} weights", ""), (licence_name(entry.licence), "")]
+        weights = tr("{count} weights").format(count=wording.count(entry.parameters))
+        tags = [(weights, ""), (licence_name(entry.licence), "")]
         if entry.gated:
-            tags.append(("needs an account", "bad"))
+            tags.append((tr("needs an account"), "bad"))
         self.add_tags(tags)
         self.column.addStretch(1)
-        sizes = f"{wording.size(entry.download_bytes)} to download, about {wording.size(entry.result_bytes)} to keep"
+        download, keep = wording.size(entry.download_bytes), wording.size(entry.result_bytes)
+        sizes = tr("{download} to download, about {keep} to keep").format(download=download, keep=keep)
         self.column.addWidget(label(sizes, "small", wrap=True))
         self.column.addWidget(FitLine(theme, entry.fit))
         row = QHBoxLayout()
         row.setContentsMargins(0, 4, 0, 0)
         row.setSpacing(8)
         if entry.installed:
-            chat = Button(theme, "Chat", lambda: on_chat(entry.installed), icon_name="chat")
-            chat.setAccessibleName(f"Chat with {entry.name}")
+            chat = Button(theme, tr("Chat"), lambda: on_chat(entry.installed), icon_name="chat")
+            chat.setAccessibleName(tr("Chat with {name}").format(name=entry.name))
             row.addWidget(chat)
         if not entry.installed or entry.encoding not in here:
-            first = "Get and ternarise" if not entry.installed else f"Get as {wording.encoding(entry.encoding)}"
+            encoding = wording.encoding(entry.encoding)
+            first, spoken = tr("Get and ternarise"), tr("Get and ternarise {name}").format(name=entry.name)
+            if entry.installed:
+                first = tr("Get as {encoding}").format(encoding=encoding)
+                spoken = tr("Get as {encoding} {name}").format(encoding=encoding, name=entry.name)
             get = Button(
-                theme, "Getting it…" if working else first, lambda: on_get(entry.source), icon_name="download",
+                theme, tr("Getting it…") if working else first, lambda: on_get(entry.source), icon_name="download",
                 kind="primary" if entry.source == "starter" and not entry.installed else "",
             )
-            get.setAccessibleName(f"{first} {entry.name}" if entry.installed else f"Get and ternarise {entry.name}")
+            get.setAccessibleName(spoken)
             get.setEnabled(not working)
             row.addWidget(get)
         row.addStretch()
@@ -123,19 +130,21 @@ class HubCard(_Card):
         words.addWidget(label(entry.source, "heading", wrap=True, selectable=True))
         facts = []
         if entry.parameters:
-            facts.append(f"{wording.count(entry.parameters)} weights")
+            facts.append(tr("{count} weights").format(count=wording.count(entry.parameters)))
         if entry.licence:
             facts.append(licence_name(entry.licence))
-        facts.append(f"{wording.count(entry.downloads)} downloads")
+        facts.append(tr("{count} downloads").format(count=wording.count(entry.downloads)))
         if entry.gated:
-            facts.append("needs an account")
+            facts.append(tr("needs an account"))
         words.addWidget(label("  ·  ".join(facts), "small", wrap=True))
-        words.addWidget(FitLine(theme, entry.fit if entry.supported else Fit(False, entry.reason or "Not supported")))
+        unfit = Fit(False, entry.reason or tr("Not supported"))
+        words.addWidget(FitLine(theme, entry.fit if entry.supported else unfit))
         row.addLayout(words, 1)
         button = Button(
-            theme, "Getting it…" if working else "Get and ternarise", lambda: on_get(entry.source), icon_name="download"
+            theme, tr("Getting it…") if working else tr("Get and ternarise"), lambda: on_get(entry.source),
+            icon_name="download",
         )
-        button.setAccessibleName(f"Get and ternarise {entry.source}")
+        button.setAccessibleName(tr("Get and ternarise {name}").format(name=entry.source))
         button.setEnabled(entry.supported and not working)
         row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.column.addLayout(row)

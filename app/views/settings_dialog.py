@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
 
 from app.settings import SETTINGS, Setting, Settings
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, label
 
 LABEL = 168
@@ -37,7 +38,7 @@ class SettingsDialog(QDialog):
         super().__init__(parent)
         self._settings = settings
         self.editors: dict[str, QWidget] = {}
-        self.setWindowTitle("Settings")
+        self.setWindowTitle(tr("Settings"))
         self.resize(600, 660)
         column = QWidget()
         column.setObjectName("column")
@@ -46,7 +47,7 @@ class SettingsDialog(QDialog):
         layout.setSpacing(8)
         shown = [setting for setting in SETTINGS if setting.group]
         for group, members in groupby(shown, key=lambda setting: setting.group):
-            layout.addWidget(label(group, "heading"))
+            layout.addWidget(label(tr(group), "heading"))
             form = QFormLayout()
             form.setContentsMargins(0, 2, 0, 16)
             form.setHorizontalSpacing(24)
@@ -65,7 +66,7 @@ class SettingsDialog(QDialog):
         buttons = QHBoxLayout()
         buttons.setContentsMargins(26, 10, 26, 16)
         buttons.addStretch()
-        buttons.addWidget(Button(theme, "Close", self.accept, kind="primary"))
+        buttons.addWidget(Button(theme, tr("Close"), self.accept, kind="primary"))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
@@ -74,18 +75,19 @@ class SettingsDialog(QDialog):
 
     def _add(self, form: QFormLayout, setting: Setting) -> None:
         editor = self._editor(setting)
-        editor.setAccessibleName(setting.label)
-        editor.setAccessibleDescription(setting.help)
-        editor.setToolTip(setting.help)
+        meaning = tr(setting.help) if setting.help else ""
+        editor.setAccessibleName(tr(setting.label))
+        editor.setAccessibleDescription(meaning)
+        editor.setToolTip(meaning)
         self.editors[setting.key] = editor
         field = QWidget()
         inner = QVBoxLayout(field)
         inner.setContentsMargins(0, 0, 0, 0)
         inner.setSpacing(3)
         inner.addWidget(editor)
-        if setting.help:
-            inner.addWidget(label(setting.help, "small", wrap=True))
-        name = QLabel(setting.label)
+        if meaning:
+            inner.addWidget(label(meaning, "small", wrap=True))
+        name = QLabel(tr(setting.label))
         name.setBuddy(editor)
         name.setContentsMargins(0, 7, 0, 0)
         name.setWordWrap(True)
@@ -99,7 +101,7 @@ class SettingsDialog(QDialog):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(18)
             for choice, text in setting.choices:
-                box.addItem(text, choice)
+                box.addItem(tr(text), choice)
             box.setCurrentIndex(box.findData(value))
             box.activated.connect(lambda index: self._settings.set(key, box.itemData(index)))
             return box
@@ -139,7 +141,7 @@ class SettingsDialog(QDialog):
             spin.setSingleStep(step)
             spin.setValue(unset if value is None else float(str(value)))
         if optional:
-            spin.setSpecialValueText(setting.unset or "not set")
+            spin.setSpecialValueText(tr(setting.unset) if setting.unset else tr("not set"))
         spin.setKeyboardTracking(False)
         spin.lineEdit().setTextMargins(8, 0, 0, 0)
         spin.valueChanged.connect(

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QListView,
 
 from app.models.conversation_list import ID, ConversationList
 from app.theme import Theme
+from app.translation import mark, tr
 from app.views.controls import Button, IconButton, label
 from app.views.conversation_delegate import ConversationDelegate
 from app.views.icons import APPLICATION, pixmap
@@ -17,7 +18,11 @@ SEARCH_AFTER = 180
 """Milliseconds without typing before the search runs."""
 NEXT_MODE = {"system": "light", "light": "dark", "dark": "system"}
 MODE_ICON = {"system": "monitor", "light": "sun", "dark": "moon"}
-MODE_NAME = {"system": "Appearance: as the system", "light": "Appearance: light", "dark": "Appearance: dark"}
+MODE_NAME = {
+    "system": mark("Appearance: as the system"),
+    "light": mark("Appearance: light"),
+    "dark": mark("Appearance: dark"),
+}
 
 
 class Sidebar(QWidget):
@@ -39,28 +44,30 @@ class Sidebar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(WIDTH)
 
-        mark = QLabel()
-        mark.setPixmap(pixmap(APPLICATION, "", 24, self.devicePixelRatioF()))
+        emblem = QLabel()
+        emblem.setPixmap(pixmap(APPLICATION, "", 24, self.devicePixelRatioF()))
         head = QHBoxLayout()
         head.setContentsMargins(6, 2, 2, 4)
         head.setSpacing(9)
-        head.addWidget(mark)
+        head.addWidget(emblem)
         head.addWidget(label("Ternary-Zero", "heading"), 1)
-        self._mode = IconButton(theme, "monitor", "Appearance", self._next_mode)
+        self._mode = IconButton(theme, "monitor", tr("Appearance"), self._next_mode)
         head.addWidget(self._mode)
 
-        self.new_button = Button(theme, "New chat", self.new_chat.emit, kind="nav", icon_name="plus", colour="accent")
-        self.new_button.setToolTip("New chat  (Ctrl+N)")
-        self.library_button = Button(theme, "Library", self.library.emit, kind="nav", icon_name="library")
-        self.library_button.setToolTip("Models: installed and to get  (Ctrl+L)")
+        self.new_button = Button(
+            theme, tr("New chat"), self.new_chat.emit, kind="nav", icon_name="plus", colour="accent"
+        )
+        self.new_button.setToolTip(tr("New chat  (Ctrl+N)"))
+        self.library_button = Button(theme, tr("Library"), self.library.emit, kind="nav", icon_name="library")
+        self.library_button.setToolTip(tr("Models: installed and to get  (Ctrl+L)"))
         self.library_button.setCheckable(True)
-        self.settings_button = Button(theme, "Settings", self.settings.emit, kind="nav", icon_name="settings")
-        self.settings_button.setToolTip("Settings  (Ctrl+,)")
+        self.settings_button = Button(theme, tr("Settings"), self.settings.emit, kind="nav", icon_name="settings")
+        self.settings_button.setToolTip(tr("Settings  (Ctrl+,)"))
 
         self.search = QLineEdit()
         self.search.setProperty("role", "search")
-        self.search.setPlaceholderText("Search conversations")
-        self.search.setAccessibleName("Search conversations")
+        self.search.setPlaceholderText(tr("Search conversations"))
+        self.search.setAccessibleName(tr("Search conversations"))
         self.search.setClearButtonEnabled(True)
         self._search_timer = QTimer(self)
         self._search_timer.setSingleShot(True)
@@ -70,7 +77,7 @@ class Sidebar(QWidget):
 
         self.list = QListView()
         self.list.setObjectName("conversations")
-        self.list.setAccessibleName("Conversations")
+        self.list.setAccessibleName(tr("Conversations"))
         self.list.setModel(conversations)
         self._delegate = ConversationDelegate(theme)
         self.list.setItemDelegate(self._delegate)
@@ -127,7 +134,7 @@ class Sidebar(QWidget):
 
     def _on_reset(self) -> None:
         searching = bool(self.search.text().strip())
-        self._nothing.setText("Nothing found." if searching else "Your conversations will be kept here.")
+        self._nothing.setText(tr("Nothing found.") if searching else tr("Your conversations will be kept here."))
         self._nothing.setVisible(self._model.empty)
         self.show_current(self._current)
 
@@ -143,10 +150,10 @@ class Sidebar(QWidget):
         if index.data(ID) is None:
             return
         menu = QMenu(self)
-        menu.addAction("Rename…", lambda: self._emit(self.rename, index))
-        menu.addAction("Export as Markdown…", lambda: self._emit(self.export, index))
+        menu.addAction(tr("Rename…"), lambda: self._emit(self.rename, index))
+        menu.addAction(tr("Export as Markdown…"), lambda: self._emit(self.export, index))
         menu.addSeparator()
-        menu.addAction("Delete", lambda: self._emit(self.delete, index))
+        menu.addAction(tr("Delete"), lambda: self._emit(self.delete, index))
         menu.exec(self.list.viewport().mapToGlobal(at))
         menu.deleteLater()
 
@@ -155,4 +162,4 @@ class Sidebar(QWidget):
 
     def _show_mode(self) -> None:
         self._mode.set_icon(MODE_ICON[self._theme.mode])
-        self._mode.set_name(MODE_NAME[self._theme.mode])
+        self._mode.set_name(tr(MODE_NAME[self._theme.mode]))

@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout
 
 from app.markdown import Table
 from app.theme import Colours, Theme
+from app.translation import tr
 from app.views.rich_text import RichText
 
 
@@ -18,7 +19,7 @@ class TableView(QFrame):
         self.setProperty("role", "table")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._text = RichText(theme, scroll_sideways=True)
-        self._text.setAccessibleName("Table")
+        self._text.setAccessibleName(tr("Table"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(1, 1, 1, 1)
         layout.addWidget(self._text)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from app import wording
 from app.theme import Theme
+from app.translation import tr
 from app.views.controls import Button, frame
 from app.views.rich_text import RichText
 
@@ -22,7 +23,7 @@ class ThinkingView(QWidget):
         self._button = Button(theme, "", self._toggle, kind="fold", icon_name="chevron-right")
         self._frame: QFrame = frame("thinking")
         self._content = RichText(theme, muted=True)
-        self._content.setAccessibleName("Thinking")
+        self._content.setAccessibleName(tr("Thinking"))
         inner = QVBoxLayout(self._frame)
         inner.setContentsMargins(14, 2, 0, 2)
         inner.addWidget(self._content)
@@ -42,12 +43,12 @@ class ThinkingView(QWidget):
         if still_thinking and self._began is None:
             self._began = monotonic()
         if still_thinking:
-            self._name("Thinking…")
+            self._name(tr("Thinking…"))
         elif self._began is not None:
-            self._name(f"Thought for {wording.duration(monotonic() - self._began)}")
+            self._name(tr("Thought for {time}").format(time=wording.duration(monotonic() - self._began)))
             self._began = None
-        elif self._button.accessibleName() in ("", "Thinking…"):
-            self._name("Thoughts")
+        elif not self._button.accessibleName():
+            self._name(tr("Thoughts"))
         if self.unfolded:
             self._content.set_plain(text)
 

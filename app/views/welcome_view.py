@@ -10,15 +10,16 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from app import wording
 from app.library import CatalogueEntry
 from app.theme import Theme
+from app.translation import mark, tr
 from app.views.controls import Button, Column, frame, label, tag
 from app.views.icons import APPLICATION, pixmap
 from app.views.offer_card import FitLine, licence_name
 
 IDEAS = (
-    "Explain how a rainbow forms, in three sentences",
-    "Write a short poem about the sea in winter",
-    "Give me five ideas for a rainy afternoon",
-    "What is the capital of France?",
+    mark("Explain how a rainbow forms, in three sentences"),
+    mark("Write a short poem about the sea in winter"),
+    mark("Give me five ideas for a rainy afternoon"),
+    mark("What is the capital of France?"),
 )
 
 
@@ -63,15 +64,15 @@ class WelcomeView(QWidget):
         """Nothing is installed.  ``working``: a model is being got already."""
         if self._again(("none", starter, working)):
             return
-        self._title.setText("Chat with a model of your own")
-        self._line.setText(
+        self._title.setText(tr("Chat with a model of your own"))
+        self._line.setText(tr(
             "Pick a model, and it is downloaded, ternarised and kept on this machine. "
             "From then on everything stays here, with no network."
-        )
+        ))
         self._body.clear()
         body = self._body
         if working:
-            note = label("A model is on its way. You can watch it in the library.", "muted", wrap=True)
+            note = label(tr("A model is on its way. You can watch it in the library."), "muted", wrap=True)
             note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             body.add(note)
         elif starter is not None:
@@ -81,7 +82,7 @@ class WelcomeView(QWidget):
         row_layout.setContentsMargins(0, 4, 0, 0)
         row_layout.addStretch()
         kind = "primary" if working or starter is None else ""
-        text = "Open the library" if working or starter is None else "See all models"
+        text = tr("Open the library") if working or starter is None else tr("See all models")
         row_layout.addWidget(Button(self._theme, text, self.library.emit, kind=kind, icon_name="library"))
         row_layout.addStretch()
         body.add(row)
@@ -90,10 +91,10 @@ class WelcomeView(QWidget):
         """A model is there and nothing was said yet."""
         if self._again(("ready", name)):
             return
-        self._title.setText("What would you like to know?")
-        self._line.setText(f"{name} answers here, on this machine.")
+        self._title.setText(tr("What would you like to know?"))
+        self._line.setText(tr("{name} answers here, on this machine.").format(name=name))
         self._body.clear()
-        for text in IDEAS:
+        for text in map(tr, IDEAS):
             self._body.add(Button(self._theme, text, partial(self.idea.emit, text), kind="chip"))
 
     def _again(self, what: object) -> bool:
@@ -113,7 +114,7 @@ class WelcomeView(QWidget):
         tags = QHBoxLayout()
         tags.setSpacing(6)
         if starter.download_bytes:
-            tags.addWidget(tag(f"{wording.size(starter.download_bytes)} to download"))
+            tags.addWidget(tag(tr("{size} to download").format(size=wording.size(starter.download_bytes))))
         if starter.licence:
             tags.addWidget(tag(licence_name(starter.licence)))
         tags.addStretch()
@@ -121,9 +122,9 @@ class WelcomeView(QWidget):
         layout.addWidget(FitLine(self._theme, starter.fit))
         layout.addSpacing(6)
         get = Button(
-            self._theme, "Get it", lambda: self.get.emit(starter.source, starter.encoding or "t2"),
+            self._theme, tr("Get it"), lambda: self.get.emit(starter.source, starter.encoding or "t2"),
             kind="primary", icon_name="download",
         )
-        get.setAccessibleName(f"Get {starter.name}")
+        get.setAccessibleName(tr("Get {name}").format(name=starter.name))
         layout.addWidget(get)
         return card
