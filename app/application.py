@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from PySide6.QtCore import QCoreApplication, QObject
     from PySide6.QtWidgets import QWidget
 
-    from app.engine_client import EngineClient
-    from app.engine_process import EngineProcess
-    from app.history import History
-    from app.jobs import Jobs
-    from app.library import Library
-    from app.settings import Settings
+    from app.engine.client import EngineClient
+    from app.engine.process import EngineProcess
+    from app.history.history import History
+    from app.jobs.jobs import Jobs
+    from app.library.library import Library
+    from app.settings.settings import Settings
     from app.views.main_window import MainWindow
 
 
@@ -51,12 +51,12 @@ class Services:
     @classmethod
     def build(cls, owner: QObject | None = None) -> Services:
         """Everything, nothing started.  A TernaryZeroError says what on the disk cannot be used."""
-        from app.engine_client import EngineClient
-        from app.engine_process import EngineProcess
-        from app.history import History
-        from app.jobs import Jobs
-        from app.library import Library
-        from app.settings import Settings
+        from app.engine.client import EngineClient
+        from app.engine.process import EngineProcess
+        from app.history.history import History
+        from app.jobs.jobs import Jobs
+        from app.library.library import Library
+        from app.settings.settings import Settings
 
         settings = Settings(parent=owner)
         threads = settings.get("threads")

@@ -58,7 +58,7 @@ class Colours:
     code_operator: str
 
     def code(self, role: str) -> str:
-        """The colour of a :data:`app.highlight.ROLES` role."""
+        """The colour of a :data:`app.text.highlight.ROLES` role."""
         if role == "inserted":
             return self.success
         if role == "deleted":

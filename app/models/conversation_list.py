@@ -10,7 +10,7 @@ from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelInde
 from app.translation import mark, tr
 
 if TYPE_CHECKING:
-    from app.history import ConversationSummary, History
+    from app.history.history import ConversationSummary, History
 
 Index = QModelIndex | QPersistentModelIndex
 

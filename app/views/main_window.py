@@ -19,21 +19,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import highlight, markdown
-from app.jobs import Job
-from app.models.conversation import Conversation
+from app.chat.conversation import Conversation
+from app.jobs.jobs import Job
+from app.library.names import model_name
 from app.models.conversation_list import ConversationList
-from app.models.model_names import model_name
+from app.text import highlight, markdown
 from app.theme import Theme
 from app.translation import tr
-from app.views.chat_view import ChatView
-from app.views.icons import application_icon
-from app.views.notice_bar import NoticeBar
-from app.views.sidebar import Sidebar
+from app.views.chat.chat_view import ChatView
+from app.views.controls.icons import application_icon
+from app.views.controls.notice_bar import NoticeBar
+from app.views.sidebar.sidebar import Sidebar
 
 if TYPE_CHECKING:
     from app.application import Services
-    from app.views.library_view import LibraryView
+    from app.views.library.library_view import LibraryView
 
 
 class MainWindow(QMainWindow):
@@ -133,7 +133,7 @@ class MainWindow(QMainWindow):
 
     def show_library(self) -> None:
         if self.library is None:  # made on first use: the window opens faster without it
-            from app.views.library_view import LibraryView
+            from app.views.library.library_view import LibraryView
 
             self.library = LibraryView(self.theme, self._services)
             self.library.chat_wanted.connect(self.open_chat)
@@ -144,7 +144,7 @@ class MainWindow(QMainWindow):
         self.library.search.setFocus()
 
     def show_settings(self) -> None:
-        from app.views.settings_dialog import SettingsDialog
+        from app.views.settings.settings_dialog import SettingsDialog
 
         dialog = SettingsDialog(self.theme, self._services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.engine_client import ChatStream, EngineClient, Reply
-from app.engine_process import RESTARTED, EngineProcess
+from app.engine.client import ChatStream, EngineClient, Reply
+from app.engine.process import RESTARTED, EngineProcess
 from tests.tiny_models import tiny_folder
 
 MODEL = "tiny:t2"
@@ -166,7 +166,7 @@ def test_the_token_is_on_no_command_line(qtbot: QtBot, client: EngineClient) -> 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_the_engine_dies_with_a_killed_window(qtbot: QtBot, installed: Path) -> None:
     script = (
-        "from PySide6.QtCore import QCoreApplication; from app.engine_process import EngineProcess\n"
+        "from PySide6.QtCore import QCoreApplication; from app.engine.process import EngineProcess\n"
         "a = QCoreApplication([]); e = EngineProcess(); e.ready.connect(lambda _: print(e.pid, flush=True))\n"
         "e.start(); a.exec()\n"
     )

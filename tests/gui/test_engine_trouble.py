@@ -12,9 +12,9 @@ import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app import engine_process
-from app.engine_client import ChatStream, EngineClient, Reply
-from app.engine_process import EngineProcess
+from app.engine import process as engine_process
+from app.engine.client import ChatStream, EngineClient, Reply
+from app.engine.process import EngineProcess
 
 ENGINE = Path(__file__).with_name("misbehaving_engine.py")
 Start = Callable[[str], EngineProcess]

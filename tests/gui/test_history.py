@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.history import MIGRATIONS, History, title_from
+from app.history.history import MIGRATIONS, History, title_from
 from tzcore.errors import StorageError
 
 
@@ -148,7 +148,7 @@ def test_titles() -> None:
 
 def test_a_killed_program_keeps_the_partial_answer(file: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from app.history import History\n"
+        "import os, sys; from pathlib import Path; from app.history.history import History\n"
         "h = History(Path(sys.argv[1])); c = h.create('m')\n"
         "a = h.append(c, None, 'assistant', '', 'm', 'streaming'); h.update(a.id, 'half an ans', 'streaming')\n"
         "os.kill(os.getpid(), 9) if os.name == 'posix' else os._exit(9)\n"
@@ -210,7 +210,7 @@ def test_migration_from_version_1(file: Path) -> None:
 
 def test_a_failed_migration_leaves_the_old_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     History(file).close()
-    monkeypatch.setattr("app.history.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE x (y); CREATE TABLE x (y);"))
+    monkeypatch.setattr("app.history.history.MIGRATIONS", (*MIGRATIONS, "CREATE TABLE x (y); CREATE TABLE x (y);"))
     with pytest.raises(StorageError, match="already exists"):
         History(file)
     monkeypatch.undo()

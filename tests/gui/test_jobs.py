@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.jobs import Job, Jobs, Pace
+from app.jobs.jobs import Job, Jobs, Pace
 from tzcore.errors import StorageError
 
 CONVERTER = (sys.executable, str(Path(__file__).with_name("misbehaving_converter.py")))
@@ -173,7 +173,7 @@ def test_the_queue_survives_closing(qtbot: QtBot, jobs: Jobs, open_jobs: Open) -
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_killed_window_leaves_a_paused_job_and_no_second_converter(qtbot: QtBot, open_jobs: Open, home: Path) -> None:
     script = (
-        "import sys; from PySide6.QtCore import QCoreApplication; from app.jobs import Jobs\n"
+        "import sys; from PySide6.QtCore import QCoreApplication; from app.jobs.jobs import Jobs\n"
         "a = QCoreApplication([]); j = Jobs(command=sys.argv[1:]); j.add('stubborn', 't2'); a.exec()\n"
     )
     window = subprocess.Popen([sys.executable, "-c", script, *CONVERTER])

@@ -11,9 +11,9 @@ import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.jobs import Job, Jobs
-from app.library import Library
-from app.settings import Settings
+from app.jobs.jobs import Job, Jobs
+from app.library.library import Library
+from app.settings.settings import Settings
 from tests.tiny_models import tiny_source, write_small_files
 
 MINUTES = 120_000

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app import library as library_module
-from app.fit import Machine, estimated_fit, estimated_need, gigabytes, installed_fit, installed_need, judge
-from app.library import Library
-from app.settings import Settings
+from app.library import library as library_module
+from app.library.fit import Machine, estimated_fit, estimated_need, gigabytes, installed_fit, installed_need, judge
+from app.library.library import Library
+from app.settings.settings import Settings
 from tzcore.errors import CheckpointError, StorageError
 
 GIB = 1 << 30

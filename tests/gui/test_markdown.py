@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, join, parse
-from app.thinking import split_thinking
+from app.text.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, join, parse
+from app.text.thinking import split_thinking
 
 DOCUMENT = """# Title
 

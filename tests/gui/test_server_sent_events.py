@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import server_sent_events
-from app.server_sent_events import EventStream
+from app.engine import server_sent_events
+from app.engine.server_sent_events import EventStream
 
 LINES = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
 ENDS = st.sampled_from(["\n", "\r\n", "\r"])

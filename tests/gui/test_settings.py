@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import SETTINGS, Settings
+from app.settings.settings import SETTINGS, Settings
 from tzcore.errors import StorageError
 
 

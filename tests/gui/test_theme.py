@@ -10,9 +10,9 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from app import highlight
+from app.text import highlight
 from app.theme import DARK, LIGHT, Colours, Theme, style_sheet
-from app.views.icons import application_icon, pixmap
+from app.views.controls.icons import application_icon, pixmap
 from tzcore import paths
 
 

@@ -8,11 +8,11 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
-from app.views.code_view import CodeView
+from app.views.chat.code_view import CodeView
+from app.views.chat.message_body import MessageBody
+from app.views.chat.message_view import UserMessage
+from app.views.chat.rich_text import RichText
 from app.views.main_window import MainWindow
-from app.views.message_body import MessageBody
-from app.views.message_view import UserMessage
-from app.views.rich_text import RichText
 from tests.gui.chat_window import MODEL, ask, last_answer, shown_text
 from tests.gui.window_services import ScriptedClient, ScriptedEngine, ScriptedLibrary
 

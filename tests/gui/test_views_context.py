@@ -10,11 +10,12 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
-from app import context_scale, wording
+from app import wording
 from app.application import Services
-from app.history import History
-from app.views.context_dialog import ContextDialog
-from app.views.context_popover import ContextPopover
+from app.chat import context_scale
+from app.history.history import History
+from app.views.chat.context_dialog import ContextDialog
+from app.views.chat.context_popover import ContextPopover
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL, last_answer
 from tests.gui.window_services import ScriptedClient

@@ -13,9 +13,9 @@ from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
-from app.engine_process import RESTARTED
+from app.engine.process import RESTARTED
+from app.views.chat.message_view import AnswerMessage
 from app.views.main_window import MainWindow
-from app.views.message_view import AnswerMessage
 from tests.tiny_models import tiny_folder
 
 MODEL = "tiny:t2"
@@ -129,7 +129,7 @@ def test_a_full_context_slides_and_is_marked_for_good(qtbot: QtBot, window: Main
 
 
 def test_the_costs_of_a_context_are_the_engines(qtbot: QtBot, window: MainWindow) -> None:
-    from app.views.context_dialog import ContextDialog
+    from app.views.chat.context_dialog import ContextDialog
 
     qtbot.waitUntil(lambda: window.chat.loaded.state == "ready", timeout=PATIENCE)
     window.chat.header.context_button.click()

@@ -7,11 +7,11 @@ import time
 from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
-from app import highlight
-from app.markdown import Code, Prose, parse
-from app.views.code_view import CodeView
+from app.text import highlight
+from app.text.markdown import Code, Prose, parse
+from app.views.chat.code_view import CodeView
+from app.views.chat.message_body import MessageBody
 from app.views.main_window import MainWindow, _warm
-from app.views.message_body import MessageBody
 from tests.gui.chat_window import ask, last_answer
 from tests.gui.window_services import ScriptedClient
 

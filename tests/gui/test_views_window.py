@@ -16,14 +16,14 @@ from pytestqt.qtbot import QtBot
 
 from app import wording
 from app.application import Services
-from app.jobs import Job
+from app.jobs.jobs import Job
 from app.models.conversation_list import BUSY, ID, ConversationList, heading_for
-from app.views.installed_row import InstalledRow
-from app.views.job_row import JobRow, progress_sentence
-from app.views.library_view import LibraryView
+from app.views.chat.offer_card import HubCard, OfferCard
+from app.views.library.installed_row import InstalledRow
+from app.views.library.job_row import JobRow, progress_sentence
+from app.views.library.library_view import LibraryView
 from app.views.main_window import MainWindow
-from app.views.offer_card import HubCard, OfferCard
-from app.views.settings_dialog import SettingsDialog
+from app.views.settings.settings_dialog import SettingsDialog
 from tests.gui.window_services import (
     ScriptedClient,
     ScriptedEngine,

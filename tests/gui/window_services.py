@@ -13,11 +13,11 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.application import Services
-from app.fit import Fit
-from app.history import History
-from app.jobs import Jobs
-from app.library import CatalogueEntry, HubEntry, InstalledEntry
-from app.settings import Settings
+from app.history.history import History
+from app.jobs.jobs import Jobs
+from app.library.fit import Fit
+from app.library.library import CatalogueEntry, HubEntry, InstalledEntry
+from app.settings.settings import Settings
 
 
 class ScriptedStream(QObject):

@@ -1,0 +1,1 @@
+"""The engine's process and how the window speaks to it."""

@@ -1,0 +1,1 @@
+"""Downloads and conversions in the background."""

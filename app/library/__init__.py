@@ -1,0 +1,1 @@
+"""Models: installed, offered, found, and what each would cost."""

@@ -1,0 +1,291 @@
+"""What can be run and what could be: installed models, the shipped catalogue, the hub's search.
+
+Installed models and hub search come from ``tz list --json`` and ``tz search --json`` children, so that
+the window imports neither the hub nor its HTTP stack; the catalogue is read as data.  Each
+entry says whether it fits this machine, in a sentence with the numbers in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.child import TZ, Child
+from app.library.fit import Fit, Machine, estimated_fit, installed_fit, stored_bytes
+from app.settings.settings import Settings
+from app.translation import tr
+from tzcore import paths
+from tzcore.errors import StorageError
+
+
+@dataclass(frozen=True)
+class InstalledEntry:
+    """A model that is there.  ``bytes`` on disk."""
+
+    id: str
+    path: Path
+    source: str
+    encoding: str
+    bytes: int
+    fit: Fit
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """A model that the program recommends.  ``parameters`` and ``download_bytes`` are approximate; ``encoding``
+    is the one that new models get (a setting), and ``result_bytes`` about what it takes then.  ``context`` in
+    tokens.  ``gated``: its licence must be accepted on the hub first.  ``installed`` is the id of an installed
+    conversion, else ``""``."""
+
+    source: str
+    name: str
+    description: str
+    family: str
+    parameters: int
+    download_bytes: int
+    result_bytes: int
+    licence: str
+    gated: bool
+    context: int
+    encoding: str
+    fit: Fit
+    installed: str = ""
+
+
+@dataclass(frozen=True)
+class HubEntry:
+    """A model found on the hub.  ``parameters`` is 0 where the hub does not say.  ``reason`` says why one that
+    is not ``supported`` cannot be converted."""
+
+    source: str
+    downloads: int
+    likes: int
+    parameters: int
+    family: str
+    licence: str
+    gated: bool
+    supported: bool
+    reason: str
+    fit: Fit
+
+
+SEARCH_TIMEOUT = 30.0
+"""Seconds that the hub has to answer a search."""
+
+Then = Callable[[Child, list[Any], str], None]
+
+
+class Library(QObject):
+    """The lists, refreshed in the background."""
+
+    changed = Signal()
+    """:meth:`installed` or :meth:`catalogue` may give something else now."""
+    search_finished = Signal(list)
+    """``list[HubEntry]`` for the query asked for last."""
+    failed = Signal(str)
+    """A listing, search or removal failed; one line for the user."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Path | None = None,
+        command: Sequence[str] = TZ,
+        parent: QObject | None = None,
+    ) -> None:
+        """``catalogue`` defaults to the one shipped.  StorageError when it is damaged."""
+        super().__init__(parent)
+        self._settings = settings
+        self._command = command
+        self._offered = _read_catalogue(catalogue or paths.resources() / "catalogue.json")
+        self._installed: list[InstalledEntry] = []
+        self._loaded = False
+        self._listing: Child | None = None
+        self._searching: Child | None = None
+        self._patience = QTimer(self, singleShot=True, interval=round(SEARCH_TIMEOUT * 1000))
+        self._patience.timeout.connect(self._give_up_searching)
+        self._underway: dict[Child, tuple[list[Any], Then]] = {}
+        settings.changed.connect(self._on_setting)
+
+    @property
+    def loaded(self) -> bool:
+        """The list of installed models has been read at least once."""
+        return self._loaded
+
+    @property
+    def searching(self) -> bool:
+        return self._searching is not None
+
+    def refresh(self) -> None:
+        """Read the list of installed models again; ``changed`` follows."""
+        self._listing = _replace(self._listing, self._run(["list", "--json"], self._on_listed))
+
+    def installed(self) -> list[InstalledEntry]:
+        """As of the last refresh, by id."""
+        return list(self._installed)
+
+    def catalogue(self) -> list[CatalogueEntry]:
+        """Smallest first, judged for this machine as it is now and the encoding that new models get."""
+        machine = Machine.here(paths.models())
+        return sorted((self._offer(raw, machine) for raw in self._offered), key=lambda entry: entry.parameters)
+
+    def names(self) -> dict[str, str]:
+        """What the catalogue calls its sources."""
+        return {raw["id"]: raw["name"] for raw in self._offered}
+
+    def search(self, query: str) -> None:
+        """Search the hub; ``search_finished`` or ``failed`` follows.  A newer search replaces it."""
+        child = self._run(["search", "--json", "--", query], self._on_found)
+        self._searching = _replace(self._searching, child)
+        self._patience.start()
+
+    def remove(self, model_id: str) -> None:
+        """Delete an installed model; ``changed`` or ``failed`` follows."""
+        self._run(["rm", "--yes", "--json", "--", model_id], self._on_removed)
+
+    def shutdown(self) -> None:
+        """End what is under way.  For the end of the program."""
+        for child in list(self._underway):
+            child.stop_now(0.5)
+
+    def _run(self, arguments: Sequence[str], then: Then) -> Child:
+        """Start ``tz``; ``then`` gets the child, all that it said, and why it failed (``""`` if it did not)."""
+        child = Child(arguments, self._command, paths.logs() / "library.log", self)
+        self._underway[child] = ([], then)
+        child.said.connect(self._on_said)
+        child.finished.connect(self._on_finished)
+        child.start()
+        return child
+
+    def _on_said(self, value: object) -> None:
+        child = self.sender()
+        if isinstance(child, Child) and child in self._underway:
+            self._underway[child][0].append(value)
+
+    def _on_finished(self, code: int) -> None:
+        child = self.sender()
+        if not isinstance(child, Child) or child not in self._underway:
+            return
+        said, then = self._underway.pop(child)
+        child.deleteLater()
+        error = ""
+        if code != 0:
+            unsaid = tr("tz ended with exit code {code}.").format(code=code)
+            error = child.last_words.removeprefix("tz: ") or unsaid
+        then(child, said, error)
+
+    def _on_listed(self, child: Child, said: list[Any], error: str) -> None:
+        if child is not self._listing:
+            return
+        self._listing = None
+        rows = next((value for value in said if isinstance(value, list)), None)
+        if error or rows is None:
+            self.failed.emit(error or tr("The list of installed models cannot be read."))
+            return
+        machine = Machine.here(paths.models())
+        self._installed = sorted((_installed(row, machine) for row in rows), key=lambda entry: entry.id)
+        self._loaded = True
+        self.changed.emit()
+
+    def _on_found(self, child: Child, said: list[Any], error: str) -> None:
+        if child is not self._searching:
+            return
+        self._searching = None
+        self._patience.stop()
+        rows = next((value for value in said if isinstance(value, list)), None)
+        if error or rows is None:
+            self.failed.emit(error or tr("The hub's answer cannot be read."))
+            return
+        machine = Machine.here(paths.models())
+        self.search_finished.emit([self._found(row, machine) for row in rows])
+
+    def _give_up_searching(self) -> None:
+        child, self._searching = self._searching, None
+        if child is not None:
+            child.kill()
+            self.failed.emit(tr("The hub does not answer. Is this computer connected to the internet?"))
+
+    def _on_removed(self, _: Child, __: list[Any], error: str) -> None:
+        if error:
+            self.failed.emit(error)
+        self.refresh()
+
+    def _on_setting(self, key: str) -> None:
+        if key == "encoding":
+            self.changed.emit()
+
+    def _offer(self, raw: dict[str, Any], machine: Machine) -> CatalogueEntry:
+        encoding = str(self._settings.get("encoding"))
+        parameters, download = int(raw["parameters"]), int(raw["download_bytes"])
+        here = [one.id for one in self._installed if raw["id"] in (one.source, one.id.rpartition(":")[0])]
+        return CatalogueEntry(
+            source=raw["id"],
+            name=raw["name"],
+            description=raw["about"],
+            family=raw["family"],
+            parameters=parameters,
+            download_bytes=download,
+            result_bytes=stored_bytes(parameters, encoding),
+            licence=raw["licence"],
+            gated=raw["gated"],
+            context=raw["context"],
+            encoding=encoding,
+            fit=estimated_fit(parameters, download, encoding, machine, int(raw["context"])),
+            installed=here[0] if here else "",
+        )
+
+    def _found(self, row: dict[str, Any], machine: Machine) -> HubEntry:
+        parameters = int(row.get("parameters") or 0)
+        return HubEntry(
+            source=row["id"],
+            downloads=int(row.get("downloads") or 0),
+            likes=int(row.get("likes") or 0),
+            parameters=parameters,
+            family=str(row.get("family") or ""),
+            licence=str(row.get("licence") or ""),
+            gated=bool(row.get("gated")),
+            supported=bool(row.get("supported")),
+            reason="" if row.get("supported") else _why_not(str(row.get("family") or "")),
+            fit=estimated_fit(parameters, 0, str(self._settings.get("encoding")), machine),
+        )
+
+
+def _why_not(family: str) -> str:
+    if not family:
+        return tr("The hub does not say what family this model is of.")
+    text = tr("Models of the family {family}, or stored as this one is, cannot be converted yet.")
+    return text.format(family=family)
+
+
+def _replace(old: Child | None, new: Child) -> Child:
+    if old is not None:
+        old.kill()
+    return new
+
+
+def _installed(row: dict[str, Any], machine: Machine) -> InstalledEntry:
+    folder, size = Path(row["path"]), int(row["bytes"])
+    return InstalledEntry(
+        id=row["id"],
+        path=folder,
+        source=str(row.get("source") or ""),
+        encoding=str(row.get("encoding") or ""),
+        bytes=size,
+        fit=installed_fit(size, folder, machine),
+    )
+
+
+def _read_catalogue(path: Path) -> list[dict[str, Any]]:
+    needed = {"id", "name", "about", "family", "parameters", "download_bytes", "licence", "gated", "context"}
+    try:
+        models = json.loads(path.read_text(encoding="utf-8"))["models"]
+        if any(not needed <= set(model) for model in models):
+            raise ValueError(tr("an entry lacks a field"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        text = tr("The model catalogue {path} is damaged ({reason}); reinstall the program")
+        raise StorageError(text.format(path=path, reason=error)) from None
+    return list(models)

@@ -1,0 +1,1 @@
+"""Text as blocks: Markdown, code, thinking."""

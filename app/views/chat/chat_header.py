@@ -1,0 +1,118 @@
+"""The top of a chat: which model answers, whether it is loaded, and what can be done with the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QProgressBar, QSizePolicy, QToolButton, QWidget
+
+from app import wording
+from app.library.library import InstalledEntry
+from app.theme import Theme
+from app.translation import tr
+from app.views.controls.controls import Button, IconButton, label
+
+
+class ModelPicker(QComboBox):
+    """The installed models; ``picked`` only when the user chooses."""
+
+    picked = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "picker")
+        self.setAccessibleName(tr("Model"))
+        self.setToolTip(tr("The model that answers"))
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
+        self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        # Qt's own is kept from the widest text there ever was, and a narrow window may cut a long name.
+        return QSize(120, super().minimumSizeHint().height())
+
+    def show_models(self, models: Sequence[InstalledEntry], current: str, name: Callable[[str], str]) -> None:
+        """Offer ``models``, called by ``name``; a current one that is not installed any more stays named."""
+        self.clear()
+        for entry in models:
+            encoding = wording.model_and_encoding(entry.id)[1] or entry.encoding
+            self.addItem(f"{name(entry.id)}  ·  {encoding}", entry.id)
+            self.setItemData(self.count() - 1, f"{entry.id}\n{wording.size(entry.bytes)}", Qt.ItemDataRole.ToolTipRole)
+        index = self.findData(current)
+        if index < 0 and current:
+            self.addItem(tr("{name}  (not installed)").format(name=name(current)), current)
+            index = self.count() - 1
+        self.setCurrentIndex(index)
+
+
+class ChatHeader(QWidget):
+    """Signals say what the user asked for."""
+
+    picked = Signal(str)
+    rename = Signal()
+    export = Signal()
+    delete = Signal()
+    retry = Signal()
+    context = Signal()
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("chatHeader")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.picker = ModelPicker()
+        self.picker.picked.connect(self.picked)
+        self.context_button = Button(theme, tr("Context…"), self.context.emit, kind="fold")
+        self.context_button.setToolTip(tr("How long the context is, and what it takes of the memory"))
+        self._state = label("", "small")
+        self._bar = QProgressBar()
+        self._bar.setFixedWidth(110)
+        self._bar.setTextVisible(False)
+        self._bar.setAccessibleName(tr("Loading the model"))
+        self._retry = Button(theme, tr("Try again"), self.retry.emit, icon_name="refresh")
+        self._menu_button = IconButton(theme, "more", tr("Conversation"))
+        self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self)
+        menu.addAction(tr("Rename…"), self.rename.emit)
+        menu.addAction(tr("Export as Markdown…"), self.export.emit)
+        menu.addSeparator()
+        menu.addAction(tr("Delete"), self.delete.emit)
+        self._menu_button.setMenu(menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(14, 8, 12, 8)
+        layout.setSpacing(10)
+        layout.addWidget(self.picker)
+        layout.addWidget(self.context_button)
+        layout.addWidget(self._bar)
+        layout.addWidget(self._state, 1)
+        layout.addWidget(self._retry)
+        layout.addWidget(self._menu_button)
+        self.show_load("none", "", 0, 0)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(200, super().minimumSizeHint().height())
+
+    def show_context(self, context: int, kv: str) -> None:
+        """Tokens and precision of the model that is open; 0 while none is."""
+        facts = [tr("{count} tokens").format(count=wording.count(context)), wording.precision(kv)] if context else []
+        text = "  ·  ".join(filter(None, facts)) or tr("Context…")
+        self.context_button.set_text(text)
+        self.context_button.setAccessibleName(tr("Context: {text}").format(text=text) if context else tr("Context"))
+
+    def set_has_conversation(self, has: bool) -> None:
+        self._menu_button.setVisible(has)
+
+    def show_load(self, state: str, message: str, done: int, total: int) -> None:
+        """The state of a :class:`app.chat.loaded_model.LoadedModel`."""
+        self._bar.setVisible(state == "loading")
+        self._bar.setRange(0, 1000 if total else 0)
+        if total:
+            self._bar.setValue(round(1000 * done / total))
+        loading = tr("Loading {percent} %…").format(percent=round(100 * done / total)) if total else tr("Loading…")
+        texts = {"loading": loading, "failed": message}
+        self._state.setText(texts.get(state, ""))
+        self._state.setProperty("role", "danger" if state == "failed" else "small")
+        self._state.style().unpolish(self._state)
+        self._state.style().polish(self._state)
+        self._state.setToolTip(message)
+        self._retry.setVisible(state == "failed")

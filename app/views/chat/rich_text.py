@@ -1,0 +1,142 @@
+"""A piece of formatted text as high as its content: selectable, never scrolls, never loads anything.
+
+The HTML comes from :mod:`app.text.markdown`, which escapes all that a model wrote.  Should a reference
+slip through, this widget still refuses to fetch it, and a link opens in the system's browser
+only when the user clicks it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtGui import QDesktopServices, QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
+
+from app.text.markdown import SAFE_SCHEMES
+from app.theme import Colours, Theme, code_font
+
+READING_SCALE = 1.06
+"""Answers are set a little larger than the controls around them."""
+
+
+def document_css(colours: Colours) -> str:
+    """How the tags of :mod:`app.text.markdown` look inside a document."""
+    mono = code_font().family()
+    return f"""
+        body, p, li, td, th {{ color: {colours.text}; line-height: 148%; }}
+        td, th {{ line-height: 118%; }}
+        p {{ margin-top: 0px; margin-bottom: 10px; }}
+        li {{ margin-top: 0px; margin-bottom: 4px; }}
+        ul, ol {{ margin-top: 0px; margin-bottom: 10px; }}
+        h1, h2, h3, h4, h5, h6 {{ font-weight: 600; margin-top: 14px; margin-bottom: 8px; }}
+        h1 {{ font-size: 17pt; }} h2 {{ font-size: 14.5pt; }} h3 {{ font-size: 12.5pt; }}
+        h4, h5, h6 {{ font-size: 11.5pt; }}
+        a {{ color: {colours.accent}; text-decoration: none; }}
+        code {{ font-family: '{mono}'; font-size: {code_font().pointSizeF():.1f}pt;
+                background-color: {colours.sunken}; }}
+    """
+
+
+class RichText(QTextBrowser):
+    """Shows HTML, or plain text, at full height.  ``scroll_sideways`` allows content wider than the widget."""
+
+    def __init__(self, theme: Theme, *, muted: bool = False, scroll_sideways: bool = False) -> None:
+        super().__init__()
+        self._theme, self._muted = theme, muted
+        self._content, self._plain = "", False
+        self._sideways = scroll_sideways
+        if muted:
+            self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setOpenLinks(False)
+        self.setReadOnly(True)
+        self.setUndoRedoEnabled(False)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextBrowserInteraction | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.document().setDocumentMargin(0)
+        self.document().setIndentWidth(26)
+        font = self.font()
+        font.setPointSizeF(font.pointSizeF() * READING_SCALE)
+        self.setFont(font)
+        self.anchorClicked.connect(self._open)
+        self._restyle()
+
+    def set_html(self, html: str) -> None:
+        """Show escaped HTML."""
+        if html != self._content or self._plain:
+            self._content, self._plain = html, False
+            self.setFocusPolicy(Qt.FocusPolicy.StrongFocus if "<a " in html else Qt.FocusPolicy.ClickFocus)
+            self._render()
+
+    def set_plain(self, text: str) -> None:
+        """Show text as it is, line breaks kept."""
+        if text != self._content or not self._plain:
+            self._content, self._plain = text, True
+            self._render()
+
+    def restyle(self) -> None:
+        """Take the theme's colours afresh."""
+        self._restyle()
+        self._render()
+
+    def natural_width(self) -> int:
+        """The width that would hold every line of plain text unbroken."""
+        metrics = QFontMetricsF(self.font())
+        return math.ceil(max(metrics.horizontalAdvance(line) for line in self.toPlainText().split("\n"))) + 3
+
+    def loadResource(self, kind: int, name: QUrl | str) -> object:  # noqa: N802
+        """Nothing is ever loaded: no remote and no local images or style sheets."""
+        return None
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        if event.oldSize().width() != event.size().width():
+            self._fit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
+        """Leave vertical scrolling to the list of messages."""
+        if self._sideways and abs(event.angleDelta().x()) > abs(event.angleDelta().y()):
+            super().wheelEvent(event)
+        else:
+            event.ignore()
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(40, 0)
+
+    def _restyle(self) -> None:
+        colours = self._theme.colours
+        css = document_css(colours)
+        if self._muted:
+            css += f" body, p, li, td, th {{ color: {colours.muted}; }}"
+        self.document().setDefaultStyleSheet(css)
+
+    def _render(self) -> None:
+        if self._plain:
+            self.setPlainText(self._content)
+        else:
+            self.setHtml(f"<body>{self._content}</body>")
+        self._fit()
+
+    def _fit(self) -> None:
+        document = self.document()
+        width = self.viewport().width()
+        document.setTextWidth(width)
+        height = math.ceil(document.size().height())
+        if self._sideways:
+            wide = document.size().width() > width + 4  # its longest words do not fit
+            policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+            self.setHorizontalScrollBarPolicy(policy)
+            height += self.horizontalScrollBar().sizeHint().height() if wide else 0
+        if height != self.height() or self.minimumHeight() != height:
+            self.setFixedHeight(height)
+
+    def _open(self, url: QUrl) -> None:
+        if url.toString().lower().startswith(SAFE_SCHEMES):
+            QDesktopServices.openUrl(url)
