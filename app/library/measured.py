@@ -80,7 +80,7 @@ def speeds(model: str) -> list[Speed]:
 
 
 def excess(model: str) -> int | None:
-    """Bytes that loads of ``model`` took beyond their plan, in the median; may be negative, ``None`` if never loaded."""
+    """Bytes that loads of ``model`` took beyond their plan, in the median; ``None`` if it never was."""
     found = [one.measured - one.planned for one in loads(model)]
     return max(-LARGEST_EXCESS, min(LARGEST_EXCESS, round(median(found)))) if found else None
 

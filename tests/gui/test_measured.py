@@ -48,7 +48,9 @@ def test_a_correction_is_bounded() -> None:
     assert measured.excess("m") == measured.LARGEST_EXCESS
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '{"version": 99}', '{"version": 1, "loads": {"m": [{"planned": "x"}]}}'])
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"version": 99}', '{"version": 1, "loads": {"m": [{"planned": "x"}]}}']
+)
 def test_a_damaged_file_counts_as_empty(content: str) -> None:
     measured.file().write_text(content)
     assert not measured.loads("m")
