@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from app.database import transaction
 from app.history import search
-from app.history.records import ConversationSummary, Folder
+from app.history.records import ConversationSummary, Folder, Hit
 from app.history.store import Store, dump
+
+SEARCH_MS = 25.0
+"""Milliseconds that a search may keep the window waiting."""
 
 
 class Conversations(Store):
@@ -19,11 +23,32 @@ class Conversations(Store):
     def conversations(self, query: str = "") -> list[ConversationSummary]:
         """Those not deleted, newest first; with ``query`` those whose title or any one message has all its
         words (the last one as a prefix).  Text in scripts without spaces between words is searched as it is."""
-        everything = self._summaries("deleted IS NULL")
         if not query.strip():
-            return everything
-        found = search.find(self._all, query.strip())
-        return [one._replace(snippet=found[one.id]) for one in everything if one.id in found]
+            return self._summaries("deleted IS NULL")
+        found, _ = search.find(self._rows, query)
+        return [one._replace(snippet=self.snippet(query, found[one.id])) for one in self._those(found)]
+
+    def search(self, query: str, newest: int) -> tuple[list[ConversationSummary], dict[int, Hit], bool]:
+        """As :meth:`conversations`, without snippets and with little work: only the ``newest`` messages that match
+        and what is found within :data:`SEARCH_MS`; where each matched; and whether those were all."""
+        until = time.perf_counter() + SEARCH_MS / 1000
+        self._db.set_progress_handler(lambda: time.perf_counter() > until, 5000)
+        try:
+            found, complete = search.find(self._rows, query, newest)
+        finally:
+            self._db.set_progress_handler(None, 0)
+        return self._those(found), found, complete
+
+    def listed(self, found: Collection[int]) -> list[ConversationSummary]:
+        """Of these ids the conversations that are not deleted, newest first."""
+        return self._those(found)
+
+    def snippet(self, query: str, hit: Hit) -> str:
+        """The place where a search matched, with the words marked; empty for a title."""
+        if not hit.table:
+            return ""
+        row = self._one(f"SELECT text FROM {hit.table} WHERE id = ?", hit.row)
+        return "" if row is None else search.snippet(row["text"], query)
 
     def deleted(self) -> list[ConversationSummary]:
         """The soft-deleted ones, newest first."""
@@ -76,8 +101,9 @@ class Conversations(Store):
 
     def folders(self) -> list[Folder]:
         """All folders by name."""
-        rows = self._all("SELECT id, name FROM folder")
-        return sorted((Folder(row["id"], row["name"]) for row in rows), key=lambda one: (one.name.casefold(), one.id))
+        rows = self._all("SELECT id, name, closed FROM folder")
+        found = (Folder(row["id"], row["name"], bool(row["closed"])) for row in rows)
+        return sorted(found, key=lambda one: (one.name.casefold(), one.id))
 
     def create_folder(self, name: str) -> int:
         with transaction(self._db):
@@ -86,6 +112,12 @@ class Conversations(Store):
     def rename_folder(self, folder_id: int, name: str) -> None:
         with transaction(self._db):
             if self._db.execute("UPDATE folder SET name = ? WHERE id = ?", (name, folder_id)).rowcount == 0:
+                raise KeyError(f"no folder {folder_id}")
+
+    def close_folder(self, folder_id: int, closed: bool) -> None:
+        """Whether what it holds is shown."""
+        with transaction(self._db):
+            if self._db.execute("UPDATE folder SET closed = ? WHERE id = ?", (closed, folder_id)).rowcount == 0:
                 raise KeyError(f"no folder {folder_id}")
 
     def delete_folder(self, folder_id: int) -> None:
@@ -123,9 +155,21 @@ class Conversations(Store):
                 (older_than,),
             ).rowcount
 
+    def _those(self, found: Collection[int]) -> list[ConversationSummary]:
+        return self._summaries("deleted IS NULL AND id IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
+
     def _summaries(self, condition: str, *values: object) -> list[ConversationSummary]:
-        rows = self._all(
+        rows = self._rows(
             f"SELECT id, title, model, updated, '', folder, pinned, deleted FROM conversation WHERE {condition} "
             "ORDER BY place DESC, id DESC", *values,
         )
-        return [ConversationSummary(*row) for row in rows]
+        return [ConversationSummary._make(row) for row in rows]
+
+    def _rows(self, sql: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """Plain tuples, one by one: there may be thousands."""
+        cursor = self._db.cursor()
+        cursor.row_factory = None
+        try:
+            yield from cursor.execute(sql, values)
+        except sqlite3.Error as error:
+            self._fail(error)

@@ -53,6 +53,7 @@ class History(Messages, Conversations, Presets):
         path = path or paths.home() / "history.sqlite"
         self.notices: list[str] = []
         """What the user must be told of the opening, as whole sentences."""
+        self.path = path
         self._backups = Backups(path)
         try:
             self._db = self._open(path)
