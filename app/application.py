@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.history.history import History
     from app.jobs.jobs import Jobs
     from app.library.library import Library
+    from app.settings.secrets import Secrets
     from app.settings.settings import Settings
     from app.views.main_window import MainWindow
 
@@ -47,18 +48,24 @@ class Services:
     jobs: Jobs
     history: History
     library: Library
+    secrets: Secrets
 
     @classmethod
     def build(cls, owner: QObject | None = None) -> Services:
         """Everything, nothing started.  A TernaryZeroError says what on the disk cannot be used."""
+        from app.child import Child
         from app.engine.client import EngineClient
         from app.engine.process import EngineProcess
         from app.history.history import History
         from app.jobs.jobs import Jobs
         from app.library.library import Library
+        from app.network.environment import child_environment
+        from app.settings.secrets import Secrets
         from app.settings.settings import Settings
 
         settings = Settings(parent=owner)
+        secrets = Secrets(settings, parent=owner)
+        Child.surroundings = staticmethod(lambda hub: child_environment(settings, secrets if hub else None))
         threads = settings.get("threads")
         engine = EngineProcess(int(threads) if threads else None, parent=owner)
         engine.snapshots = snapshots_quota(settings)
@@ -69,6 +76,7 @@ class Services:
             jobs=Jobs(parent=owner),
             history=History(),
             library=Library(settings, parent=owner),
+            secrets=secrets,
         )
         settings.changed.connect(services.on_setting)
         services.jobs.finished.connect(lambda _: services.library.refresh())
@@ -76,6 +84,7 @@ class Services:
 
     def start(self) -> None:
         """Begin the work in the background."""
+        self.secrets.load()
         self.library.refresh()
         self.engine.start()
 
@@ -90,6 +99,7 @@ class Services:
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
         self.client.shutdown()
+        self.secrets.shutdown()
         self.jobs.shutdown()
         self.library.shutdown()
         self.engine.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +103,7 @@ class Routes:
                 messages=generation_request.messages(fields),
                 template_variables=variables,
                 summary=fields.text("context_summary"),
+                open_answer=generation_request.open_answer(fields),
             )
         elif text := fields.text("text"):
             counted = EngineRequest(prompt=text)
@@ -229,6 +231,7 @@ def _loaded(hosted: HostedModel, released: list[str]) -> dict[str, Any]:
         "backend_reason": info.backend_reason,
         "notices": list(info.notices),
         "released": released,
+        "sampling": asdict(hosted.engine.default_sampling),
         "memory": None
         if memory is None
         else {
