@@ -50,6 +50,10 @@ class Course:
     def fraction(self) -> float:
         return self._fraction
 
+    def has(self, phase: str) -> bool:
+        """Whether the phase is expected, or was there."""
+        return self._expected.get(phase, 0.0) > 0 or phase in self._reached
+
     def begin(self) -> None:
         """A run begins: its speed is its own."""
         self._run.clear()

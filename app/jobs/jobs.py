@@ -17,7 +17,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from app.child import TZ, Child
-from app.jobs import failures
+from app.jobs import failures, log
 from app.jobs.job import CONVERT, MEASURE, Job
 from app.jobs.options import Options
 from app.jobs.pace import Pace
@@ -225,6 +225,7 @@ class Jobs(QObject):
         self._child.said.connect(self._on_event)
         self._child.finished.connect(self._on_finished)
         self._set(job, "running")
+        log.write(self.log(job.id), "tz " + " ".join(command_line(job)))
         self._child.start()
         self._try_to_save(job)  # once more: now it has a process id
 
@@ -239,6 +240,7 @@ class Jobs(QObject):
             job.course.expect(event.get("seconds"))
         elif kind == "note":
             job.detail = str(event.get("message", ""))
+            log.write(self.log(job.id), job.detail)
         elif kind == "error":
             job.message, self._error = str(event.get("message", "")), str(event.get("kind", ""))
         elif kind == "done":
@@ -247,9 +249,12 @@ class Jobs(QObject):
         self.changed.emit(job)
 
     def _on_progress(self, job: Job, event: dict[str, Any]) -> None:
-        job.phase, job.unit = str(event.get("phase", "")), str(event.get("unit", ""))
+        phase, detail = str(event.get("phase", "")), str(event.get("detail", ""))
+        if phase != job.phase or (detail != job.detail and phase != "answer"):
+            log.write(self.log(job.id), f"{phase}: {detail}")
+        job.phase, job.unit = phase, str(event.get("unit", ""))
         job.done, job.total = int(event.get("done", 0)), int(event.get("total", 0))
-        job.detail = str(event.get("detail", ""))
+        job.detail = detail
         now = time.monotonic()
         job.rate, job.seconds_left = self._pace.measure(job.phase, job.done, job.total, now)
         job.course.advance(job.phase, job.done, job.total, now)
@@ -263,6 +268,7 @@ class Jobs(QObject):
         if child is None or job is None:
             return
         child.deleteLater()
+        log.write(self.log(job.id), f"ended with exit code {code} ({job.state})")
         if job.id not in self._jobs:
             self.log(job.id).unlink(missing_ok=True)
         elif job.state == "running":
