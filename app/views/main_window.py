@@ -1,12 +1,13 @@
-"""The window: sidebar, notice bar, and chat or library."""
+"""The window: rail, list of conversations, notice bar, and the page that is shown."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -29,6 +30,10 @@ from app.translation import tr
 from app.views.chat.chat_view import ChatView
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
+from app.views.pages import PAGES
+from app.views.shell import help_menu
+from app.views.shell.rail import Rail
+from app.views.shortcuts import install
 from app.views.sidebar.sidebar import Sidebar
 
 if TYPE_CHECKING:
@@ -50,10 +55,13 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(760, 520)
 
         self.conversations = ConversationList(services.history)
+        self._pages = {page.key: page for page in PAGES if page.available}
+        self.rail = Rail(self.theme, list(self._pages.values()))
         self.sidebar = Sidebar(self.theme, self.conversations)
         self.notice = NoticeBar(self.theme)
         self.chat = ChatView(self.theme, services)
-        self.library: LibraryView | None = None
+        self._made: dict[str, QWidget] = {"chat": self.chat}
+        self._sidebar_wanted = True
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chat)
         right = QWidget()
@@ -68,6 +76,7 @@ class MainWindow(QMainWindow):
         row = QHBoxLayout(whole)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
+        row.addWidget(self.rail)
         row.addWidget(self.sidebar)
         row.addWidget(right, 1)
         self.setCentralWidget(whole)
@@ -75,16 +84,18 @@ class MainWindow(QMainWindow):
         self._connect_signals()
         self._add_shortcuts()
         self._restore_geometry()
+        self.rail.show_page("chat")
+        self._show_jobs()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
     def _connect_signals(self) -> None:
         sidebar, chat, services = self.sidebar, self.chat, self._services
         sidebar.new_chat.connect(self.new_chat)
-        sidebar.library.connect(self.show_library)
-        sidebar.settings.connect(self.show_settings)
+        self.rail.wanted.connect(self.show_page)
+        self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
+        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, None))
         sidebar.open_conversation.connect(self.open_conversation)
-        sidebar.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
                 chat.rename_wanted, chat.export_wanted, chat.delete_wanted
@@ -100,18 +111,19 @@ class MainWindow(QMainWindow):
         services.engine.restarted.connect(lambda message: self.notice.show_notice(message, "warning"))
         services.engine.failed.connect(self._on_engine_failed)
         services.jobs.finished.connect(self._on_job_finished)
+        for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
+            signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
 
     def _add_shortcuts(self) -> None:
-        for keys, action in (
-            ("Ctrl+N", self.new_chat),
-            ("Ctrl+L", self.show_library),
-            ("Ctrl+F", self.focus_search),
-            ("Ctrl+,", self.show_settings),
-            ("Esc", self._on_escape),
-            ("Ctrl+Q", self.close),
-        ):
-            QShortcut(QKeySequence(keys), self).activated.connect(action)
+        install(self, "new_chat", self.new_chat)
+        install(self, "search", self.focus_search)
+        for page in self._pages.values():
+            install(self, page.shortcut, partial(self.show_page, page.key))
+        install(self, "sidebar", self.toggle_sidebar)
+        install(self, "shortcuts", self.show_shortcuts)
+        install(self, "escape", self._on_escape)
+        install(self, "quit", self.close)
 
     # What can be shown
 
@@ -131,39 +143,88 @@ class MainWindow(QMainWindow):
         self._show_chat()
         self.chat.open(conversation_id)
 
-    def show_library(self) -> None:
-        if self.library is None:  # made on first use: the window opens faster without it
-            from app.views.library.library_view import LibraryView
+    @property
+    def library(self) -> LibraryView | None:
+        """The library, once it has been shown."""
+        return cast("LibraryView | None", self._made.get("library"))
 
-            self.library = LibraryView(self.theme, self._services)
-            self.library.chat_wanted.connect(self.open_chat)
-            self.library.context_wanted.connect(self.chat.show_context_dialog)
-            self.pages.addWidget(self.library)
-        self.pages.setCurrentWidget(self.library)
-        self.sidebar.library_button.setChecked(True)
-        self.library.search.setFocus()
+    @property
+    def page(self) -> str:
+        """The key of the page that is shown."""
+        shown = self.pages.currentWidget()
+        return next(key for key, made in self._made.items() if made is shown)
+
+    def show_page(self, key: str) -> None:
+        """Show a page of :data:`app.views.pages.PAGES`; it is made on first use."""
+        if key == "chat":
+            self._show_chat()
+            self.chat.composer.edit.setFocus()
+            return
+        page = self._made.get(key)
+        if page is None:
+            page = self._made[key] = self._pages[key].make(self.theme, self._services)
+            self._connect_page(page)
+            self.pages.addWidget(page)
+        self._switch(key, page)
+        if focus_first := getattr(page, "focus_first", None):
+            focus_first()
+
+    def _connect_page(self, page: QWidget) -> None:
+        for name, slot in (
+            ("chat_wanted", self.open_chat),
+            ("context_wanted", self.chat.show_context_dialog),
+            ("page_wanted", self.show_page),
+        ):
+            if (signal := getattr(page, name, None)) is not None:
+                signal.connect(slot)
+
+    def _switch(self, key: str, page: QWidget) -> None:
+        self.pages.setCurrentWidget(page)
+        self.rail.show_page(key)
+        self.sidebar.setVisible(key == "chat" and self._sidebar_wanted)
+
+    def show_library(self) -> None:
+        self.show_page("library")
+        if self.library is not None:
+            self.library.search.setFocus()
 
     def show_settings(self) -> None:
+        if "settings" in self._pages:
+            self.show_page("settings")
+            return
         from app.views.settings.settings_dialog import SettingsDialog
 
         dialog = SettingsDialog(self.theme, self._services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
+    def toggle_sidebar(self) -> None:
+        """Show or hide the list of conversations."""
+        self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
+        self._show_chat()
+
+    def show_shortcuts(self) -> None:
+        from app.views.shell.shortcut_sheet import ShortcutSheet
+
+        ShortcutSheet(self.theme, self).open()
+
     def focus_search(self) -> None:
-        if self.pages.currentWidget() is self.library and self.library is not None:
-            self.library.search.setFocus()
-            self.library.search.selectAll()
-        else:
-            self.sidebar.focus_search()
+        """The search of the page that is shown, else that of the conversations."""
+        field = getattr(self.pages.currentWidget(), "search", None)
+        if isinstance(field, QLineEdit):
+            field.setFocus()
+            field.selectAll()
+            return
+        self._sidebar_wanted = True
+        self._show_chat()
+        self.sidebar.focus_search()
 
     def show_error(self, message: str) -> None:
         """A foreseeable error that nothing else has shown."""
         self.notice.show_notice(message, "danger")
 
     def _show_chat(self) -> None:
-        self.pages.setCurrentWidget(self.chat)
-        self.sidebar.library_button.setChecked(False)
+        self._switch("chat", self.chat)
 
     # What can be done with a conversation
 
@@ -234,9 +295,17 @@ class MainWindow(QMainWindow):
             ready = tr("{name} is ready.").format(name=name)
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
+    def _show_jobs(self, _job: object = None) -> None:
+        """How many jobs are under way, and how far the running one is, on the rail."""
+        button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
+        under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
+        running = next((job for job in under_way if job.state == "running"), None)
+        share = running.done / running.total if running is not None and running.total else -1.0
+        sentence = tr("%n under way", "", len(under_way)) if under_way else ""
+        button.show_badge(len(under_way), share, sentence)
+
     def _on_library_failed(self, message: str) -> None:
-        searching = self.library is not None and self.pages.currentWidget() is self.library
-        if not searching:
+        if self.page != "library":
             self.show_error(message)
 
     def _get(self, source: str, encoding: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -128,6 +129,7 @@ class Routes:
                 messages=generation_request.messages(fields),
                 template_variables=variables,
                 summary=fields.text("context_summary"),
+                open_answer=generation_request.open_answer(fields),
             )
         elif text := fields.text("text"):
             counted = EngineRequest(prompt=text)
@@ -255,6 +257,7 @@ def _loaded(hosted: HostedModel, released: list[str]) -> dict[str, Any]:
         "backend_reason": info.backend_reason,
         "notices": list(info.notices),
         "released": released,
+        "sampling": asdict(hosted.engine.default_sampling),
         "memory": None
         if memory is None
         else {

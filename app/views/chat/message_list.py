@@ -30,6 +30,8 @@ class MessageList(QScrollArea):
     edited = Signal(int, str)
     step = Signal(int, int)
     overflow_chosen = Signal(int, str)
+    continue_wanted = Signal(int)
+    """Id of an answer that broke off: it is to be written on from where it ends."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
