@@ -49,7 +49,12 @@ def test_another_program_gets_answers_from_the_models_in_memory(window: Running)
         stream = client.chat.completions.create(model="tiny:t2", messages=said, max_tokens=5, stream=True)  # type: ignore[call-overload]
         assert [chunk.choices[0].finish_reason for chunk in stream][-1] == "length"
         client.models.list()  # the connection of a stream may be closed at its end
-        seen = window.http.get("/v1/admin/activity").json()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            seen = window.http.get("/v1/admin/activity").json()
+            if all(connection["process"] for connection in seen["connections"]):
+                break
+            time.sleep(0.05)
     assert len(window.opener.opened) == 1  # the same model
     _, streamed, whole, listed = seen["requests"]
     assert (listed["route"], listed["status"]) == ("/v1/models", 200)
