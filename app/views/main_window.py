@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(760, 520)
 
         self.conversations = ConversationList(services.history)
-        self._pages = {page.key: page for page in PAGES if page.available}
+        self._pages = {page.key: page for page in PAGES if page.available or page.key == "settings"}
         self.rail = Rail(self.theme, list(self._pages.values()))
         self.sidebar = Sidebar(self.theme, self.conversations)
         self.notice = NoticeBar(self.theme)
@@ -160,6 +160,9 @@ class MainWindow(QMainWindow):
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
+        if key == "settings" and not self._pages[key].available:
+            self._show_settings_dialog()
+            return
         page = self._made.get(key)
         if page is None:
             page = self._made[key] = self._pages[key].make(self.theme, self._services)
@@ -189,11 +192,12 @@ class MainWindow(QMainWindow):
             self.library.search.setFocus()
 
     def show_settings(self) -> None:
-        if "settings" in self._pages:
-            self.show_page("settings")
-            return
+        self.show_page("settings")
+
+    def _show_settings_dialog(self) -> None:
         from app.views.settings.settings_dialog import SettingsDialog
 
+        self.rail.show_page(self.page)
         dialog = SettingsDialog(self.theme, self._services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
