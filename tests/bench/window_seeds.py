@@ -65,7 +65,7 @@ def seed(home: Path, starter: Path | None) -> dict[str, int]:
         shutil.copytree(starter / "models", home / "models")
     ids: dict[str, int] = {}
     history = History(home / "history.sqlite")
-    for title in TITLES:
+    for title in reversed(TITLES):  # the newest last: that is the order of the list
         ids[title] = conversation = history.create(MODEL, title)
         asked = history.append(conversation, None, "user", f"{title}?").id
         history.append(
