@@ -69,7 +69,8 @@ class MainWindow(QMainWindow):
         self.chat = ChatView(self.theme, services)
         self._made: dict[str, QWidget] = {"chat": self.chat}
         self._sidebar_wanted = bool(services.settings.get("sidebar"))
-        self.sidebar.setHidden(not self._sidebar_wanted)
+        if not self._sidebar_wanted:
+            self.sidebar.hide()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chat)
         right = QWidget()
