@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtGui import QAccessible, QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -28,6 +28,7 @@ from app.text import highlight, markdown
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
+from app.views.controls.announcement import announce
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
@@ -39,6 +40,10 @@ from app.views.sidebar.sidebar import Sidebar
 if TYPE_CHECKING:
     from app.application import Services
     from app.views.library.library_view import LibraryView
+
+
+SPOKEN = 1500
+"""Characters of an answer that are announced; the rest is read where it stands."""
 
 
 class MainWindow(QMainWindow):
@@ -328,6 +333,17 @@ class MainWindow(QMainWindow):
     def _on_busy(self, conversation_id: int, busy: bool) -> None:
         self.conversations.set_busy(conversation_id, busy)
         self.conversations.refresh()
+        if QAccessible.isActive():
+            self._announce_answer(conversation_id, busy)
+
+    def _announce_answer(self, conversation_id: int, busy: bool) -> None:
+        """To those who hear the window: an answer begins, and what it says once it is there."""
+        if busy:
+            announce(self, tr("An answer is being written."))
+            return
+        messages = self._services.history.messages(conversation_id)
+        if messages and messages[-1].role == "assistant":
+            announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
         if key == "theme":
