@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAccessible
@@ -99,7 +100,8 @@ def _control(widget: QWidget) -> Control | None:
         return None  # text that the mouse can select
     if _inner(widget) or not (focusable or isinstance(widget, QAbstractButton | QAbstractSlider | QLineEdit)):
         return None
-    if isinstance(widget, QScrollArea) and widget.focusPolicy() in (Qt.FocusPolicy.StrongFocus, Qt.FocusPolicy.WheelFocus):
+    policies = (Qt.FocusPolicy.StrongFocus, Qt.FocusPolicy.WheelFocus)
+    if isinstance(widget, QScrollArea) and widget.focusPolicy() in policies:
         inside = widget.widget()
         if inside is not None and any(True for _ in _focusable(inside)):
             return None  # Qt's own policy; the keys scroll it from whatever has the focus in it
@@ -216,7 +218,7 @@ def out_of_order(window: QWidget) -> list[str]:
     found = []
     stops = [stop for stop in tab_stops(window) if window.isAncestorOf(stop)]
     mirrored = window.layoutDirection() == Qt.LayoutDirection.RightToLeft
-    for before, after in zip(stops, stops[1:], strict=False):
+    for before, after in pairwise(stops):
         if before.parentWidget() is not after.parentWidget():
             continue
         one, other = _place(before, window), _place(after, window)

@@ -27,7 +27,8 @@ from tests.gui.window_services import ScriptedClient
 def talk(qtbot: QtBot, window: MainWindow, client: ScriptedClient) -> None:
     """A conversation with an answer of every kind."""
     ask(qtbot, window, "Say something.")
-    client.stream.answer("Text with `code` and [a link](https://example.org).\n\n```python\nx = 1\n```\n\n|a|\n|-|\n|1|")
+    prose = "Text with `code` and [a link](https://example.org)."
+    client.stream.answer(f"{prose}\n\n```python\nx = 1\n```\n\n|a|\n|-|\n|1|")
     qtbot.waitUntil(lambda: last_answer(window).message.state == "done")
 
 
