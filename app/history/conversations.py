@@ -52,7 +52,7 @@ class Conversations(Store):
 
     def deleted(self) -> list[ConversationSummary]:
         """The soft-deleted ones, newest first."""
-        return self._summaries("deleted IS NOT NULL")
+        return self._summaries("deleted > 0")
 
     def create(self, model: str, title: str = "") -> int:
         """A new conversation's id.  Without a title it takes one from the first user message."""
@@ -70,6 +70,21 @@ class Conversations(Store):
         for summary in self._summaries("id = ?", conversation_id):
             return summary
         raise KeyError(f"no conversation {conversation_id}")
+
+    def whole(self, conversation_id: int) -> dict[str, Any]:
+        """Its own row, for an export; the folder by its name."""
+        row = dict(self._conversation_row(
+            conversation_id, "title, model, created, updated, deleted, pinned, folder, context_overflow, settings, "
+            "source, shown_root",
+        ))
+        folder = self._one("SELECT name FROM folder WHERE id = ?", row["folder"])
+        return {**row, "folder": "" if folder is None else folder["name"]}
+
+    def shown_children(self, conversation_id: int) -> dict[int, int]:
+        """Of each message the one that is shown after it."""
+        rows = self._rows("SELECT id, shown_child FROM message WHERE conversation = ? AND shown_child IS NOT NULL",
+                          conversation_id)
+        return dict(rows)  # type: ignore[arg-type]
 
     def rename(self, conversation_id: int, title: str) -> None:
         self._set(conversation_id, "title", title)
@@ -135,11 +150,21 @@ class Conversations(Store):
     # Trash
 
     def delete(self, conversation_id: int) -> None:
-        """Soft: out of the list until :meth:`restore`."""
+        """Soft: out of the list until :meth:`restore`.  (Below 0: still being imported, in neither list.)"""
         self._set(conversation_id, "deleted", time.time())
 
     def restore(self, conversation_id: int) -> None:
         self._set(conversation_id, "deleted", None)
+
+    def weight(self, conversations: Collection[int]) -> tuple[int, int]:
+        """How many messages and attachments these have in all."""
+        ids = json.dumps(list(conversations))
+        inside = "message.conversation IN (SELECT value FROM json_each(?))"
+        (messages,) = next(self._rows(f"SELECT count(*) FROM message WHERE {inside}", ids))
+        (attachments,) = next(self._rows(
+            f"SELECT count(*) FROM attachment JOIN message ON message.id = attachment.message WHERE {inside}", ids
+        ))
+        return messages, attachments
 
     def purge(self, conversation_id: int) -> None:
         """For ever, with all its messages and attachments."""
@@ -151,7 +176,7 @@ class Conversations(Store):
         """Purge all that is deleted, or was before ``older_than`` (seconds since the epoch); how many."""
         with transaction(self._db):
             return self._db.execute(
-                "DELETE FROM conversation WHERE deleted IS NOT NULL AND deleted < coalesce(?, deleted + 1)",
+                "DELETE FROM conversation WHERE deleted > 0 AND deleted < coalesce(?, deleted + 1)",
                 (older_than,),
             ).rowcount
 

@@ -25,13 +25,14 @@ WIDTH = 90
 def find(read: Read, query: str, newest: int = ALL) -> tuple[dict[int, Hit], bool]:
     """Conversation ids that match and where, the newest message first; and whether those are all.
 
-    ``newest``: no more than so many matching messages, and a short last word only as it is.  A query that is interrupted gives what it found until then.
+    ``newest``: no more than so many matching messages, and a short last word only as it is.  A query that is
+    interrupted gives what it found until then.
     """
     complete = True
     words = _words(query)
     if not words or any(_spaceless(word) for word in words):
         pattern = "%" + re.sub(r"([%_\\])", r"\\\1", query.strip()) + "%"
-        searches = (
+        searches: tuple[tuple[str, str], ...] = (
             ("", "SELECT id, id FROM conversation WHERE title LIKE ? ESCAPE '\\' ORDER BY id DESC LIMIT ?"),
             ("message", "SELECT conversation, id FROM message WHERE text LIKE ? ESCAPE '\\' ORDER BY id DESC LIMIT ?"),
         )

@@ -54,7 +54,7 @@ class FolderRow(NamedTuple):
 
     id: int
     name: str
-    count: int
+    size: int
     closed: bool
 
 
@@ -197,7 +197,7 @@ class ConversationList(QAbstractListModel):
                     return row.name
                 case Qt.ItemDataRole.AccessibleTextRole:
                     state = tr("closed") if row.closed else tr("open")
-                    count = tr("%n conversation(s)", "", row.count)
+                    count = tr("%n conversation(s)", "", row.size)
                     return tr("Folder {name}, {state}, {count}").format(name=row.name, state=state, count=count)
                 case _ if role == FOLDER:
                     return row
@@ -229,7 +229,7 @@ class ConversationList(QAbstractListModel):
     def mimeTypes(self) -> list[str]:  # noqa: N802
         return [CONVERSATIONS]
 
-    def mimeData(self, indexes: Iterable[QModelIndex]) -> QMimeData:  # type: ignore[override]  # noqa: N802
+    def mimeData(self, indexes: Iterable[QModelIndex]) -> QMimeData:  # noqa: N802
         data = QMimeData()
         ids = [summary.id for index in indexes if (summary := self.summary(index)) is not None]
         data.setData(CONVERSATIONS, json.dumps(ids).encode())

@@ -76,13 +76,14 @@ class ConversationDelegate(QStyledItemDelegate):
         chevron = ("chevron-left" if rtl else "chevron-right") if folder.closed else "chevron-down"
         box = self._icon(painter, option, box, chevron, 12, before=True)
         box = self._icon(painter, option, box, "folder" if folder.closed else "folder-open", ICON, before=True)
-        count = str(folder.count)
+        count = str(folder.size)
         font = QFont(option.font)
         font.setPointSizeF(font.pointSizeF() * 0.86)
         width = QFontMetrics(font).horizontalAdvance(count)
         painter.setFont(font)
         painter.setPen(QColor(colours.muted))
-        beside = QStyle.visualRect(option.direction, box, QRect(box.right() - width, box.top(), width + 1, box.height()))
+        end = QRect(box.right() - width, box.top(), width + 1, box.height())
+        beside = QStyle.visualRect(option.direction, box, end)
         painter.drawText(beside, Qt.AlignmentFlag.AlignVCenter | self._leading(option), count)
         self._line(painter, option, self._shortened(option, box, width + 8), folder.name)
 
@@ -123,18 +124,18 @@ class ConversationDelegate(QStyledItemDelegate):
             hit, end, rest = piece.partition(HIT_END) if number else ("", "", piece)
             if number and end:
                 span = QTextLayout.FormatRange()
-                span.start, span.length = len(plain), len(hit)  # type: ignore[attr-defined]
+                span.start, span.length = len(plain), len(hit)
                 form = QTextCharFormat()
                 form.setForeground(QColor(colours.accent))
                 form.setFontWeight(QFont.Weight.DemiBold)
-                span.format = form  # type: ignore[attr-defined]
+                span.format = form
                 formats.append(span)
                 plain += hit + rest
             else:
                 plain += piece
         elided = option.fontMetrics.elidedText(plain, Qt.TextElideMode.ElideRight, box.width() - 6)
         layout = QTextLayout(elided, option.font)
-        inside = [span for span in formats if span.start + span.length < len(elided)]  # type: ignore[attr-defined]
+        inside = [span for span in formats if span.start + span.length < len(elided)]
         layout.setFormats(inside)
         text_option = layout.textOption()
         text_option.setTextDirection(option.direction)

@@ -34,7 +34,7 @@ class Sidebar(QWidget):
     delete_several = Signal(list)
     export_several = Signal(list)
     pin = Signal(list, bool)
-    move = Signal(list, object)
+    move_wanted = Signal(list, object)
     """Into a folder (its id), out of all (``None``), or into a new one (``"new"``)."""
     folder_new = Signal()
     folder_rename = Signal(int)
@@ -133,12 +133,14 @@ class Sidebar(QWidget):
                     if first is not None:
                         self.open_conversation.emit(first.id)
                     return True
-        if watched is self.search and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
-            if event.key() == Qt.Key.Key_Escape and self.search.text():
-                self.search.clear()
-                self._run_search_now()
-                event.accept()
-                return True
+        escape = event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent) and (
+            event.key() == Qt.Key.Key_Escape
+        )
+        if watched is self.search and escape and self.search.text():
+            self.search.clear()
+            self._run_search_now()
+            event.accept()
+            return True
         return super().eventFilter(watched, event)
 
     def _run_search(self) -> None:
@@ -229,14 +231,14 @@ class Sidebar(QWidget):
         inside = {self._model.summary(self._model.index_of(one)).folder for one in chosen}  # type: ignore[union-attr]
         folders: list[Folder] = self._model.folders()
         for folder in folders:
-            action = menu.addAction(folder.name.replace("&", "&&"), partial(self.move.emit, chosen, folder.id))
+            action = menu.addAction(folder.name.replace("&", "&&"), partial(self.move_wanted.emit, chosen, folder.id))
             action.setCheckable(True)
             action.setChecked(inside == {folder.id})
         if folders:
             menu.addSeparator()
         if inside != {None}:
-            menu.addAction(tr("No folder"), lambda: self.move.emit(chosen, None))
-        menu.addAction(tr("New folder…"), lambda: self.move.emit(chosen, "new"))
+            menu.addAction(tr("No folder"), lambda: self.move_wanted.emit(chosen, None))
+        menu.addAction(tr("New folder…"), lambda: self.move_wanted.emit(chosen, "new"))
 
     def more_menu(self) -> QMenu:
         """What concerns all conversations."""
