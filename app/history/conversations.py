@@ -84,7 +84,7 @@ class Conversations(Store):
         """Of each message the one that is shown after it."""
         rows = self._rows("SELECT id, shown_child FROM message WHERE conversation = ? AND shown_child IS NOT NULL",
                           conversation_id)
-        return dict(rows)  # type: ignore[arg-type]
+        return dict(rows)
 
     def rename(self, conversation_id: int, title: str) -> None:
         self._set(conversation_id, "title", title)
