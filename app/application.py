@@ -87,6 +87,7 @@ class Services:
         self.secrets.load()
         self.library.refresh()
         self.engine.start()
+        self.history.keep_backup()
 
     def on_setting(self, key: str) -> None:
         """Apply a setting that concerns a service."""
