@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
+from app.text import formulas, inert
 from app.text.markdown import SAFE_SCHEMES
 from app.theme import Colours, Theme, code_font
 
@@ -45,6 +46,8 @@ class RichText(QTextBrowser):
         super().__init__()
         self._theme, self._muted = theme, muted
         self._content, self._plain = "", False
+        self._fitted = (-1, 0)
+        self._in_stack = False
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -97,7 +100,7 @@ class RichText(QTextBrowser):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        if event.oldSize().width() != event.size().width():
+        if event.oldSize().width() != event.size().width() and not self._in_stack:
             self._fit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
@@ -118,25 +121,57 @@ class RichText(QTextBrowser):
         self.document().setDefaultStyleSheet(css)
 
     def _render(self) -> None:
+        self._fitted = (-1, 0)
         if self._plain:
-            self.setPlainText(self._content)
+            self.setPlainText(inert.prose(self._content))
         else:
-            self.setHtml(f"<body>{self._content}</body>")
-        self._fit()
+            self.setHtml(f"<body>{formulas.sources(self._content)}</body>")
+        if not self._in_stack:
+            self._fit()
 
-    def _fit(self) -> None:
+    def fit(self, width: int) -> int:
+        """Lay the text out at ``width``, for a :class:`app.views.chat.stack.Stack`; the height that it takes."""
+        self._in_stack = True
+        if self._fitted[0] != width:
+            self._fitted = (width, self._height_at(width))
+        return self._fitted[1]
+
+    def _height_at(self, width: int) -> int:
         document = self.document()
-        width = self.viewport().width()
         document.setTextWidth(width)
-        height = math.ceil(document.size().height())
+        size = document.size()
+        height = math.ceil(size.height())
         if self._sideways:
-            wide = document.size().width() > width + 4  # its longest words do not fit
+            wide = size.width() > width + 4  # its longest words do not fit
             policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
             self.setHorizontalScrollBarPolicy(policy)
             height += self.horizontalScrollBar().sizeHint().height() if wide else 0
+        return height
+
+    def _fit(self) -> None:
+        height = self._height_at(self.viewport().width())
         if height != self.height() or self.minimumHeight() != height:
             self.setFixedHeight(height)
 
     def _open(self, url: QUrl) -> None:
-        if url.toString().lower().startswith(SAFE_SCHEMES):
-            QDesktopServices.openUrl(url)
+        address = url.toString()
+        if address.lower().startswith(SAFE_SCHEMES):
+            from app.views.chat.links import open_address
+
+            open_address(self.window(), address, self._words_of(address))
+
+    def _words_of(self, address: str) -> str:
+        """What the link to ``address`` reads; nothing where several that differ lead there."""
+        words: set[str] = set()
+        block = self.document().begin()
+        while block.isValid():
+            text = ""
+            pieces = block.begin()
+            while not pieces.atEnd():
+                if (piece := pieces.fragment()).charFormat().anchorHref() == address:
+                    text += piece.text()
+                pieces += 1
+            if text:
+                words.add(text)
+            block = block.next()
+        return words.pop() if len(words) == 1 else ""
