@@ -130,8 +130,10 @@ def main(argv: list[str] | None = None) -> int:
     except TernaryZeroError as error:
         return _refuse(str(error))
 
+    from app.idle_collection import IdleCollection
     from app.views.main_window import MainWindow
 
+    IdleCollection(application)
     window = MainWindow(services)
     log = _catch_faults(window.show_error)
     instance.activated.connect(lambda handed: _come_forward(window, handed))

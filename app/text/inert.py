@@ -19,7 +19,9 @@ _LINES = {0x0D: None, 0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 _PROSE = {**_CONTROLS, **_C1, **_OVERRIDES, **_LINES}
 _CODE = {**_PROSE, **_HIDDEN}
 _LINK = dict.fromkeys((*_OVERRIDES, *_HIDDEN, *_C1, *_CONTROLS, 8204, 8205))
-_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_SUSPECT = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 def prose(text: str) -> str:

@@ -4,8 +4,8 @@
 :mod:`app.text.stream` cuts long and growing texts into pieces for it.
 
 Everything a model writes is escaped: raw HTML is shown as the text it is, images become links, only ``http``,
-``https`` and ``mailto`` links survive, and characters that act on the text around them are made harmless.  The HTML made here uses the small set of tags
-that ``QTextDocument`` understands.
+``https`` and ``mailto`` links survive, and characters that act on the text around them are made harmless.
+The HTML made here uses the small set of tags that ``QTextDocument`` understands.
 """
 
 from __future__ import annotations

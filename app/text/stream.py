@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from app.text.fences import ITEM, Fences
 from app.text.markdown import Block, Code, Prose, Table, parse, references
@@ -107,7 +108,7 @@ def pieces(text: str) -> list[str]:
         return [text] if text.strip() else []
     splitter = Splitter(PIECE)
     cuts = [(0, ""), *splitter.cuts(text if text.endswith("\n") else text + "\n"), (len(text), "")]
-    found = [(head, text[begin:end]) for (begin, head), (end, _) in zip(cuts, cuts[1:], strict=False)]
+    found = [(head, text[begin:end]) for (begin, head), (end, _) in pairwise(cuts)]
     return [head + piece for head, piece in found if piece.strip()]
 
 

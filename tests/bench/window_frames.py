@@ -32,6 +32,7 @@ from PySide6.QtGui import QWheelEvent  # noqa: E402
 from PySide6.QtWidgets import QApplication  # noqa: E402
 
 from app.application import Services  # noqa: E402
+from app.idle_collection import IdleCollection  # noqa: E402
 from app.views.main_window import MainWindow  # noqa: E402
 from tests.gui.window_services import ScriptedClient, scripted_services  # noqa: E402
 
@@ -141,11 +142,12 @@ class Session:
     def __init__(self, application: QApplication, folder: Path) -> None:
         self.application = application
         self.services: Services = scripted_services(folder, MODEL)
+        self.collection = IdleCollection(application)
         self.window = MainWindow(self.services)
         self.window.resize(1180, 800)
         self.window.show()
         self.pauses = Pauses()
-        self.live(1.5)  # what the window does a second after it opened
+        self.live(3.0)  # what the window does seconds after it opened
 
     def live(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
         """Let the event loop run, as in the program."""
@@ -178,7 +180,6 @@ class Session:
         painted: list[float] = []
         self.window.new_chat()
         self.live(0.3)
-        FirstPaint(self.window, lambda: painted.append(time.perf_counter()))
         watcher = FirstPaint(self.window, lambda: painted.append(time.perf_counter()))
         began = time.perf_counter()
         self.window.open_conversation(number)
@@ -239,6 +240,7 @@ class Session:
         """As the user closes it."""
         self.window.chat.conversation.stop()
         self.window.close()
+        self.collection.stop()
         self.services.history.close()
 
 

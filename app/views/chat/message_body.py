@@ -37,6 +37,13 @@ class Unit:
     width: int = -1
     """The width at which it was."""
     y: int = 0
+    estimate: tuple[int, int] = (-1, 0)
+    """A width, and the height guessed for it."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block has its widget (plain text: its one)."""
+        return len(self.views) == max(1, len(self.blocks)) if self.blocks else self.blocks == () or bool(self.views)
 
 
 class MessageBody(QWidget):
@@ -116,29 +123,27 @@ class MessageBody(QWidget):
         self._join_timer.start()
 
     def _join_step(self) -> None:
-        """Join the next pieces that a blank line parts, up to a size whose layout takes a few milliseconds."""
-        while self._join_at < len(self.units):
-            at, end = self._join_at, self._join_at + 1
-            size = len(self.units[at].source)
-            while end < len(self.units) and size < PIECE and _ends_blank(self.units[end - 1].source):
-                size += len(self.units[end].source)
-                end += 1
-            self._join_at += 1
-            if end > at + 1:
-                self._join(at, end)
+        """Join two pieces that a blank line parts, up to a size whose layout takes a few milliseconds."""
+        while self._join_at + 1 < len(self.units):
+            at = self._join_at
+            one, two = self.units[at], self.units[at + 1]
+            if len(one.source) < PIECE and _ends_blank(one.source) and self._join(at, at + 2):
                 self.updateGeometry()
                 return
+            self._join_at += 1
         self._join_timer.stop()
 
-    def _join(self, at: int, end: int) -> None:
+    def _join(self, at: int, end: int) -> bool:
         together = self.units[at:end]
         before = tuple(block for unit in together for block in unit.blocks or ())
         views = [view for unit in together for view in unit.views]
         whole = Unit("".join(unit.source for unit in together), before, views)
-        if len(views) == len(before) and not any(_selected(view) for view in views):
-            self.units[at:end] = [whole]
-            self._show(whole, "", joined(before))
-            whole.height = -1
+        if len(views) != len(before) or any(_selected(view) for view in views):
+            return False
+        self.units[at:end] = [whole]
+        self._show(whole, "", joined(before))
+        whole.height = -1
+        return True
 
     def realise(self, top: int, bottom: int, deadline: float = 0.0, upwards: bool = False) -> bool:
         """Make the widgets that lie between ``top`` and ``bottom``, until ``deadline``; whether all are there.
@@ -146,11 +151,11 @@ class MessageBody(QWidget):
         Once some are made, everything below has to be placed anew: :meth:`fit`.
         """
         for unit in reversed(self.units) if upwards else self.units:
-            if unit.views or (unit.blocks is not None and not unit.blocks):
+            if unit.complete or (self._lazy and not (unit.y < bottom and unit.y + self._height_of(unit) > top)):
                 continue
-            if self._lazy and not (unit.y < bottom and unit.y + self._height_of(unit) > top):
-                continue
-            self._make(unit)
+            while not self._make(unit):
+                if deadline and perf_counter() > deadline:
+                    return False
             if deadline and perf_counter() > deadline:
                 return False
         return True
@@ -191,13 +196,19 @@ class MessageBody(QWidget):
             height = height_of(view, width)
             view.setGeometry(0, y, width, height)
             y += height + SPACING
-        unit.height, unit.width = max(0, y - SPACING - unit.y), width
+        height = max(0, y - SPACING - unit.y)
+        unit.height, unit.width = height if unit.complete else max(height, self._guess(unit, width)), width
 
     def _height_of(self, unit: Unit, width: int = 0) -> int:
         """As it was laid out, else a guess."""
         if unit.height >= 0 and (not width or unit.width == width or unit.views):
             return unit.height
-        return guess(unit.source, width or self.width())
+        return self._guess(unit, width or self.width())
+
+    def _guess(self, unit: Unit, width: int) -> int:
+        if unit.estimate[0] != width:
+            unit.estimate = (width, guess(unit.source, width))
+        return unit.estimate[1]
 
     def place(self, y: int) -> tuple[int, int]:
         """What lies at ``y``: the number of a piece, and how far into it."""
@@ -213,17 +224,22 @@ class MessageBody(QWidget):
             unit.blocks = () if self._plain else parse(unit.source, self._references)
         return unit.blocks
 
-    def _make(self, unit: Unit) -> None:
+    def _make(self, unit: Unit) -> bool:
+        """One step towards the widgets of ``unit``: parsing, or one of them; whether all are there."""
         if self._plain:
             text = RichText(self._theme)
             text.set_plain(unit.source)
             self._put(text)
             unit.views = [text]
+        elif unit.blocks is None:
+            self.blocks_of(unit)
+            return unit.blocks == ()
         else:
-            blocks = self.blocks_of(unit)
-            unit.blocks = ()
-            self._show(unit, unit.source, blocks)
+            view = make_view(self._theme, unit.blocks[len(unit.views)], self._muted)
+            self._put(view)
+            unit.views.append(view)
         unit.height = -1
+        return unit.complete
 
     def _put(self, view: QWidget) -> None:
         view.setParent(self)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication, QScrollArea, QWidget
 
 from app.chat.context_change import Change, markers
 from app.history.history import Message
+from app.idle_collection import moving
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.answer_message import AnswerMessage
@@ -31,9 +32,9 @@ FLUSH = 33
 NEAR = 40
 """Pixels from the end within which the view counts as being at the end."""
 TOP, BOTTOM, SPACING = 26, 18, 14
-SLICE = 0.005
+SLICE = 0.004
 """Seconds of making widgets before the event loop gets its turn."""
-FRAME = 0.012
+FRAME = 0.008
 """The same for what is in view already, while scrolling."""
 AROUND = 1.5
 """Heights of the viewport above and below it within which widgets are made ahead."""
@@ -144,6 +145,7 @@ class MessageList(QScrollArea):
         if last := self._last_answer():
             last.feed(text)
             self._refit()
+            moving()
 
     def replace_last(self, message: Message) -> None:
         """The last answer is finished."""
@@ -405,6 +407,7 @@ class MessageList(QScrollArea):
     def _on_scroll(self, value: int) -> None:
         if self._placing:
             return
+        moving()
         self._follow = value >= self.verticalScrollBar().maximum() - NEAR
         self._fill(FRAME)
         self._slices.start()

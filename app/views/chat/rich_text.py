@@ -8,14 +8,18 @@ only when the user clicks it.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt, QUrl
+from PySide6.QtCore import QMimeData, QSize, Qt, QUrl
 from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
 from app.text import formulas, inert
 from app.text.markdown import SAFE_SCHEMES
 from app.theme import Colours, Theme, code_font
+
+if TYPE_CHECKING:
+    from app.views.chat.formula_text import FormulaText
 
 READING_SCALE = 1.06
 """Answers are set a little larger than the controls around them."""
@@ -44,10 +48,11 @@ class RichText(QTextBrowser):
 
     def __init__(self, theme: Theme, *, muted: bool = False, scroll_sideways: bool = False) -> None:
         super().__init__()
-        self._theme, self._muted = theme, muted
+        self.theme, self._muted = theme, muted
         self._content, self._plain = "", False
         self._fitted = (-1, 0)
         self._in_stack = False
+        self._formulas: FormulaText | None = None
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -114,7 +119,7 @@ class RichText(QTextBrowser):
         return QSize(40, 0)
 
     def _restyle(self) -> None:
-        colours = self._theme.colours
+        colours = self.theme.colours
         css = document_css(colours)
         if self._muted:
             css += f" body, p, li, td, th {{ color: {colours.muted}; }}"
@@ -122,17 +127,49 @@ class RichText(QTextBrowser):
 
     def _render(self) -> None:
         self._fitted = (-1, 0)
+        self._formulas = None
         if self._plain:
             self.setPlainText(inert.prose(self._content))
+        elif formulas.IMAGE.search(self._content):
+            from app.views.chat.formula_text import FormulaText
+
+            self._formulas = FormulaText(self, self._content)
+            self._show_formulas()
         else:
-            self.setHtml(f"<body>{formulas.sources(self._content)}</body>")
+            self.setHtml(f"<body>{self._content}</body>")
         if not self._in_stack:
             self._fit()
+
+    def _show_formulas(self) -> None:
+        assert self._formulas is not None
+        self.setHtml(f"<body>{self._formulas.html()}</body>")
+        self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
+        self.setAccessibleDescription(self._formulas.text())
+
+    def refresh_formulas(self) -> None:
+        """Formulas were drawn that were not when the text was shown."""
+        if self._formulas is not None and not self.textCursor().hasSelection():
+            self._fitted = (-1, 0)
+            self._show_formulas()
+            if self._in_stack:
+                self.updateGeometry()
+            else:
+                self._fit()
+
+    def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802
+        """Formulas are copied as their source."""
+        if self._formulas is None:
+            return super().createMimeDataFromSelection()
+        data = QMimeData()
+        data.setText(self._formulas.selected_text())
+        return data
 
     def fit(self, width: int) -> int:
         """Lay the text out at ``width``, for a :class:`app.views.chat.stack.Stack`; the height that it takes."""
         self._in_stack = True
         if self._fitted[0] != width:
+            if self._formulas is not None and self._formulas.reshape(width):
+                self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
             self._fitted = (width, self._height_at(width))
         return self._fitted[1]
 
