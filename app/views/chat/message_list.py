@@ -20,6 +20,7 @@ from app.idle_collection import moving
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.answer_message import AnswerMessage
+from app.views.chat.find_bar import FindBar
 from app.views.chat.message_body import guess
 from app.views.chat.message_view import MessageView
 from app.views.chat.user_message import FOLD, UserMessage
@@ -89,6 +90,7 @@ class MessageList(QScrollArea):
         self._slices.setInterval(0)
         self._slices.timeout.connect(self._slice)
         theme.changed.connect(self._restyle)
+        self.find_bar = FindBar(theme, self)
 
     @property
     def views(self) -> list[MessageView]:
@@ -199,6 +201,16 @@ class MessageList(QScrollArea):
         """Bring ``y`` to ``y + height`` within the message at ``index`` into view."""
         top = self._tops[index] + y
         self._show_range(top, top + height, margin=60)
+
+    def first_visible(self) -> int:
+        """The first message of which something is in view."""
+        return max(0, bisect_right(self._tops, self.verticalScrollBar().value()) - 1)
+
+    def focus_last(self) -> None:
+        """The focus to the last message that is in view."""
+        high = self.verticalScrollBar().value() + self.viewport().height()
+        if self._messages:
+            self._view(max(0, bisect_right(self._tops, high - 1) - 1)).setFocus()
 
     def _show_range(self, top: int, bottom: int, margin: int = 0) -> None:
         bar, high = self.verticalScrollBar(), self.viewport().height()
@@ -471,6 +483,7 @@ class MessageList(QScrollArea):
         self._refit()
         self._fill(FRAME)
         self._slices.start()
+        self.find_bar.place()
 
 
 class _Content(QWidget):
