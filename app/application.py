@@ -1,8 +1,9 @@
 """The composition root of the window: builds the services, hands them to the main window, no globals.
 
-What the main window must offer: ``MainWindow(services: Services)``, ``open_chat(model_id: str)``
-(show a chat with that model, loading it when needed) and ``show_error(message: str)`` (a
-foreseeable error that nothing else has shown, such as a full disk).
+What the main window must offer: ``MainWindow(services: Services)``, ``begin(model_id, left)`` (what it shows first),
+``open_chat(model_id: str)`` (show a chat with that model, loading it when needed) and the signals
+``error_occurred(message)`` (a foreseeable error that nothing else has shown, such as a full disk) and
+``fault_occurred(line, trace)`` (any other).
 
 The window comes first: the engine, the list of models and whatever else takes time start after
 the first paint.
@@ -10,15 +11,14 @@ the first paint.
 
 from __future__ import annotations
 
-import faulthandler
+import json
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from app.display import display_trouble
 from tzcore import paths
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.history.history import History
     from app.jobs.jobs import Jobs
     from app.library.library import Library
+    from app.settings.secrets import Secrets
     from app.settings.settings import Settings
     from app.views.main_window import MainWindow
 
@@ -47,18 +48,24 @@ class Services:
     jobs: Jobs
     history: History
     library: Library
+    secrets: Secrets
 
     @classmethod
     def build(cls, owner: QObject | None = None) -> Services:
         """Everything, nothing started.  A TernaryZeroError says what on the disk cannot be used."""
+        from app.child import Child
         from app.engine.client import EngineClient
         from app.engine.process import EngineProcess
         from app.history.history import History
         from app.jobs.jobs import Jobs
         from app.library.library import Library
+        from app.network.environment import child_environment
+        from app.settings.secrets import Secrets
         from app.settings.settings import Settings
 
         settings = Settings(parent=owner)
+        secrets = Secrets(settings, parent=owner)
+        Child.surroundings = staticmethod(lambda hub: child_environment(settings, secrets if hub else None))
         threads = settings.get("threads")
         engine = EngineProcess(int(threads) if threads else None, parent=owner)
         engine.snapshots = snapshots_quota(settings)
@@ -69,6 +76,7 @@ class Services:
             jobs=Jobs(parent=owner),
             history=History(),
             library=Library(settings, parent=owner),
+            secrets=secrets,
         )
         settings.changed.connect(services.on_setting)
         services.jobs.finished.connect(lambda _: services.library.refresh())
@@ -76,6 +84,7 @@ class Services:
 
     def start(self) -> None:
         """Begin the work in the background."""
+        self.secrets.load()
         self.library.refresh()
         self.engine.start()
 
@@ -90,6 +99,7 @@ class Services:
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
         self.client.shutdown()
+        self.secrets.shutdown()
         self.jobs.shutdown()
         self.library.shutdown()
         self.engine.stop()
@@ -116,12 +126,14 @@ def main(argv: list[str] | None = None) -> int:
 
     from PySide6.QtWidgets import QApplication
 
+    from app import translation
     from app.instance import Instance
 
     application = QApplication(["ternary-zero"])
     application.setApplicationName("ternary-zero")
     application.setApplicationDisplayName("Ternary-Zero")
     application.setDesktopFileName("ternary-zero")
+    translation.load(_language())
     instance = Instance(application)
     try:
         if not instance.claim(words):
@@ -130,29 +142,38 @@ def main(argv: list[str] | None = None) -> int:
     except TernaryZeroError as error:
         return _refuse(str(error))
 
+    from app.faults import FaultCatcher, RunningMark
     from app.idle_collection import IdleCollection
     from app.views.main_window import MainWindow
 
     IdleCollection(application)
     window = MainWindow(services)
-    log = _catch_faults(window.show_error)
+    catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
+    running = RunningMark()
+    left = running.begin()
+    window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, services.start)
     restore_signals = _quit_on_signals(application)
+    window.begin(model, left)
     window.show()
-    if model:
-        window.open_chat(model)
     try:
         return application.exec()
     finally:
         window.hide()
         services.shutdown()
+        running.end()
         instance.release()
         restore_signals()
-        sys.excepthook = sys.__excepthook__
-        faulthandler.disable()
-        if log is not None:
-            log.close()
+        catcher.close()
+
+
+def _language() -> str:
+    """The language that is set, before there are services: their own first words are in it."""
+    try:
+        return str(json.loads((paths.home() / "settings.json").read_text(encoding="utf-8")).get("language") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _refuse(message: str) -> int:
@@ -229,30 +250,3 @@ def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
         writer.close()
 
     return restore
-
-
-def _catch_faults(show_error: Callable[[str], None]) -> TextIO | None:
-    """Foreseeable errors that reach the event loop are shown; anything else goes into ``window.log``."""
-    log: TextIO | None = None
-    try:
-        paths.logs().mkdir(parents=True, exist_ok=True)
-        log = (paths.logs() / "window.log").open("a", encoding="utf-8")
-        faulthandler.enable(log)
-    except OSError:  # no log is no reason to have no window
-        faulthandler.enable() if sys.stderr is not None else None
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, TernaryZeroError):
-            show_error(str(error))
-            return
-        import traceback
-
-        text = "".join(traceback.format_exception(kind, error, trace))
-        if log is not None:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{text}\n")
-            log.flush()
-        if sys.stderr is not None:
-            sys.stderr.write(text)
-
-    sys.excepthook = hook
-    return log

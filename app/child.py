@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
@@ -20,6 +21,11 @@ LOG_BYTES = 1_000_000
 class Child(QObject):
     """One run of one command.  Everything the child says on stdout must be one JSON value a line."""
 
+    surroundings: ClassVar[Callable[[bool], dict[str, str]]] = staticmethod(lambda _: {})
+    """Variables that every child gets: the settings of the network, and for those that go to the hub its token
+    too.  The composition root puts :func:`app.network.environment.child_environment` here, so that no child can
+    be made that does not know that the window is offline."""
+
     said = Signal(object)
     """One decoded line of stdout."""
     finished = Signal(int)
@@ -31,8 +37,12 @@ class Child(QObject):
         command: Sequence[str] = TZ,
         log: Path | None = None,
         parent: QObject | None = None,
+        *,
+        hub: bool = True,
+        stdin: bytes = b"",
     ) -> None:
-        """``log``: file to which stderr is added."""
+        """``log``: file to which stderr is added.  ``hub``: it may go to the hub, and gets its token.
+        ``stdin``: what it is told there, for instance what other users must not read on its command line."""
         super().__init__(parent)
         self.last_words = ""
         """The last line of stderr: what a foreseeable error says."""
@@ -42,10 +52,14 @@ class Child(QObject):
         self._process = QProcess(self)
         self._process.setProgram(command[0])
         self._process.setArguments([*command[1:], *arguments])
-        self._process.setStandardInputFile(QProcess.nullDevice())
+        self._stdin = stdin
+        if not stdin:
+            self._process.setStandardInputFile(QProcess.nullDevice())
         environment = QProcessEnvironment.systemEnvironment()
         environment.insert("PYTHONUNBUFFERED", "1")
         environment.insert("PYTHONUTF8", "1")
+        for name, value in Child.surroundings(hub).items():
+            environment.insert(name, value)
         self._process.setProcessEnvironment(environment)
         self._process.readyReadStandardOutput.connect(self._read_stdout)
         self._process.readyReadStandardError.connect(self._read_stderr)
@@ -61,6 +75,9 @@ class Child(QObject):
 
     def start(self) -> None:
         self._process.start()
+        if self._stdin:
+            self._process.write(self._stdin)
+            self._process.closeWriteChannel()
 
     def stop(self, grace: float = 5.0) -> None:
         """Ask it to end; kill it after ``grace`` seconds.  Returns at once; ``finished`` follows."""

@@ -20,6 +20,10 @@ class NetworkError(SourceError):
     """The network, or the server at the other end, failed for good after all retries."""
 
 
+class OfflineError(NetworkError):
+    """The settings forbid every request (``TZ_OFFLINE``)."""
+
+
 class AccessError(SourceError):
     """The source exists but needs a token, an accepted licence, or another account."""
 

@@ -118,7 +118,7 @@ class EngineProcess(QObject):
         if self.snapshots:
             arguments += ["--snapshots", "--snapshots-quota", f"{self.snapshots:g}GB"]
         self._error = ""
-        child = self._child = Child(arguments, self._command, self._log, self)
+        child = self._child = Child(arguments, self._command, self._log, self, hub=False)
         child.said.connect(self._on_event)
         child.finished.connect(self._on_finished)
         self._patience.start()

@@ -1,12 +1,13 @@
-"""The window: sidebar, notice bar, and chat or library."""
+"""The window: rail, list of conversations, notice bar, and the page that is shown."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent, QKeySequence, QShortcut
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
+from PySide6.QtGui import QAccessible, QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -27,8 +28,13 @@ from app.text import highlight, markdown
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
+from app.views.controls.announcement import announce
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
+from app.views.pages import PAGES
+from app.views.shell import crash_notice, help_menu
+from app.views.shell.rail import Rail
+from app.views.shortcuts import install
 from app.views.sidebar.sidebar import Sidebar
 
 if TYPE_CHECKING:
@@ -36,24 +42,40 @@ if TYPE_CHECKING:
     from app.views.library.library_view import LibraryView
 
 
+SPOKEN = 1500
+"""Characters of an answer that are announced; the rest is read where it stands."""
+
+
 class MainWindow(QMainWindow):
     """Everything that is seen.  Nothing is started here: see :meth:`app.application.Services.start`."""
+
+    error_occurred = Signal(str)
+    """A foreseeable error that nothing else has shown; from any thread."""
+    fault_occurred = Signal(str, str)
+    """Any other error, in one line and with its trace; from any thread."""
 
     def __init__(self, services: Services) -> None:
         super().__init__()
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         self._services = services
-        self.theme = Theme(application, str(services.settings.get("theme")))
+        self.theme = Theme(
+            application, str(services.settings.get("theme")), int(services.settings.get("text_scale") or 100)
+        )
         self.setWindowTitle("Ternary-Zero")
         self.setWindowIcon(application_icon())
         self.setMinimumSize(760, 520)
 
         self.conversations = ConversationList(services.history)
+        self._pages = {page.key: page for page in PAGES if page.available or page.key == "settings"}
+        self.rail = Rail(self.theme, list(self._pages.values()))
         self.sidebar = Sidebar(self.theme, self.conversations)
         self.notice = NoticeBar(self.theme)
         self.chat = ChatView(self.theme, services)
-        self.library: LibraryView | None = None
+        self._made: dict[str, QWidget] = {"chat": self.chat}
+        self._sidebar_wanted = bool(services.settings.get("sidebar"))
+        if not self._sidebar_wanted:
+            self.sidebar.hide()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chat)
         right = QWidget()
@@ -68,6 +90,7 @@ class MainWindow(QMainWindow):
         row = QHBoxLayout(whole)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
+        row.addWidget(self.rail)
         row.addWidget(self.sidebar)
         row.addWidget(right, 1)
         self.setCentralWidget(whole)
@@ -75,16 +98,20 @@ class MainWindow(QMainWindow):
         self._connect_signals()
         self._add_shortcuts()
         self._restore_geometry()
+        self.rail.show_page("chat")
+        self._show_jobs()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
     def _connect_signals(self) -> None:
         sidebar, chat, services = self.sidebar, self.chat, self._services
         sidebar.new_chat.connect(self.new_chat)
-        sidebar.library.connect(self.show_library)
-        sidebar.settings.connect(self.show_settings)
+        self.error_occurred.connect(self.show_error)
+        self.fault_occurred.connect(self.show_fault)
+        self.rail.wanted.connect(self.show_page)
+        self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
+        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, crash_notice.reporter(self)))
         sidebar.open_conversation.connect(self.open_conversation)
-        sidebar.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
                 chat.rename_wanted, chat.export_wanted, chat.delete_wanted
@@ -100,20 +127,38 @@ class MainWindow(QMainWindow):
         services.engine.restarted.connect(lambda message: self.notice.show_notice(message, "warning"))
         services.engine.failed.connect(self._on_engine_failed)
         services.jobs.finished.connect(self._on_job_finished)
+        for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
+            signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
 
     def _add_shortcuts(self) -> None:
-        for keys, action in (
-            ("Ctrl+N", self.new_chat),
-            ("Ctrl+L", self.show_library),
-            ("Ctrl+F", self.focus_search),
-            ("Ctrl+,", self.show_settings),
-            ("Esc", self._on_escape),
-            ("Ctrl+Q", self.close),
-        ):
-            QShortcut(QKeySequence(keys), self).activated.connect(action)
+        install(self, "new_chat", self.new_chat)
+        install(self, "search", self.focus_search)
+        for page in self._pages.values():
+            install(self, page.shortcut, partial(self.show_page, page.key))
+        install(self, "sidebar", self.toggle_sidebar)
+        install(self, "larger", lambda: self._scale_text(5))
+        install(self, "smaller", lambda: self._scale_text(-5))
+        install(self, "usual_size", lambda: self._services.settings.reset("text_scale"))
+        install(self, "shortcuts", self.show_shortcuts)
+        install(self, "escape", self._on_escape)
+        install(self, "quit", self.close)
 
     # What can be shown
+
+    def begin(self, model_id: str = "", left: int | None = None) -> None:
+        """What the window shows first: a chat with ``model_id``, or what the settings say.
+
+        ``left``: the conversation that was open when the window went down without ending properly (0: none).
+        """
+        if model_id:
+            self.open_chat(model_id)
+        elif (first := self._services.settings.get("start_page")) == "library":
+            self.show_page("library")
+        elif first == "last" and (known := self._services.history.conversations()):
+            self.open_conversation(known[0].id)
+        if left is not None:
+            crash_notice.tell(self, left)
 
     def new_chat(self) -> None:
         self._show_chat()
@@ -131,39 +176,107 @@ class MainWindow(QMainWindow):
         self._show_chat()
         self.chat.open(conversation_id)
 
-    def show_library(self) -> None:
-        if self.library is None:  # made on first use: the window opens faster without it
-            from app.views.library.library_view import LibraryView
+    @property
+    def library(self) -> LibraryView | None:
+        """The library, once it has been shown."""
+        return cast("LibraryView | None", self._made.get("library"))
 
-            self.library = LibraryView(self.theme, self._services)
-            self.library.chat_wanted.connect(self.open_chat)
-            self.library.context_wanted.connect(self.chat.show_context_dialog)
-            self.pages.addWidget(self.library)
-        self.pages.setCurrentWidget(self.library)
-        self.sidebar.library_button.setChecked(True)
-        self.library.search.setFocus()
+    @property
+    def page(self) -> str:
+        """The key of the page that is shown."""
+        shown = self.pages.currentWidget()
+        return next(key for key, made in self._made.items() if made is shown)
+
+    def show_page(self, key: str) -> None:
+        """Show a page of :data:`app.views.pages.PAGES`; it is made on first use."""
+        if key == "chat":
+            self._show_chat()
+            self.chat.composer.edit.setFocus()
+            return
+        if key == "settings" and not self._pages[key].available:
+            self._show_settings_dialog()
+            return
+        page = self._made.get(key)
+        if page is None:
+            page = self._made[key] = self._pages[key].make(self.theme, self._services)
+            self._connect_page(page)
+            self.pages.addWidget(page)
+        self._switch(key, page)
+        if focus_first := getattr(page, "focus_first", None):
+            focus_first()
+
+    def _connect_page(self, page: QWidget) -> None:
+        for name, slot in (
+            ("chat_wanted", self.open_chat),
+            ("context_wanted", self.chat.show_context_dialog),
+            ("page_wanted", self.show_page),
+        ):
+            if (signal := getattr(page, name, None)) is not None:
+                signal.connect(slot)
+
+    def _switch(self, key: str, page: QWidget) -> None:
+        self.pages.setCurrentWidget(page)
+        self.rail.show_page(key)
+        self.sidebar.setVisible(key == "chat" and self._sidebar_wanted)
+
+    def show_library(self) -> None:
+        self.show_page("library")
+        if self.library is not None:
+            self.library.search.setFocus()
 
     def show_settings(self) -> None:
+        self.show_page("settings")
+
+    def _show_settings_dialog(self) -> None:
         from app.views.settings.settings_dialog import SettingsDialog
 
+        self.rail.show_page(self.page)
         dialog = SettingsDialog(self.theme, self._services.settings, self)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
+    def toggle_sidebar(self) -> None:
+        """Show or hide the list of conversations."""
+        self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
+        self._services.settings.set("sidebar", self._sidebar_wanted)
+        self._show_chat()
+
+    def show_shortcuts(self) -> None:
+        from app.views.shell.shortcut_sheet import ShortcutSheet
+
+        ShortcutSheet(self.theme, self).open()
+
     def focus_search(self) -> None:
-        if self.pages.currentWidget() is self.library and self.library is not None:
-            self.library.search.setFocus()
-            self.library.search.selectAll()
-        else:
-            self.sidebar.focus_search()
+        """The search of the page that is shown, else that of the conversations."""
+        field = getattr(self.pages.currentWidget(), "search", None)
+        if isinstance(field, QLineEdit):
+            field.setFocus()
+            field.selectAll()
+            return
+        self._sidebar_wanted = True
+        self._show_chat()
+        self.sidebar.focus_search()
 
     def show_error(self, message: str) -> None:
         """A foreseeable error that nothing else has shown."""
         self.notice.show_notice(message, "danger")
 
+    def show_fault(self, line: str, trace: str) -> None:
+        """An error that nobody foresaw: said, and never more than said."""
+        from app.views.shell.fault_dialog import FaultDialog
+
+        self.notice.show_notice(
+            tr("Something went wrong: {reason}. Your conversations are safe.").format(reason=line), "danger",
+            tr("Details"), lambda: FaultDialog(self.theme, trace, crash_notice.reporter(self), self).open(),
+        )
+
+    def _scale_text(self, step: int) -> None:
+        wanted = int(self._services.settings.get("text_scale") or 100) + step
+        if 90 <= wanted <= 150:
+            self._services.settings.set("text_scale", wanted)
+
     def _show_chat(self) -> None:
-        self.pages.setCurrentWidget(self.chat)
-        self.sidebar.library_button.setChecked(False)
+        self._switch("chat", self.chat)
 
     # What can be done with a conversation
 
@@ -220,10 +333,23 @@ class MainWindow(QMainWindow):
     def _on_busy(self, conversation_id: int, busy: bool) -> None:
         self.conversations.set_busy(conversation_id, busy)
         self.conversations.refresh()
+        if QAccessible.isActive():
+            self._announce_answer(conversation_id, busy)
+
+    def _announce_answer(self, conversation_id: int, busy: bool) -> None:
+        """To those who hear the window: an answer begins, and what it says once it is there."""
+        if busy:
+            announce(self, tr("An answer is being written."))
+            return
+        messages = self._services.history.messages(conversation_id)
+        if messages and messages[-1].role == "assistant":
+            announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
         if key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
+        elif key == "text_scale":
+            self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
@@ -234,9 +360,17 @@ class MainWindow(QMainWindow):
             ready = tr("{name} is ready.").format(name=name)
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
+    def _show_jobs(self, _job: object = None) -> None:
+        """How many jobs are under way, and how far the running one is, on the rail."""
+        button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
+        under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
+        running = next((job for job in under_way if job.state == "running"), None)
+        share = running.done / running.total if running is not None and running.total else -1.0
+        sentence = tr("%n under way", "", len(under_way)) if under_way else ""
+        button.show_badge(len(under_way), share, sentence)
+
     def _on_library_failed(self, message: str) -> None:
-        searching = self.library is not None and self.pages.currentWidget() is self.library
-        if not searching:
+        if self.page != "library":
             self.show_error(message)
 
     def _get(self, source: str, encoding: str) -> None:

@@ -263,7 +263,7 @@ def test_headings_by_day(services: Services) -> None:
 def test_theme_button_and_setting(qtbot: QtBot, window: MainWindow, services: Services) -> None:
     seen = []
     for _ in range(3):
-        window.sidebar._next_mode()
+        window.rail.next_mode()
         seen.append((services.settings.get("theme"), window.theme.mode))
     assert seen == [("light", "light"), ("dark", "dark"), ("system", "system")]
 

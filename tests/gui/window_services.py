@@ -17,6 +17,7 @@ from app.history.history import History
 from app.jobs.jobs import Jobs
 from app.library.fit import Fit
 from app.library.library import CatalogueEntry, HubEntry, InstalledEntry
+from app.settings.secrets import Secrets
 from app.settings.settings import Settings
 
 
@@ -180,11 +181,13 @@ def scripted_services(folder: Path, *models: str) -> Services:
     folder.mkdir(parents=True, exist_ok=True)
     library = ScriptedLibrary()
     library.models = [installed(model_id) for model_id in models]
+    settings = Settings(folder / "settings.json")
     return Services(
-        settings=Settings(folder / "settings.json"),
+        settings=settings,
         engine=ScriptedEngine(),  # type: ignore[arg-type]
         client=ScriptedClient(),  # type: ignore[arg-type]
         jobs=Jobs(folder / "jobs.sqlite", command=("sleep-is-not-started",)),
         history=History(folder / "history.sqlite"),
         library=library,  # type: ignore[arg-type]
+        secrets=Secrets(settings, command=("no-key-ring-is-started",)),
     )

@@ -22,6 +22,7 @@ from tzcore.checkpoint.reader import ModelFolder
 from tzcore.engine.drafting import Tally
 from tzcore.engine.keeper import Keeper
 from tzcore.engine.kv_choice import AUTO
+from tzcore.engine.open_answer import as_written
 from tzcore.engine.overflow import Overflow
 from tzcore.engine.placement import Neighbours, place
 from tzcore.engine.plan import MemoryPlan
@@ -42,7 +43,7 @@ from tzcore.engine.snapshots import Snapshots
 from tzcore.engine.steps import Steps
 from tzcore.engine.stopping import StopFilter
 from tzcore.engine.template import Message
-from tzcore.engine.texts import Texts
+from tzcore.engine.texts import Texts, shared
 from tzcore.engine.tokenizer import IncrementalDecoder, read_json
 from tzcore.errors import BackendError, ContextFullError, RequestError
 from tzcore.keyvalues import F16, KeyValueFormat
@@ -97,7 +98,7 @@ class Engine:
             tree = snapshots.open(info.path, model.spec, model.cache_form(info.kv))
             self._keeper = Keeper(self._texts, tree, snapshots)
         self._steps = Steps(model, self._texts, self._keeper, info.context, speculation)
-        self._overflow = Overflow(info.context, prompts.tokens)
+        self._overflow = Overflow(info.context, self._prompt)
 
     @classmethod
     def open(
@@ -222,6 +223,17 @@ class Engine:
                 if self._folder is not None:
                     self._folder.close()
 
+    def _prompt(self, request: Request) -> list[int]:
+        """The request's tokens.  An answer that goes on is taken as it was written where it is still kept: the
+        tokenizer may divide the same text otherwise, which would be read again and could go on otherwise."""
+        if request.open_answer and request.messages is not None:
+            before, answer = self.prompts.before_answer(request), request.messages[-1]["content"]
+            for written in self._texts.continuing(before):
+                count = as_written(self.prompts.tokenizer, written, answer)
+                if count is not None:
+                    return before + written[:count]
+        return self.prompts.tokens(request)
+
     def _check(self, prompt: list[int]) -> None:
         if len(prompt) >= self.context:
             raise ContextFullError(
@@ -238,13 +250,16 @@ class Engine:
         sampling = request.sampling or self.default_sampling
         # Rows of the head beyond the tokenizer are padding: they stand for no text.
         sampler = Sampler(sampling, min(self.spec.vocabulary, self.prompts.tokenizer.size))
+        if request.open_answer:  # penalties know what was written of it
+            for written_before in prompt[shared(prompt, self.prompts.before_answer(request)) :]:
+                sampler.write(written_before)
         read = yield from self._steps.read(prompt, sampler, cancel)
         cached, speed = read.cached, read.speed
         if read.token is None:
             yield Finished("cancelled", Usage(len(prompt), 0, cached), Timings(speed, 0.0, None))
             return
 
-        continues = prompt if request.messages is None else []
+        continues = prompt if request.messages is None or request.open_answer else []
         decoder = IncrementalDecoder(self.prompts.tokenizer, continues)
         stops = StopFilter(self.prompts.stops(request))
         made, tally, decoding = 0, Tally(), time.perf_counter()

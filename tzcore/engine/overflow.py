@@ -165,7 +165,7 @@ class Overflow:
         if request.messages is not None:
             system = list(request.messages[: _systems(request.messages)])
             one, other = (
-                self._tokens(replace(request, messages=[*system, {"role": "user", "content": said}]))
+                self._tokens(replace(request, messages=[*system, {"role": "user", "content": said}], open_answer=False))
                 for said in ("A", "1")
             )
             common = (place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tzcore.engine.open_answer import before_answer
 from tzcore.engine.request import Request
 from tzcore.engine.template import PLAIN_STOP, ChatTemplate, Message
 from tzcore.engine.texts import shared
@@ -42,8 +43,10 @@ class PromptBuilder:
     def tokens(self, request: Request) -> list[int]:
         """The prompt's tokens.  TemplateError, or RequestError for an empty outcome."""
         if request.messages is not None:
-            text = self.render(request.messages, request.summary, request.template_variables)
-            ids = self.tokenizer.encode(text, add_special_tokens=self.template.plain)
+            text = self._before_answer(request)
+            if request.open_answer:
+                text += request.messages[-1]["content"]
+            ids = self._encode(text)
         elif isinstance(request.prompt, str):
             ids = self.tokenizer.encode(request.prompt, add_special_tokens=True)
         else:
@@ -77,6 +80,23 @@ class PromptBuilder:
         except TemplateError:
             return rendered({**first, "content": f"{summary}\n\n{first['content']}"}, *rest)
 
+    def before_answer(self, request: Request) -> list[int]:
+        """The tokens that the model reads before its answer; of one that is left open, none."""
+        return self._encode(self._before_answer(request))
+
+    def _before_answer(self, request: Request) -> str:
+        assert request.messages is not None
+
+        def rendered(messages: Sequence[Message], add_generation_prompt: bool) -> str:
+            return self.render(messages, request.summary, request.template_variables, add_generation_prompt)
+
+        if request.open_answer:
+            return before_answer(request.messages, rendered, self.template.plain)
+        return rendered(request.messages, True)
+
+    def _encode(self, text: str) -> list[int]:
+        return self.tokenizer.encode(text, add_special_tokens=self.template.plain)
+
     def beginnings(self, messages: Sequence[Message], summary: str | None = None) -> list[list[int]]:
         """What texts of a conversation can begin with: its system message and one of the questions, which is the
         first, or the first that is left where the context did not hold all."""
@@ -86,7 +106,7 @@ class PromptBuilder:
             if message["role"] == "user":
                 said = [*system, message]
                 rendered = (self.render(said, summary, add_generation_prompt=on) for on in (False, True))
-                ends = [self.tokenizer.encode(text, add_special_tokens=self.template.plain) for text in rendered]
+                ends = [self._encode(text) for text in rendered]
                 found.append(ends[0][: shared(*ends)])  # what follows can join the last token
         return [tokens for tokens in found if tokens]
 

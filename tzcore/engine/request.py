@@ -25,6 +25,8 @@ class Request:
     context.  ``template_variables`` go to the chat template (``enable_thinking`` and the like).
     ``overflow`` is what happens where the context does not suffice (:mod:`tzcore.engine.overflow`).
     ``summary`` stands for what was said before ``messages``; the model reads it in the system message.
+    ``open_answer``: the last message is the beginning of the answer, which goes on where it ends
+    (:mod:`tzcore.engine.open_answer`).
     """
 
     messages: Sequence[Message] | None = None
@@ -35,6 +37,7 @@ class Request:
     template_variables: Mapping[str, Any] = field(default_factory=dict)
     overflow: Overflow = "stop"
     summary: str | None = None
+    open_answer: bool = False
 
     def __post_init__(self) -> None:
         if (self.messages is None) == (self.prompt is None):
@@ -45,6 +48,10 @@ class Request:
             for message in self.messages:
                 if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
                     raise RequestError("Each message needs a role and a content, both text")
+        if self.open_answer and (self.messages is None or self.messages[-1]["role"] != "assistant"):
+            raise RequestError("Only an answer can be continued: the last message must be the assistant's")
+        if self.open_answer and self.messages is not None and not self.messages[-1]["content"]:
+            raise RequestError("There is nothing to continue: the last message is empty; ask for an answer instead")
         if self.prompt is not None and not self.prompt:
             raise RequestError("The prompt is empty")
         if self.overflow not in OVERFLOWS:

@@ -73,6 +73,13 @@ class Texts:
         with self.lock:
             return self._nearest(prompt)[1]
 
+    def continuing(self, beginning: list[int]) -> list[list[int]]:
+        """What follows ``beginning`` in the texts that begin so, the latest used first."""
+        with self.lock:
+            texts = sorted(self._kept, key=lambda text: text.used, reverse=True)
+            end = len(beginning)
+            return [text.tokens[end:] for text in texts if text.tokens[:end] == beginning]
+
     def begin(self, prompt: list[int]) -> int:
         """Make ``running`` a text that has the beginning of ``prompt``; the tokens of it that it has."""
         with self.lock:

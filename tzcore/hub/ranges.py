@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tzcore.errors import NetworkError
-from tzcore.hub.transport import Again, Patience, RemoteFile, check_status, content_range, explain, host
+from tzcore.hub.transport import Again, Patience, RemoteFile, check_status, client_for, content_range, explain, host
 
 if TYPE_CHECKING:
     import httpx
@@ -24,7 +24,7 @@ def read_range(remote: RemoteFile, start: int, stop: int, patience: Patience) ->
         return b""
     timeout = httpx.Timeout(patience.read, connect=patience.connect)
     headers = {**remote.headers, "Accept-Encoding": "identity", "Range": f"bytes={start}-{stop - 1}"}
-    with httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=8) as client:
+    with client_for("part of a file of a model", timeout) as client:
         failures = 0
         while True:
             try:

@@ -7,6 +7,7 @@ are honoured by that library and read from it at each call.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
@@ -14,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from tzcore.errors import AccessError, NetworkError, SourceError, TernaryZeroError
+from tzcore import outbound
+from tzcore.errors import AccessError, NetworkError, OfflineError, SourceError, TernaryZeroError
 from tzcore.hub.catalogue import nearest
 
 _T = TypeVar("_T")
@@ -57,15 +59,44 @@ class Repository:
 
 
 def hub() -> Any:
-    """The ``huggingface_hub`` package, with its telemetry off."""
+    """The ``huggingface_hub`` package, with its telemetry off and its requests written down."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import huggingface_hub
 
+    _write_down_requests()
     return huggingface_hub
 
 
+@functools.cache
+def _write_down_requests() -> None:
+    """Every client that ``huggingface_hub`` makes from now on tells :mod:`tzcore.outbound` what it asks."""
+    from huggingface_hub import set_client_factory
+    from huggingface_hub.utils._http import default_client_factory
+
+    def factory() -> Any:
+        client = default_client_factory()
+        hooks = client.event_hooks
+        hooks["request"] = [*outbound.event_hooks(_purpose)["request"], *hooks["request"]]
+        client.event_hooks = hooks
+        return client
+
+    set_client_factory(factory)
+
+
+def _purpose(url: str) -> str:
+    """What a request to the Hub is for, by its address."""
+    path = url.partition("?")[0].rstrip("/")
+    if path.endswith("/api/models"):
+        return "search for models"
+    if "/api/whoami" in path:
+        return "check of the token"
+    return "facts about a model" if "/api/" in path else "file of a model"
+
+
 def offline() -> bool:
-    """Whether ``HF_HUB_OFFLINE`` forbids requests."""
+    """Whether ``HF_HUB_OFFLINE`` or the settings forbid requests."""
+    if outbound.offline():
+        return True
     hub()
     from huggingface_hub import constants
 
@@ -243,7 +274,9 @@ def unreachable(error: BaseException) -> NetworkError:
 
 
 def is_offline(repo: str) -> NetworkError:
-    """A question would be needed and ``HF_HUB_OFFLINE`` forbids it."""
+    """A question would be needed and ``HF_HUB_OFFLINE`` or the settings forbid it."""
+    if outbound.offline():
+        return OfflineError(f"{repo} is not complete in the cache, and Offline is switched on in the settings")
     return NetworkError(f"{repo} is not complete in the cache and HF_HUB_OFFLINE forbids asking; unset it to download")
 
 

@@ -18,8 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from tzcore import outbound
 from tzcore.errors import AccessError, NetworkError, SourceError, StorageError
 from tzcore.hub.storage import as_storage_error, free_bytes, human_bytes
 
@@ -134,7 +135,7 @@ class _Download:
 
         timeout = httpx.Timeout(self.patience.read, connect=self.patience.connect)
         with (
-            httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=8) as client,
+            client_for("file of a model", timeout) as client,
             open(self.part, "ab+") as file,
         ):
             failures = 0
@@ -269,6 +270,14 @@ class _Download:
                 f"not enough room for {self.remote.name}: {human_bytes(needed)} to go, {human_bytes(free)} free "
                 f"in {self.target.parent}; free some space, then run the same command to go on"
             )
+
+
+def client_for(purpose: str, timeout: Any) -> httpx.Client:
+    """An HTTP client all of whose requests, those after a redirect too, are written down or refused."""
+    import httpx
+
+    hooks = outbound.event_hooks(purpose)
+    return httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=8, event_hooks=hooks)
 
 
 def check_status(response: httpx.Response, remote: RemoteFile) -> None:

@@ -1,9 +1,11 @@
 """From the body of a completion request to what the engine is asked, in OpenAI's vocabulary.
 
-Two fields are this server's own: ``context_overflow`` (``"stop"``, ``"slide"`` or ``"compact"``) is what happens
-where the context does not suffice (:mod:`tzcore.engine.overflow`), and ``context_summary`` is text that stands for
-what was said before ``messages``.  What is not implemented is refused with a sentence; only fields that cannot
-change the answer (``user``, ``store``, ``metadata`` and the like) are passed over.
+Three fields are not OpenAI's: ``context_overflow`` (``"stop"``, ``"slide"`` or ``"compact"``) is what happens
+where the context does not suffice (:mod:`tzcore.engine.overflow`), ``context_summary`` is text that stands for
+what was said before ``messages``, and ``continue_final_message``, as other servers know it, goes on with the last
+message, the assistant's, instead of beginning an answer (:mod:`tzcore.engine.open_answer`).  What is not
+implemented is refused with a sentence; only fields that cannot change the answer (``user``, ``store``,
+``metadata`` and the like) are passed over.
 """
 
 from __future__ import annotations
@@ -62,7 +64,22 @@ def chat(fields: Fields) -> Asked:
         messages=messages(fields),
         template_variables=fields.mapping("chat_template_kwargs"),
         summary=fields.text("context_summary"),
+        open_answer=open_answer(fields),
     )
+
+
+def open_answer(fields: Fields) -> bool:
+    """Whether the last message is the beginning of the answer; FieldError where it cannot be."""
+    if not fields.flag("continue_final_message"):
+        return False
+    if fields.flag("add_generation_prompt"):
+        raise FieldError("add_generation_prompt", "an answer is either continued or begun: leave one of the two out")
+    last = messages(fields)[-1]
+    if last["role"] != "assistant" or not last["content"]:
+        raise FieldError(
+            "continue_final_message", "the last message must be the assistant's and hold the beginning of the answer"
+        )
+    return True
 
 
 def completion(fields: Fields) -> Asked:

@@ -1,4 +1,4 @@
-"""Find in the conversation: a bar over the messages that counts the places, marks them and goes from one to the next."""
+"""Find in the conversation: a bar over the messages that counts the places, marks them and goes through them."""
 
 from __future__ import annotations
 
@@ -252,10 +252,10 @@ class FindBar(QFrame):
             if event.key() == Qt.Key.Key_Escape:
                 self.close_bar()
                 return True
-        if watched is self.field and event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
-            if event.key() == Qt.Key.Key_Escape:  # closes the bar, and does not stop an answer
-                event.accept()
-                return True
+        override = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride
+        if watched is self.field and override and event.key() == Qt.Key.Key_Escape:
+            event.accept()  # closes the bar, and does not stop an answer
+            return True
         return False
 
 

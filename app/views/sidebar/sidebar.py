@@ -1,41 +1,31 @@
-"""The left side: new chat, search, the conversations, and the ways to library and settings."""
+"""The left side of the chat: new chat, search, the conversations."""
 
 from __future__ import annotations
 
 from PySide6.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeySequence, QShortcut
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QLineEdit, QListView, QMenu, QVBoxLayout, QWidget
 
 from app.models.conversation_list import ID, ConversationList
 from app.theme import Theme
-from app.translation import mark, tr
-from app.views.controls.controls import Button, IconButton, label
-from app.views.controls.icons import APPLICATION, pixmap
+from app.translation import tr
+from app.views.controls.controls import Button, label
+from app.views.shortcuts import tool_tip
 from app.views.sidebar.conversation_delegate import ConversationDelegate
 
 WIDTH = 268
 SEARCH_AFTER = 180
 """Milliseconds without typing before the search runs."""
-NEXT_MODE = {"system": "light", "light": "dark", "dark": "system"}
-MODE_ICON = {"system": "monitor", "light": "sun", "dark": "moon"}
-MODE_NAME = {
-    "system": mark("Appearance: as the system"),
-    "light": mark("Appearance: light"),
-    "dark": mark("Appearance: dark"),
-}
 
 
 class Sidebar(QWidget):
     """Signals say what the user asked for; those that concern a conversation carry its id."""
 
     new_chat = Signal()
-    library = Signal()
-    settings = Signal()
     open_conversation = Signal(int)
     rename = Signal(int)
     export = Signal(int)
     delete = Signal(int)
-    mode_wanted = Signal(str)
 
     def __init__(self, theme: Theme, conversations: ConversationList) -> None:
         super().__init__()
@@ -44,25 +34,10 @@ class Sidebar(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setFixedWidth(WIDTH)
 
-        emblem = QLabel()
-        emblem.setPixmap(pixmap(APPLICATION, "", 24, self.devicePixelRatioF()))
-        head = QHBoxLayout()
-        head.setContentsMargins(6, 2, 2, 4)
-        head.setSpacing(9)
-        head.addWidget(emblem)
-        head.addWidget(label("Ternary-Zero", "heading"), 1)
-        self._mode = IconButton(theme, "monitor", tr("Appearance"), self._next_mode)
-        head.addWidget(self._mode)
-
         self.new_button = Button(
             theme, tr("New chat"), self.new_chat.emit, kind="nav", icon_name="plus", colour="accent"
         )
-        self.new_button.setToolTip(tr("New chat  (Ctrl+N)"))
-        self.library_button = Button(theme, tr("Library"), self.library.emit, kind="nav", icon_name="library")
-        self.library_button.setToolTip(tr("Models: installed and to get  (Ctrl+L)"))
-        self.library_button.setCheckable(True)
-        self.settings_button = Button(theme, tr("Settings"), self.settings.emit, kind="nav", icon_name="settings")
-        self.settings_button.setToolTip(tr("Settings  (Ctrl+,)"))
+        self.new_button.setToolTip(tool_tip(tr("New chat"), "new_chat"))
 
         self.search = QLineEdit()
         self.search.setProperty("role", "search")
@@ -101,21 +76,15 @@ class Sidebar(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(10, 12, 10, 10)
         layout.setSpacing(4)
-        layout.addLayout(head)
-        layout.addSpacing(4)
         layout.addWidget(self.new_button)
-        layout.addWidget(self.library_button)
-        layout.addSpacing(6)
+        layout.addSpacing(4)
         layout.addWidget(self.search)
         layout.addWidget(self._nothing)
         layout.addWidget(self.list, 1)
-        layout.addWidget(self.settings_button)
 
         conversations.modelReset.connect(self._on_reset)
-        theme.changed.connect(self._show_mode)
         theme.changed.connect(self.list.viewport().update)
         self._current: int | None = None
-        self._show_mode()
         self._on_reset()
 
     def show_current(self, conversation_id: int | None) -> None:
@@ -156,10 +125,3 @@ class Sidebar(QWidget):
         menu.addAction(tr("Delete"), lambda: self._emit(self.delete, index))
         menu.exec(self.list.viewport().mapToGlobal(at))
         menu.deleteLater()
-
-    def _next_mode(self) -> None:
-        self.mode_wanted.emit(NEXT_MODE[self._theme.mode])
-
-    def _show_mode(self) -> None:
-        self._mode.set_icon(MODE_ICON[self._theme.mode])
-        self._mode.set_name(tr(MODE_NAME[self._theme.mode]))

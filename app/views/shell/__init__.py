@@ -1,0 +1,1 @@
+"""What surrounds the pages: the rail with their buttons, help, the sheet of shortcuts."""
