@@ -252,8 +252,8 @@ class FindBar(QFrame):
             if event.key() == Qt.Key.Key_Escape:
                 self.close_bar()
                 return True
-        override = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride
-        if watched is self.field and override and event.key() == Qt.Key.Key_Escape:
+        override = event.type() == QEvent.Type.ShortcutOverride
+        if watched is self.field and override and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
             event.accept()  # closes the bar, and does not stop an answer
             return True
         return False
