@@ -174,7 +174,7 @@ def test_another_branch_knows_nothing_of_a_summary(
         say(window, client, f"Question {number}", f"Answer {number}")
     say(window, client, "Question 2", "Answer 2", change(2, "A summary."))
     question = window.chat.conversation.messages[-2]
-    window.chat._edit(question.id, "Another question")
+    window.chat.conversation.edit(question.id, "Another question")
     assert "context_summary" not in client.stream.options
     assert client.stream.messages[0]["content"] == "Question 0"
     client.stream.answer("x")
@@ -219,7 +219,7 @@ def test_a_prompt_that_does_not_fit_offers_ways_out(
     client.stream.failed.emit("The last message alone needs 9,000 tokens")
     shown = [choice for choice, way in last_answer(window).ways_out.items() if way.isVisibleTo(last_answer(window))]
     assert shown == ["larger"]
-    window.chat._regenerate(last_answer(window).message.id)
+    window.chat.conversation.regenerate(last_answer(window).message.id)
     client.stream.failed.emit("The engine is gone")
     assert not any(way.isVisibleTo(last_answer(window)) for way in last_answer(window).ways_out.values())
 
