@@ -100,7 +100,7 @@ class ModelPopup(QWidget):
         self.search.setAccessibleName(tr("Find a model"))
         self.search.setClearButtonEnabled(True)
         self.list = QListWidget()
-        self.list.setObjectName("models")
+        self.list.setProperty("role", "groups")
         self.list.setAccessibleName(tr("Installed models"))
         self.list.setFrameShape(QListWidget.Shape.NoFrame)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -20,7 +20,7 @@ from app.views.controls.controls import Button, IconButton, label
 if TYPE_CHECKING:
     from app.application import Services
 
-WIDTH = 320
+WIDTH = 336
 KEEP_AFTER = 500
 """Milliseconds without typing after which the system prompt is kept."""
 
@@ -34,7 +34,7 @@ class SamplingPanel(QFrame):
         super().__init__()
         self._services, self._loaded = services, loaded
         self._conversation: Conversation | None = None
-        self.setObjectName("samplingPanel")
+        self.setProperty("role", "panel")
         self.setAccessibleName(tr("System prompt and sampling"))
         self.setMinimumWidth(260)
         self.setMaximumWidth(WIDTH)

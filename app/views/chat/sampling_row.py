@@ -43,7 +43,7 @@ class SamplingRow(QWidget):
         self.field.setKeyboardTracking(False)
         self.field.setAccessibleName(name)
         self.field.setAccessibleDescription(meaning)
-        self.field.setFixedWidth(96 if not control.unset else 190)
+        self.field.setFixedWidth(92 if not control.unset else 230)
         self.slider: ContextSlider | None = None
         if not control.unset:
             self.slider = ContextSlider(theme)
@@ -52,18 +52,18 @@ class SamplingRow(QWidget):
             self.slider.setPageStep(STEPS // 10)
             self.slider.setAccessibleName(name)
             self.slider.setAccessibleDescription(meaning)
+            self.slider.setMinimumWidth(80)
             self.slider.valueChanged.connect(self._on_slider)
         self._mark = tag(tr("changed"), "accent")
         self._reset = IconButton(theme, "undo", tr("Reset {name}").format(name=name), self.reset.emit, size=14)
         self._own = label("", "small", wrap=True)
         head = QHBoxLayout()
         head.setSpacing(6)
-        title = label(name)
+        title = label(name, wrap=True)
         title.setToolTip(meaning)
         title.setBuddy(self.field)
-        head.addWidget(title)
+        head.addWidget(title, 1)
         head.addWidget(self._mark)
-        head.addStretch()
         head.addWidget(self._reset)
         body = QHBoxLayout()
         body.setSpacing(10)
@@ -80,10 +80,9 @@ class SamplingRow(QWidget):
         layout.addWidget(self._own)
         self.setToolTip(meaning)
         self.field.valueChanged.connect(self._on_field)
-        for part in (self._mark, self._reset):
-            policy = part.sizePolicy()
-            policy.setRetainSizeWhenHidden(True)
-            part.setSizePolicy(policy)
+        policy = self._reset.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)  # so that nothing moves when a value is changed
+        self._reset.setSizePolicy(policy)
 
     @property
     def words(self) -> str:
