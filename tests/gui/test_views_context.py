@@ -308,7 +308,7 @@ def test_notices_of_a_loaded_model_are_shown_once(window: MainWindow, client: Sc
     assert window.chat.notices.isVisible()
     assert window.chat.notices.text == "The model was made for 8,192 tokens."
     window.chat.notices.hide()
-    window.chat._on_loaded()
+    window.chat.models.on_loaded()
     assert not window.chat.notices.isVisible()
 
 

@@ -14,17 +14,16 @@ from app.chat.drafts import Drafts
 from app.chat.loaded_model import LoadedModel
 from app.chat.token_counter import TokenCounter
 from app.history.history import Message
-from app.library.names import model_name
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_header import ChatHeader
+from app.views.chat.chat_models import ChatModels
 from app.views.chat.comparing import Comparing
 from app.views.chat.composer import Composer
 from app.views.chat.conversation_keys import install_keys
 from app.views.chat.message_edit import local_files
 from app.views.chat.message_list import COLUMN, MessageList
 from app.views.chat.message_view import UserMessage
-from app.views.chat.model_picker import choices
 from app.views.chat.transcript import Transcript
 from app.views.chat.welcome_view import WelcomeView
 from app.views.controls.controls import label
@@ -69,6 +68,7 @@ class ChatView(QWidget):
         self.transcript = Transcript(self.messages)
         self.welcome = WelcomeView(theme)
         self.composer = Composer(theme, self.attachments)
+        self.models = ChatModels(self, services)
         self.panel: SamplingPanel | None = None
         self._note = label(tr("Models make mistakes. Check what matters."), "small")
         self.conversation = self._conversation(None)
@@ -84,7 +84,7 @@ class ChatView(QWidget):
         install_keys(self)
         self._bind(self.conversation)
         self._read_draft()
-        self.refresh_models()
+        self.models.refresh()
 
     def _lay_out(self) -> None:
         bottom = QVBoxLayout()
@@ -126,11 +126,11 @@ class ChatView(QWidget):
         self.transcript.changed.connect(self._on_shown)
         self.transcript.answered.connect(self._on_answered)
         self.transcript.reading.connect(lambda total: self.composer.show_use(total, self.loaded.context))
-        self.transcript.way_out.connect(self.take_way_out)
+        self.transcript.larger_wanted.connect(self.choose_context)
         self.counter.counted.connect(lambda used: self.composer.show_use(used, self.loaded.context))
         self.comparing.busy_changed.connect(self._on_busy)
         self.header.picked.connect(self.pick_model)
-        self.header.picker.unload.connect(self.unload)
+        self.header.picker.unload.connect(self.models.unload)
         self.header.panel.connect(self.toggle_panel)
         self.header.compare.connect(self.comparing.begin)
         self.header.retry.connect(self.loaded.retry)
@@ -145,15 +145,15 @@ class ChatView(QWidget):
         self.welcome.get.connect(self.get_wanted)
         self.welcome.library.connect(self.library_wanted)
         self.welcome.idea.connect(self._take_idea)
-        self.loaded.changed.connect(self._on_loaded)
-        self._services.library.changed.connect(self.refresh_models)
+        self.loaded.changed.connect(self.models.on_loaded)
+        self._services.library.changed.connect(self.models.refresh)
         self._services.settings.changed.connect(self._on_setting)
         self._on_setting("send_with")
         if (application := QCoreApplication.instance()) is not None:
             application.aboutToQuit.connect(self.keep_draft)
         jobs = self._services.jobs
         for signal in (jobs.added, jobs.removed, jobs.changed):
-            signal.connect(self._show_welcome)
+            signal.connect(self.models.show_welcome)
 
     # Which conversation
 
@@ -169,7 +169,7 @@ class ChatView(QWidget):
         self.show_conversation(known or self._conversation(conversation_id))
 
     def _conversation(self, conversation_id: int | None, model_id: str = "") -> Conversation:
-        return self.track(Conversation(self._services, conversation_id, model_id or self._preferred_model()))
+        return self.track(Conversation(self._services, conversation_id, model_id or self.models.preferred()))
 
     def track(self, conversation: Conversation) -> Conversation:
         """Keep it alive while it is being answered, shown or not."""
@@ -203,8 +203,8 @@ class ChatView(QWidget):
             self.conversation.deleteLater()
         self.conversation = conversation
         self._bind(conversation)
-        self._show_model()
-        self._load()
+        self.models.show()
+        self.models.load()
         self._read_draft()
         self.opened.emit(conversation.id)
         self._count_timer.start()
@@ -308,111 +308,13 @@ class ChatView(QWidget):
 
     def pick_model(self, model_id: str) -> None:
         """Go on with another model, here and in new chats."""
-        self.conversation.set_model(model_id)
-        self._services.settings.set("last_model", model_id)
-        self._show_model()
-        self._load()
-        self.attachments.count(afresh=True)
-
-    def unload(self, model_id: str) -> None:
-        """Give a model's memory back."""
-        if model_id == self.loaded.model_id:
-            self.loaded.unload()
-        else:
-            self._services.client.unload(model_id)
+        self.models.pick(model_id)
 
     def _take_idea(self, text: str) -> None:
         self.composer.set_text(text)
         self.composer.edit.setFocus()
 
-    # Models
-
-    def refresh_models(self) -> None:
-        """The list of installed models may be another."""
-        installed = {entry.id for entry in self._services.library.installed()}
-        if self._services.library.loaded and self.loaded.model_id and self.loaded.model_id not in installed:
-            self.loaded.forget()
-        if self.conversation.id is None and self.conversation.model not in installed:
-            self.conversation.set_model(self._preferred_model())
-        self._show_model()
-        self._load()
-
-    def _preferred_model(self) -> str:
-        installed = [entry.id for entry in self._services.library.installed()]
-        last = str(self._services.settings.get("last_model") or "")
-        return last if last in installed else (installed[0] if installed else "")
-
-    def name(self, model_id: str) -> str:
-        return model_name(model_id, self._services.library)
-
-    def _is_installed(self, model_id: str) -> bool:
-        return any(entry.id == model_id for entry in self._services.library.installed())
-
-    def _load(self) -> None:
-        if self._is_installed(self.conversation.model):
-            self.loaded.want(self.conversation.model)
-
-    def _show_model(self) -> None:
-        model = self.conversation.model
-        installed = self._services.library.installed()
-        client = self._services.client
-        offered = choices(installed, self.name, list(client.loaded), client.sizes)
-        self.header.picker.show_models(offered, model, self.name(model))
-        self.header.show_comparisons([one for one in offered if one.id != model])
-        self.header.setVisible(bool(installed or model))
-        self.composer.set_model_name(self.name(model))
-        self._update_blocked()
-        self._show_welcome()
-
-    def _update_blocked(self) -> None:
-        library = self._services.library
-        if not library.installed():
-            reason = tr("Get a model first") if library.loaded else tr("Looking for models…")
-        elif not self._is_installed(self.conversation.model):
-            reason = tr("This model is not installed any more: choose another above")
-        else:
-            reason = ""
-        self.composer.set_blocked(reason)
-
-    def _show_welcome(self, *_: object) -> None:
-        if self.conversation.visible:
-            return
-        library = self._services.library
-        if library.installed():
-            self.welcome.show_ready(self.name(self.conversation.model))
-        elif library.loaded:
-            working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
-            catalogue = library.catalogue()
-            starter = next((entry for entry in catalogue if entry.source == "starter"), None)
-            self.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working)
-
-    def _on_loaded(self) -> None:
-        loaded = self.loaded
-        self.header.show_load(loaded.state, loaded.message, loaded.done, loaded.total)
-        self.header.show_context(loaded.context, loaded.kv)
-        self._show_notices()
-        if loaded.state in ("ready", "unloaded"):
-            self._show_model()
-        self.comparing.on_loaded()
-        if loaded.state == "ready":
-            self.attachments.count()
-            self._count_tokens()
-        else:
-            self.composer.show_use(0, 0)
-        if self.conversation.busy and loaded.state == "loading":
-            if loaded.total:
-                percent = round(100 * loaded.done / loaded.total)
-                self.messages.set_waiting(tr("Loading the model {percent} %…").format(percent=percent))
-            else:
-                self.messages.set_waiting(tr("Loading the model…"))
-
-    def _show_notices(self) -> None:
-        """What suffers in the model as it was loaded; once closed it stays away until it is another sentence."""
-        text = " ".join(_sentence(notice) for notice in self.loaded.notices)
-        if not text:
-            self.notices.hide()
-        elif text != self.notices.text:
-            self.notices.show_notice(text)
+    # What can be opened
 
     def choose_context(self) -> None:
         """Another length or precision of the context."""
@@ -422,7 +324,7 @@ class ChatView(QWidget):
         """The context of a model, before it is opened or anew."""
         from app.views.chat.context_dialog import ContextDialog
 
-        dialog = ContextDialog(self._theme, self._services, model_id, self.name(model_id), self.window())
+        dialog = ContextDialog(self._theme, self._services, model_id, self.models.name(model_id), self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
@@ -432,14 +334,6 @@ class ChatView(QWidget):
         popover = ContextPopover(self._theme, self.loaded, self.conversation, self.composer.gauge, self)
         popover.resize_wanted.connect(self.choose_context)
         popover.show_above(self.composer.gauge)
-
-    def take_way_out(self, message_id: int, choice: str) -> None:
-        """What the user chose for a conversation that does not fit."""
-        if choice == "larger":
-            self.choose_context()
-            return
-        self.conversation.set_overflow(choice)
-        self.conversation.regenerate(message_id)
 
     # What the conversation tells
 
@@ -451,7 +345,7 @@ class ChatView(QWidget):
         visible = bool(self.conversation.visible)
         self._stack.setCurrentWidget(self.messages if visible else self.welcome)
         self.header.set_has_conversation(self.conversation.id is not None)
-        self._show_welcome()
+        self.models.show_welcome()
 
     def _on_answered(self, message: Message) -> None:
         self.loaded.answered(message)
@@ -474,6 +368,11 @@ class ChatView(QWidget):
 
     # The context gauge
 
+    def count(self) -> None:
+        """Have counted what is not counted yet."""
+        self.attachments.count()
+        self._count_tokens()
+
     def _count_tokens(self) -> None:
         if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
             return
@@ -484,10 +383,3 @@ class ChatView(QWidget):
         if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
             return None
         return self._services.client.count_text(self.conversation.model, text)
-
-
-def _sentence(text: str) -> str:
-    """A notice as a sentence."""
-    text = text.strip()
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else text + "."

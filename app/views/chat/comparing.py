@@ -61,9 +61,9 @@ class Comparing(QWidget):
         view = self._view
         second = view.track(copied(self._services, view.conversation, model_id))
         comparison = self.comparison = Comparison(self._services, view.conversation, second)
-        column = self.column = CompareColumn(self._theme, second, view.name(model_id))
+        column = self.column = CompareColumn(self._theme, second, view.models.name(model_id))
         column.head.closed.connect(self.end)
-        column.transcript.way_out.connect(view.take_way_out)
+        column.transcript.larger_wanted.connect(lambda: view.show_context_dialog(model_id))
         line = frame("column-rule")
         line.setFixedWidth(1)
         self._columns.addWidget(line)
@@ -76,8 +76,8 @@ class Comparing(QWidget):
         self._show()
         self.on_loaded()
         if second.id is not None:
-            view.created.emit(second.id)
-        second.created.connect(view.created)
+            self._on_created(second.id)
+        second.created.connect(self._on_created)
 
     def send(self, text: str, attachments: Sequence[Attachment]) -> bool:
         """Ask both; False where there is only one."""
@@ -123,6 +123,18 @@ class Comparing(QWidget):
         if self.comparison is not None:
             self.comparison.plan(self._view.loaded.state == "ready")
 
+    def plan_anew(self) -> None:
+        """The first model is another."""
+        if self.comparison is not None:
+            self.comparison.together = None
+            self._show()
+            self.on_loaded()
+
+    def _on_created(self, conversation_id: int) -> None:
+        """The list of conversations has the second too; it is the first that is shown as open."""
+        self._view.created.emit(conversation_id)
+        self._view.opened.emit(self._view.conversation.id)
+
     def _close_first(self) -> None:
         """The other conversation takes the whole place."""
         if self.column is not None:
@@ -134,7 +146,7 @@ class Comparing(QWidget):
         comparison, column, view = self.comparison, self.column, self._view
         if comparison is None or column is None:
             return
-        first, second = view.name(comparison.first.model), view.name(comparison.second.model)
+        first, second = view.models.name(comparison.first.model), view.models.name(comparison.second.model)
         self.head.show_name(first)
         self._memory.setText(sentence(comparison, first, second))
         if comparison.waiting:

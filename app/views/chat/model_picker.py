@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from PySide6.QtCore import QPoint, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QListWidget, QListWidgetItem, QSizePolicy, QVBoxLayout, QWidget
 
 from app import wording
@@ -17,6 +17,7 @@ from app.translation import tr
 from app.views.controls.controls import Button, Column, label
 
 WIDTH, HEIGHT = 420, 300
+ARROW = "▾"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class ModelPicker(Button):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(theme, "", self.open, kind="picker")
+        self._shown = ""
         self._current, self._choices = "", list[Choice]()
         self.popup: ModelPopup | None = None
         self.setToolTip(tr("The model that answers"))
@@ -61,6 +63,28 @@ class ModelPicker(Button):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return QSize(120, super().minimumSizeHint().height())
+
+    def sizeHint(self) -> QSize:  # noqa: N802
+        metrics = self.fontMetrics()
+        spare = super().sizeHint().width() - metrics.horizontalAdvance(self.text())
+        return QSize(spare + metrics.horizontalAdvance(self._words), super().sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._elide()
+
+    @property
+    def _words(self) -> str:
+        return f"{self._shown}  {ARROW}"
+
+    def _elide(self) -> None:
+        """A narrow window cuts a long name in its middle, and keeps the encoding."""
+        metrics = self.fontMetrics()
+        room = max(60, self.width() - 28 - metrics.horizontalAdvance(f"  {ARROW}"))
+        name = self._shown
+        if self.isVisible() and metrics.horizontalAdvance(name) > room:
+            name = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room)
+        self.setText(f"{name}  {ARROW}")
 
     @property
     def choices(self) -> list[Choice]:
@@ -71,7 +95,9 @@ class ModelPicker(Button):
         self._choices, self._current = offered, current
         chosen = next((one.name for one in offered if one.id == current), "")
         shown = chosen or (tr("{name}  (not installed)").format(name=name) if current else tr("Choose a model"))
-        self.setText(f"{shown}  ▾")
+        self._shown = shown
+        self._elide()
+        self.updateGeometry()
         self.setAccessibleName(tr("Model: {name}").format(name=shown))
 
     def open(self) -> None:

@@ -43,7 +43,9 @@ class SamplingRow(QWidget):
         self.field.setKeyboardTracking(False)
         self.field.setAccessibleName(name)
         self.field.setAccessibleDescription(meaning)
-        self.field.setFixedWidth(92 if not control.unset else 230)
+        self.field.lineEdit().setTextMargins(8, 0, 0, 0)
+        if not control.unset:
+            self.field.setFixedWidth(92)
         self.slider: ContextSlider | None = None
         if not control.unset:
             self.slider = ContextSlider(theme)
@@ -69,9 +71,7 @@ class SamplingRow(QWidget):
         body.setSpacing(10)
         if self.slider is not None:
             body.addWidget(self.slider, 1)
-        body.addWidget(self.field)
-        if self.slider is None:
-            body.addStretch()
+        body.addWidget(self.field, 0 if self.slider is not None else 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -104,7 +104,7 @@ class SamplingRow(QWidget):
             with QSignalBlocker(self.slider):
                 self.slider.setValue(self._place(shown))
             self.slider.update()
-        self._mark.setVisible(changed)
+        self._mark.setVisible(changed and value != own)
         self._reset.setVisible(changed)
         known = own is not None and not self.control.unset
         text = tr("The model's own: {value}").format(value=f"{own:.{self.control.decimals}f}") if known else ""

@@ -22,14 +22,13 @@ class Transcript(QObject):
     """An answer is over: its message."""
     reading = Signal(int)
     """Tokens of the prompt that is being read."""
-    way_out = Signal(int, str)
-    """What the user chose for an answer that does not fit: see :attr:`MessageList.overflow_chosen`."""
+    larger_wanted = Signal()
+    """For what does not fit the user wants a larger context."""
 
     def __init__(self, messages: MessageList) -> None:
         super().__init__(messages)
         self.messages = messages
         self.conversation: Conversation | None = None
-        messages.overflow_chosen.connect(self.way_out)
 
     @property
     def _there(self) -> Conversation:
@@ -59,6 +58,7 @@ class Transcript(QObject):
             (messages.edited, conversation.edit),
             (messages.step, conversation.show_sibling),
             (messages.continue_wanted, conversation.continue_answer),
+            (messages.overflow_chosen, self._take_way_out),
         ]
         if hasattr(messages, "branch_wanted"):
             asked.append((messages.branch_wanted, conversation.branch_from))
@@ -73,6 +73,14 @@ class Transcript(QObject):
             (conversation.context_changed, self._on_context_changed),
             (conversation.busy_changed, self.messages.set_busy),
         ]
+
+    def _take_way_out(self, message_id: int, choice: str) -> None:
+        """What the user chose for an answer that does not fit."""
+        if choice == "larger":
+            self.larger_wanted.emit()
+            return
+        self._there.set_overflow(choice)
+        self._there.regenerate(message_id)
 
     def _on_reset(self) -> None:
         visible = self._there.visible
