@@ -143,8 +143,10 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(str(error))
 
     from app.faults import FaultCatcher, RunningMark
+    from app.idle_collection import IdleCollection
     from app.views.main_window import MainWindow
 
+    IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
     running = RunningMark()

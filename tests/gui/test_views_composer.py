@@ -13,7 +13,7 @@ from pytestqt.qtbot import QtBot
 
 from app.application import Services
 from app.views.chat.message_edit import LONG
-from app.views.chat.message_view import UserMessage
+from app.views.chat.user_message import UserMessage
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL, ask
 from tests.gui.window_services import ScriptedClient

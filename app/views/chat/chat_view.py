@@ -23,8 +23,8 @@ from app.views.chat.composer import Composer
 from app.views.chat.conversation_keys import install_keys
 from app.views.chat.message_edit import local_files
 from app.views.chat.message_list import COLUMN, MessageList
-from app.views.chat.message_view import UserMessage
 from app.views.chat.transcript import Transcript
+from app.views.chat.user_message import UserMessage
 from app.views.chat.welcome_view import WelcomeView
 from app.views.controls.controls import label
 from app.views.controls.notice_bar import NoticeBar

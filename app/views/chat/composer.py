@@ -10,10 +10,10 @@ from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 from app.attachments.pending import PendingAttachment, PendingAttachments
 from app.theme import Theme
 from app.translation import tr
-from app.views.chat.attachment_chips import AttachmentChips, choose_pages
 from app.views.chat.composer_note import Action, ComposerNote
 from app.views.chat.context_gauge import ContextGauge
 from app.views.chat.message_edit import MessageEdit
+from app.views.chat.pending_chips import PendingChips, choose_pages
 from app.views.controls.controls import IconButton, frame, label, set_property
 
 TAKEN_BACK = 200_000
@@ -35,7 +35,7 @@ class Composer(QWidget):
         self.attachments = attachments
         self.edit = MessageEdit()
         self.note = ComposerNote(theme)
-        self.chips = AttachmentChips(theme, attachments)
+        self.chips = PendingChips(theme, attachments)
         self.gauge = ContextGauge(theme)
         self.attach_button = IconButton(theme, "attach", tr("Attach files"), self._choose_files)
         self.button = IconButton(

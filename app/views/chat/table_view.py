@@ -29,6 +29,10 @@ class TableView(QFrame):
         self._block = block
         self._text.set_html(_html(block, self._theme.colours))
 
+    def fit(self, width: int) -> int:
+        """The height at ``width``."""
+        return self._text.fit(width - 2) + 2
+
     def restyle(self) -> None:
         self._text.restyle()
         self.show_block(self._block)

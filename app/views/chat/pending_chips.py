@@ -20,7 +20,7 @@ SHOWN = 200_000
 """Characters that are shown of a file."""
 
 
-class AttachmentChips(QWidget):
+class PendingChips(QWidget):
     """Hidden while there is none."""
 
     def __init__(self, theme: Theme, attachments: PendingAttachments) -> None:
