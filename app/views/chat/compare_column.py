@@ -41,7 +41,7 @@ class ColumnHead(QWidget):
         self._close.set_name(tr("Close the column of {name}; the conversation stays in the list").format(name=name))
 
     def show_answer(self, message: Message | None) -> None:
-        self._figures.setText(measured(message.timings) if message is not None else "")
+        self._figures.setText(measured(message) if message is not None else "")
 
     def show_waiting(self, text: str) -> None:
         self._figures.setText(text)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QInputDialog, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QLabel, QWidget
 
-from app import wording
 from app.attachments.pending import PendingAttachment, PendingAttachments, pages_of
 from app.theme import Theme
 from app.translation import tr
+from app.views.chat.attachment_chips import ICONS, facts, shortened, show_text
 from app.views.chat.flow_layout import FlowLayout
 from app.views.controls.controls import Button, IconButton, discard, frame, label
 from app.views.controls.icons import pixmap
-
-ICONS = {"pdf": "pdf", "docx": "file-text", "markdown": "file-text", "code": "code", "text": "text"}
-NAME = 220
-"""Pixels of the name at most."""
-SHOWN = 200_000
-"""Characters that are shown of a file."""
 
 
 class PendingChips(QWidget):
@@ -83,8 +77,7 @@ class _Chip(QWidget):
     def show_state(self) -> None:
         """The item's state in words."""
         item = self.item
-        metrics = self._name.fontMetrics()
-        self._name.setText(metrics.elidedText(item.name, Qt.TextElideMode.ElideMiddle, NAME))
+        self._name.setText(shortened(item.name, self._name.fontMetrics()))
         self._name.setAccessibleName(tr("Show {name}").format(name=item.name))
         self._name.setToolTip(item.name)
         self._name.setEnabled(item.state == "ready")
@@ -93,13 +86,9 @@ class _Chip(QWidget):
         )
         if item.state == "reading":
             percent = round(100 * item.done / item.total) if item.total else 0
-            facts = tr("Reading {percent} %…").format(percent=percent) if item.total else tr("Reading…")
+            self._facts.setText(tr("Reading {percent} %…").format(percent=percent) if item.total else tr("Reading…"))
         else:
-            parts = [wording.size(item.bytes)] if item.bytes else []
-            if item.tokens >= 0:
-                parts.append(tr("{count} tokens").format(count=wording.count(item.tokens)))
-            facts = "  ·  ".join(parts)
-        self._facts.setText(facts)
+            self._facts.setText(facts(item.bytes, item.tokens))
         self._pages.setVisible(item.paged and item.state == "ready")
         chosen = tr("pages {range}").format(range=item.range)
         self._pages.set_text(chosen if item.range else tr("all {count} pages").format(count=len(item.pages)))
@@ -114,24 +103,7 @@ class _Chip(QWidget):
 
     def _open(self) -> None:
         """Show what the model would read."""
-        dialog = QDialog(self.window())
-        dialog.setWindowTitle(self.item.name)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.resize(720, 560)
-        text = QPlainTextEdit()
-        text.setReadOnly(True)
-        text.setProperty("role", "field")
-        text.setAccessibleName(tr("What the model reads of {name}").format(name=self.item.name))
-        text.setPlainText(self.item.text[:SHOWN])
-        layout = QVBoxLayout(dialog)
-        layout.addWidget(text)
-        if len(self.item.text) > SHOWN:
-            layout.addWidget(label(tr("The beginning; the model reads all of it."), "small"))
-        row = QHBoxLayout()
-        row.addStretch()
-        row.addWidget(Button(self._theme, tr("Close"), dialog.accept, kind="primary"))
-        layout.addLayout(row)
-        dialog.open()
+        show_text(self, self._theme, self.item.name, self.item.text)
 
 
 def choose_pages(parent: QWidget, item: PendingAttachment) -> None:
