@@ -32,6 +32,8 @@ class _Base:
     key: object
     whole: int = -1
     alone: int = -1
+    waiting: tuple[int, int] | None = None
+    """A count of another message that came before these: with its question's number."""
 
 
 class TokenCounter(QObject):
@@ -86,7 +88,12 @@ class TokenCounter(QObject):
         base.whole, base.alone = max(base.whole, whole), max(base.alone, alone)
         if whole >= 0:
             self._tell(serial, whole)
+        if base.waiting is not None:
+            self._add(base, *base.waiting)
 
     def _add(self, base: _Base, serial: int, alone: int) -> None:
         if base.whole >= 0 and base.alone >= 0:
+            base.waiting = None
             self._tell(serial, base.whole - base.alone + alone)
+        else:
+            base.waiting = serial, alone
