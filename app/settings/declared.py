@@ -110,6 +110,11 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "send_with", str, "enter", mark("Send with"), mark("General"),
+        mark("The other of the two makes a new line, as Shift+Enter does."),
+        choices=(("enter", mark("Enter")), ("ctrl_enter", mark("Ctrl+Enter"))), words=mark("keyboard, new line"),
+    ),
+    Setting(
         "temperature", float, None, mark("Temperature"), mark("Answers"),
         mark("0 always takes the most likely word; higher is more varied."), minimum=0.0, maximum=2.0, step=0.05,
         unset=RECOMMENDED,

@@ -75,6 +75,11 @@ class ScriptedClient(QObject):
         self.plans: list[tuple[str, int | None, ScriptedReply]] = []
         self.forgotten: list[tuple[str, list[dict[str, str]], str]] = []
 
+        self.texts: list[tuple[str, ScriptedReply]] = []
+        self.unloaded: list[str] = []
+        self.loaded: dict[str, int | None] = {}
+        self.sizes: dict[str, int] = {}
+
     @property
     def stream(self) -> ScriptedStream:
         return self.streams[-1]
@@ -91,6 +96,14 @@ class ScriptedClient(QObject):
     def plan(self, model_id: str, context: int | None = None) -> ScriptedReply:
         self.plans.append((model_id, context, ScriptedReply()))
         return self.plans[-1][2]
+
+    def unload(self, model_id: str) -> ScriptedReply:
+        self.unloaded.append(model_id)
+        return ScriptedReply()
+
+    def count_text(self, model_id: str, text: str) -> ScriptedReply:
+        self.texts.append((text, ScriptedReply()))
+        return self.texts[-1][1]
 
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> ScriptedReply:
         self.forgotten.append((model_id, messages, summary))
@@ -112,6 +125,7 @@ class ScriptedEngine(QObject):
         super().__init__()
         self.starts = 0
         self.url = "http://127.0.0.1:1"
+        self.pid = 0
 
     def start(self) -> None:
         self.starts += 1
