@@ -28,7 +28,7 @@ class Part:
 
 
 class MemoryParts(QWidget):
-    """``show_parts`` draws the parts in their order over ``whole`` bytes; what goes beyond is in the warning's colour."""
+    """``show_parts`` draws the parts in their order over ``whole`` bytes; what goes beyond is in warning colours."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()

@@ -167,7 +167,8 @@ class PlanView(QFrame):
             self.context.setValue(plan.usual_context())
             del blockers
             self._show_folders()
-        self.freed = self._services.library.freed_by_unloading(self._services)
+        services = self._services
+        self.freed = services.library.freed_by_unloading(services.engine.pid) if services.client.loaded else 0
         self._context_row.setVisible(bool(plan.contexts))
         self.note.setVisible(not final)
         self.note.setText(tr("Measuring how fast this machine is…"))
@@ -231,7 +232,8 @@ class PlanView(QFrame):
             text = tr("Delete the original weights while converting: {less} of disk instead of {more}")
             if option.discard_passes > 1:
                 text = tr(
-                    "Delete the original weights while converting: {less} of disk instead of {more}, fetched {times} times"
+                    "Delete the original weights while converting: {less} of disk instead of {more}, "
+                    "fetched {times} times"
                 )
             self.discard.setText(text.format(
                 less=wording.size(option.discard_disk or 0), more=wording.size(option.peak_disk or 0),
