@@ -8,15 +8,17 @@ entry says whether it fits this machine, in a sentence with the numbers in it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 
 from app.child import TZ, Child
-from app.library.fit import PROCESS, Fit, Machine, estimated_fit, installed_fit, largest_fitting, stored_bytes
+from app.library.entries import CatalogueEntry, HubEntry, InstalledEntry, ModelFolder
+from app.library.fit import PROCESS, Machine, estimated_fit, installed_fit, largest_fitting, stored_bytes
 from app.library.inquiry import Inquiry
 from app.library.search_filters import SearchFilters
 from app.settings.settings import Settings
@@ -24,73 +26,12 @@ from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
-
-@dataclass(frozen=True)
-class InstalledEntry:
-    """A model that is there.  ``bytes`` on disk."""
-
-    id: str
-    path: Path
-    source: str
-    encoding: str
-    bytes: int
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class CatalogueEntry:
-    """A model that the program recommends.  ``parameters`` and ``download_bytes`` are approximate; ``encoding``
-    is the one that new models get (a setting), and ``result_bytes`` about what it takes then.  ``context`` in
-    tokens.  ``gated``: its licence must be accepted on the hub first.  ``installed`` is the id of an installed
-    conversion, else ``""``."""
-
-    source: str
-    name: str
-    description: str
-    family: str
-    parameters: int
-    download_bytes: int
-    result_bytes: int
-    licence: str
-    gated: bool
-    context: int
-    encoding: str
-    fit: Fit
-    installed: str = ""
-    native: bool = False
-    kinds: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class HubEntry:
-    """A model found on the hub.  ``parameters`` is 0 where the hub does not say.  ``reason`` says why one that
-    is not ``supported`` cannot be converted."""
-
-    source: str
-    downloads: int
-    likes: int
-    parameters: int
-    family: str
-    licence: str
-    gated: bool
-    supported: bool
-    reason: str
-    fit: Fit
-    native: bool = False
-
-
-@dataclass(frozen=True)
-class ModelFolder:
-    """A folder in which models lie; ``why`` says why one that is not ``available`` cannot be reached."""
-
-    path: Path
-    available: bool
-    why: str
-    free: int | None
-
+__all__ = ["CatalogueEntry", "HubEntry", "InstalledEntry", "Library", "ModelFolder"]
 
 PAGE = 20
 """Search results that come at once."""
+REFRESH_AFTER = 5.0
+"""Seconds between two looks at the folders when the user comes back to the window."""
 SEARCH_TIMEOUT = 30.0
 """Seconds that the hub has to answer a search."""
 
@@ -133,6 +74,10 @@ class Library(QObject):
         self._patience.timeout.connect(self._give_up_searching)
         self._underway: dict[Child, tuple[list[Any], Then]] = {}
         settings.changed.connect(self._on_setting)
+        self._refreshed = 0.0
+        application = QGuiApplication.instance()
+        if isinstance(application, QGuiApplication):
+            application.applicationStateChanged.connect(self._on_application_state)
 
     @property
     def loaded(self) -> bool:
@@ -143,8 +88,15 @@ class Library(QObject):
     def searching(self) -> bool:
         return self._searching is not None
 
+    def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        """The user comes back: what was deleted or plugged in meanwhile is noticed."""
+        active = state == Qt.ApplicationState.ApplicationActive
+        if active and self._loaded and time.monotonic() - self._refreshed > REFRESH_AFTER:
+            self.refresh()
+
     def refresh(self) -> None:
         """Read the list of installed models again; ``changed`` follows."""
+        self._refreshed = time.monotonic()
         child = self._run(["list", "--json", "--folders"], self._on_listed)
         self._listing = _replace(self._listing, child)
 
@@ -312,6 +264,8 @@ class Library(QObject):
     def _on_setting(self, key: str) -> None:
         if key == "encoding":
             self.changed.emit()
+        elif key == "model_folders":
+            QTimer.singleShot(0, self, self.refresh)  # the setting is written by then
 
     def _offer(self, raw: dict[str, Any], machine: Machine) -> CatalogueEntry:
         encoding = str(self._settings.get("encoding"))
