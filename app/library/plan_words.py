@@ -7,13 +7,13 @@ from app.library.plan import Option, Outcome, Plan, Quality
 from app.translation import mark, tr
 
 LEVELS: dict[str, tuple[str, str]] = {
-    "same": (mark("Hardly to be told from the original"), mark("its answers are practically those of the original")),
-    "close": (mark("Very close to the original"), mark("differences are rarely noticed")),
-    "sensible": (mark("Close to the original"), mark("answers stay sensible, and are sometimes weaker")),
-    "weaker": (mark("Noticeably weaker than the original"), mark("mistakes become frequent")),
-    "poor": (mark("Much weaker than the original"), mark("it loses the thread; only for trying out")),
+    "same": (mark("Hardly distinguishable from the original"), mark("its answers are practically the same")),
+    "close": (mark("Nearly as good as the original"), mark("differences are rarely noticed")),
+    "sensible": (mark("Close to the original"), mark("answers stay sensible, details differ")),
+    "weaker": (mark("Noticeably weaker than the original"), mark("check what it says")),
+    "poor": (mark("Far from the original"), mark("expect mistakes; a larger one stays nearer")),
 }
-"""What each level of divergence means."""
+"""What each level of divergence means; receipts (:mod:`app.jobs.receipt`) say the same of what was measured."""
 
 ITEMS = {
     "weights": mark("Weights"),

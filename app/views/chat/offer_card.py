@@ -15,6 +15,7 @@ from app.theme import Theme
 from app.translation import mark, tr
 from app.views.controls.controls import Button, discard, label, tag
 from app.views.controls.icons import pixmap
+from app.views.library.flow_layout import FlowLayout
 
 Act = Callable[[str], object]
 
@@ -61,12 +62,11 @@ class _Card(QFrame):
         self.column.setSpacing(8)
 
     def add_tags(self, texts: list[tuple[str, str]]) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(6)
+        row = QWidget()
+        flow = FlowLayout(row, 6, 4)
         for text, tone in texts:
-            row.addWidget(tag(text, tone))
-        row.addStretch()
-        self.column.addLayout(row)
+            flow.addWidget(tag(text, tone))
+        self.column.addWidget(row)
 
 
 class OfferCard(_Card):
@@ -133,8 +133,8 @@ class HubCard(_Card):
 
 def plan_button(theme: Theme, name: str, working: bool, on_open: Callable[[], object]) -> Button:
     """What leads to a model's page, where it is planned and got."""
-    button = Button(theme, tr("Getting it…") if working else tr("Look at it"), on_open, icon_name="chevron-right")
-    button.setAccessibleName(tr("Look at {name}: what it is and what it would cost").format(name=name))
+    button = Button(theme, tr("Getting it…") if working else tr("Details"), on_open, icon_name="chevron-right")
+    button.setAccessibleName(tr("Details of {name}: what it is and what it would cost").format(name=name))
     return button
 
 

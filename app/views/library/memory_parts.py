@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QGridLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app import wording
 from app.library import plan_words
@@ -35,11 +35,11 @@ class MemoryParts(QWidget):
         self._theme = theme
         self._bar = _Bar(theme)
         self._legend = QGridLayout()
-        self._legend.setHorizontalSpacing(18)
+        self._legend.setHorizontalSpacing(16)
         self._legend.setVerticalSpacing(4)
         self._entries: list[tuple[_Dot, QLabel]] = []
         for column in range(COLUMNS):
-            self._legend.setColumnStretch(2 * column + 1, 1)
+            self._legend.setColumnStretch(column, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
@@ -67,8 +67,11 @@ class MemoryParts(QWidget):
     def _add_entry(self) -> None:
         dot, text = _Dot(self._theme), label("", "small", wrap=True)
         row, column = divmod(len(self._entries), COLUMNS)
-        self._legend.addWidget(dot, row, 2 * column, Qt.AlignmentFlag.AlignTop)
-        self._legend.addWidget(text, row, 2 * column + 1)
+        entry = QHBoxLayout()
+        entry.setSpacing(6)
+        entry.addWidget(dot, 0, Qt.AlignmentFlag.AlignTop)
+        entry.addWidget(text, 1)
+        self._legend.addLayout(entry, row, column)
         self._entries.append((dot, text))
 
 

@@ -19,6 +19,7 @@ from app.translation import tr
 from app.views.chat.message_body import MessageBody
 from app.views.chat.offer_card import licence_name
 from app.views.controls.controls import Button, Column, discard, label, tag
+from app.views.library.flow_layout import FlowLayout
 from app.views.library.foldable import Foldable
 from app.views.library.gated_steps import GatedSteps
 from app.views.library.plan_view import PlanView
@@ -45,8 +46,8 @@ class ModelPage(QWidget):
         self.facts: ModelFacts | None = None
         self.back = Button(theme, tr("Back to the library"), self.back_wanted.emit, kind="fold", icon_name="arrow-left")
         self.title = label("", "display", wrap=True, selectable=True)
-        self._tags = QHBoxLayout()
-        self._tags.setSpacing(Space.SMALL)
+        self._tag_row = QWidget()
+        self._tags = FlowLayout(self._tag_row, Space.SMALL, Space.TINY)
         self.why = label("", "warning", wrap=True, selectable=True)
         self.licence = label("", "muted", wrap=True)
         self.address = label("", "small", wrap=True, selectable=True)
@@ -67,7 +68,7 @@ class ModelPage(QWidget):
         layout.setSpacing(Space.MEDIUM)
         layout.addWidget(self.back, 0, Qt.AlignmentFlag.AlignLeading)
         layout.addWidget(self.title)
-        layout.addLayout(self._tags)
+        layout.addWidget(self._tag_row)
         for widget in (self.why, self.licence, self.address, self._gated, self._installed_title, self.installed,
                        self.plan, self._details):
             layout.addWidget(widget)
@@ -163,7 +164,8 @@ class ModelPage(QWidget):
         self._say_why(plan_words.sentence(unfit) if unfit else "")
         self.licence.setText(tr("Licence: {name}. {sentence}").format(
             name=licence_name(facts.licence), sentence=licences.explained(facts.licence)))
-        self.address.setText(facts.address or self._source)
+        address = facts.address or self._source
+        self.address.setText(tr("PyPI package {name}").format(name=address) if facts.kind == "pypi" else address)
         self._gated.clear()
         if facts.gated and not facts.access:
             steps = GatedSteps(self._theme, facts.address)
@@ -178,7 +180,7 @@ class ModelPage(QWidget):
                 discard(widget)
         for text, tone in tags:
             self._tags.addWidget(tag(text[:60], tone))
-        self._tags.addStretch()
+        self._tag_row.setVisible(bool(tags))
 
     def _show_details(self, facts: ModelFacts) -> None:
         self._details.clear()

@@ -24,6 +24,8 @@ from app.views.library.memory_parts import MemoryParts, Part
 if TYPE_CHECKING:
     from app.application import Services
 
+WORTH_SAYING = 16 << 20
+"""Bytes of loaded models below which nobody needs to know."""
 FACTS = ("fetch", "disk", "conversion", "speed", "first")
 
 
@@ -70,7 +72,8 @@ class PlanView(QFrame):
         body = QVBoxLayout(self._body)
         body.setContentsMargins(0, 0, 0, 0)
         body.setSpacing(Space.MEDIUM)
-        body.addLayout(_row(tr("Quality against size"), self.quality, self.quality_value))
+        ends = tr("smaller, faster"), tr("better")
+        body.addLayout(_row(tr("Quality against size"), self.quality, self.quality_value, ends))
         set_property(self.quality_title, "role", "heading")
         body.addWidget(self.quality_title)
         body.addWidget(self.quality_note)
@@ -79,7 +82,8 @@ class PlanView(QFrame):
         context = QVBoxLayout(self._context_row)
         context.setContentsMargins(0, 0, 0, 0)
         context.setSpacing(Space.TINY)
-        context.addLayout(_row(tr("Context"), self.context, self.context_value))
+        ends = tr("shorter, less memory"), tr("longer conversations and texts")
+        context.addLayout(_row(tr("Context"), self.context, self.context_value, ends))
         context.addWidget(self.context_note)
         body.addWidget(self._context_row)
         body.addWidget(frame("rule"))
@@ -105,8 +109,9 @@ class PlanView(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(Space.WIDE, Space.WIDE, Space.WIDE, Space.WIDE)
         layout.setSpacing(Space.SMALL)
-        layout.addWidget(label(tr("What it will cost"), "heading"))
+        layout.addWidget(label(tr("What it will cost"), "title"))
         layout.addWidget(self.note)
+        layout.addSpacing(Space.TINY)
         layout.addWidget(self.again)
         layout.addWidget(self._body)
 
@@ -215,6 +220,7 @@ class PlanView(QFrame):
         machine = plan.machine
         total, others = int(machine["memory_total"]), int(machine["other_programs_bytes"])
         loaded = min(self.freed, others)
+        loaded = loaded if loaded >= WORTH_SAYING else 0
         parts = [Part("others", others - loaded)]
         if loaded:
             parts.append(Part("loaded", loaded))
@@ -303,7 +309,7 @@ def _slider(theme: Theme, name: str) -> ContextSlider:
     return slider
 
 
-def _row(title: str, slider: ContextSlider, value: QLabel) -> QVBoxLayout:
+def _row(title: str, slider: ContextSlider, value: QLabel, ends: tuple[str, str]) -> QVBoxLayout:
     head = QHBoxLayout()
     name = label(title, "section")
     name.setBuddy(slider)
@@ -314,4 +320,9 @@ def _row(title: str, slider: ContextSlider, value: QLabel) -> QVBoxLayout:
     column.setSpacing(Space.TINY)
     column.addLayout(head)
     column.addWidget(slider)
+    foot = QHBoxLayout()
+    foot.addWidget(label(ends[0], "small"))
+    foot.addStretch()
+    foot.addWidget(label(ends[1], "small"))
+    column.addLayout(foot)
     return column

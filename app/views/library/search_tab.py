@@ -127,7 +127,7 @@ class SearchTab(QWidget):
         query = self.query
         exact = query.count("/") == 1 and " " not in query
         if exact and all(entry.source != query for entry in self._found or ()):
-            text = tr("Look at “{query}” as typed").format(query=query)
+            text = tr("Details of “{query}” as typed").format(query=query)
             direct = Button(self._theme, text, lambda: self._on_open(query), icon_name="chevron-right")
             self.results.add(direct, Qt.AlignmentFlag.AlignLeading)
         self.more.setEnabled(True)
