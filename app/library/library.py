@@ -268,7 +268,8 @@ class Library(QObject):
             QTimer.singleShot(0, self, self.refresh)  # the setting is written by then
 
     def _offer(self, raw: dict[str, Any], machine: Machine) -> CatalogueEntry:
-        encoding = str(self._settings.get("encoding"))
+        native = bool(raw.get("native"))
+        encoding = "t1" if native else str(self._settings.get("encoding"))  # its own planes are taken over
         parameters, download = int(raw["parameters"]), int(raw["download_bytes"])
         here = [one.id for one in self._installed if raw["id"] in (one.source, one.id.rpartition(":")[0])]
         return CatalogueEntry(
@@ -278,13 +279,14 @@ class Library(QObject):
             family=raw["family"],
             parameters=parameters,
             download_bytes=download,
-            result_bytes=stored_bytes(parameters, encoding),
+            result_bytes=min(download, stored_bytes(parameters, encoding)) if native else stored_bytes(
+                parameters, encoding),
             licence=raw["licence"],
             gated=raw["gated"],
             context=raw["context"],
             encoding=encoding,
             fit=estimated_fit(parameters, download, encoding, machine, int(raw["context"])),
-            native=bool(raw.get("native")),
+            native=native,
             kinds=tuple(raw.get("kinds", ())),
             installed=here[0] if here else "",
         )

@@ -75,6 +75,7 @@ class ScriptedClient(QObject):
         self.precisions: list[str] = []
         self.plans: list[tuple[str, int | None, ScriptedReply]] = []
         self.forgotten: list[tuple[str, list[dict[str, str]], str]] = []
+        self.loaded: dict[str, int | None] = {}
 
     @property
     def stream(self) -> ScriptedStream:
@@ -112,6 +113,7 @@ class ScriptedEngine(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.starts = 0
+        self.pid = 0
         self.url = "http://127.0.0.1:1"
 
     def start(self) -> None:
