@@ -174,6 +174,11 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "model_folders", str, "", mark("More folders with models"), mark("Library"),
+        mark("One a line; for another drive. New models go to the usual place unless you choose one of these."),
+        multiline=True, kind="folders",
+    ),
+    Setting(
         "encoding", str, "t2", mark("Encoding of new models"), mark("Library"),
         choices=(
             ("t2", mark("t2 · two ternary planes (recommended for small models)")),

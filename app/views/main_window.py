@@ -128,6 +128,7 @@ class MainWindow(QMainWindow):
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
+        services.library.noticed.connect(lambda text: self.notice.show_notice(text, "warning"))
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
