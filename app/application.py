@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     window = MainWindow(services)
     log = _catch_faults(window.show_error)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
-    _after_first_paint(window, services.start)
+    _after_first_paint(window, lambda: _begin(window, services))
     restore_signals = _quit_on_signals(application)
     window.show()
     if model:
@@ -161,6 +161,13 @@ def main(argv: list[str] | None = None) -> int:
         faulthandler.disable()
         if log is not None:
             log.close()
+
+
+def _begin(window: MainWindow, services: Services) -> None:
+    from app.jobs.attendant import attend
+
+    services.start()
+    attend(window, services)
 
 
 def _refuse(message: str) -> int:

@@ -122,8 +122,10 @@ class Work:
             return _too_large(size, "disk", room)
         if self.most_seconds is not None:
             left = self.most_seconds - (0 if self._has_original() else size / _WRITING)
-            self._tokens = int(min(LONGEST, left * _BANDWIDTH / size / len(self._asked)))
-            if self._tokens < SHORTEST:
+            each = int(min(LONGEST, left * _BANDWIDTH / size / len(self._asked)))
+            if each >= SHORTEST:
+                self._tokens = each
+            else:
                 return "Its answers would have taken more than a tenth of the conversion's time, so it was not asked."
         return ""
 
