@@ -55,7 +55,10 @@ def test_a_whole_receipt_is_read_and_shown(qtbot: QtBot, theme: Theme, tmp_path:
     view.resize(800, 600)
     view.show()
     text = words(view)
-    for said in ("Nearly as good", "86 %", "0.050", "35.30", "+17 %", "1\u202f533 tokens", "starter@abcdef012345", "Why?"):
+    said_all = (
+        "Nearly as good", "86 %", "0.050", "35.30", "+17 %", "1\u202f533 tokens", "starter@abcdef012345", "Why?",
+    )  # fmt: skip
+    for said in said_all:
         assert said in text
     assert not view._measure.isVisible()
     assert [answer.toPlainText() for answer in view.findChildren(AnswerText)] == [

@@ -25,7 +25,7 @@ from app.views.jobs import job_words
 from app.views.jobs.job_card import MIME, JobCard
 from app.views.jobs.jobs_view import JobsView
 from app.views.jobs.log_dialog import LogDialog
-from app.views.library.receipt_view import ReceiptDialog
+from app.views.library.model_receipt import ReceiptDialog
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL
 from tests.gui.window_services import ScriptedLibrary, installed
@@ -190,9 +190,15 @@ def test_the_receipt_of_what_was_made(
     dialog = page.findChild(ReceiptDialog)
     assert dialog is not None
     assert dialog.view.verdict == "Nearly as good as the original."
-    dialog.view.measure_wanted.emit()
+    assert dialog.view._measure.isVisible(), "there are no samples yet"
+    dialog.view._measure.click()
     (measurement,) = [job for job in jobs.jobs() if job.kind == "measure"]
     assert measurement.source == MODEL
+    assert not dialog.view._measure.isVisible()
+    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {**quality, "kl": 0.9}}))
+    jobs.release()
+    qtbot.waitUntil(lambda: measurement.state == "done", timeout=10_000)
+    assert dialog.view.verdict.startswith("Far from the original")
 
 
 def test_two_paused_jobs_are_resumed_with_one_click(page: JobsView, jobs: Jobs) -> None:

@@ -178,7 +178,7 @@ class Work:
             engine.close()
 
     def _one(self, engine: Any, who: str, question: str) -> str:
-        from tzcore.engine.request import Request, TextDelta
+        from tzcore.engine.request import Finished, Request, TextDelta
         from tzcore.engine.sampler import Sampling
 
         request = Request(
@@ -192,6 +192,8 @@ class Work:
             if isinstance(event, TextDelta):
                 pieces.append(event.text)
                 self._tell(f"{who}: {question}", min(event.tokens, LONGEST))
+            elif isinstance(event, Finished) and event.reason == "length":
+                pieces.append("…")  # it would have gone on
         return "".join(pieces).strip()
 
     def _tell(self, detail: str, more: int = 0) -> None:

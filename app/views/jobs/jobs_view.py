@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from app import wording
 from app.jobs import receipt as receipts
-from app.jobs.job import MEASURE, Job
+from app.jobs.job import Job
 from app.library.names import model_name
 from app.theme import Theme
 from app.translation import tr
@@ -217,23 +217,9 @@ class JobsView(QWidget):
 
     def show_receipt(self, model_id: str) -> None:
         """The receipt of an installed model, in a dialog."""
-        from app.views.library.receipt_view import ReceiptDialog
+        from app.views.library.model_receipt import show_receipt
 
-        path = next((entry.path for entry in self._services.library.installed() if entry.id == model_id), None)
-        if path is None:
-            return
-        jobs = self._services.jobs
-        measuring = any(job.unfinished and job.kind == MEASURE and job.source == model_id for job in jobs.jobs())
-        name = model_name(model_id, self._services.library)
-        dialog = ReceiptDialog(self._theme, receipts.read(path, model_id), name, self, measuring=measuring)
-
-        def measure() -> None:
-            jobs.measure(model_id)
-            dialog.accept()
-
-        dialog.view.measure_wanted.connect(measure)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        show_receipt(self._theme, self._services, model_id, self)
 
     def _show_log(self, job: Job) -> None:
         from app.views.jobs.log_dialog import LogDialog

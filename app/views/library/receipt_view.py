@@ -3,17 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QDialog,
-    QFrame,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QScrollArea,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from app import wording
 from app.jobs.receipt import Receipt
@@ -183,35 +173,3 @@ def origin(receipt: Receipt) -> list[str]:
     if made:
         lines.append(tr("Converted {how}.").format(how=", ".join(made)))
     return lines
-
-
-class ReceiptDialog(QDialog):
-    """The receipt in a window of its own."""
-
-    def __init__(self, theme: Theme, receipt: Receipt | None, name: str, parent: QWidget | None = None,
-                 *, measuring: bool = False) -> None:  # fmt: skip
-        super().__init__(parent)
-        self.setWindowTitle(tr("Receipt of {name}").format(name=name))
-        self.resize(860, 680)
-        self.view = ReceiptView(theme, receipt, measuring=measuring)
-        inside = QWidget()
-        inside.setObjectName("column")
-        padding = QVBoxLayout(inside)
-        padding.setContentsMargins(24, 22, 24, 20)
-        padding.addWidget(label(name, "display", wrap=True))
-        padding.addSpacing(4)
-        padding.addWidget(self.view)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        row = QHBoxLayout()
-        row.setContentsMargins(24, 8, 24, 14)
-        row.addStretch(1)
-        row.addWidget(Button(theme, tr("Close"), self.accept, kind="primary"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(row)
