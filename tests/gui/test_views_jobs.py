@@ -25,7 +25,7 @@ from app.views.jobs import job_words
 from app.views.jobs.job_card import MIME, JobCard
 from app.views.jobs.jobs_view import JobsView
 from app.views.jobs.log_dialog import LogDialog
-from app.views.library.model_receipt import ReceiptDialog
+from app.views.library.receipt_view import ReceiptDialog
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL
 from tests.gui.window_services import ScriptedLibrary, installed

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from app.jobs import receipt as receipts
 from app.jobs.job import MEASURE, Job
 from app.library.names import model_name
 from app.theme import Theme
-from app.translation import tr
-from app.views.controls.controls import Button, label
-from app.views.library.receipt_view import ReceiptView
+from app.views.library.receipt_view import ReceiptDialog, ReceiptView
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -55,44 +53,10 @@ class ModelReceipt(ReceiptView):
         self._services.jobs.measure(self._model_id)
 
 
-class ReceiptDialog(QDialog):
-    """The receipt in a window of its own."""
-
-    def __init__(self, theme: Theme, services: Services, model_id: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        name = model_name(model_id, services.library)
-        self.setWindowTitle(tr("Receipt of {name}").format(name=name))
-        self.resize(860, 680)
-        self.view = ModelReceipt(theme, services, model_id)
-        inside = QWidget()
-        inside.setObjectName("column")
-        padding = QVBoxLayout(inside)
-        padding.setContentsMargins(24, 22, 24, 20)
-        padding.addWidget(label(name, "display", wrap=True))
-        padding.addSpacing(4)
-        padding.addWidget(self.view)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(inside)
-        close = Button(theme, tr("Close"), self.accept, kind="primary")
-        row = QHBoxLayout()
-        row.setContentsMargins(24, 10, 24, 16)
-        row.addStretch(1)
-        row.addWidget(close)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(scroll, 1)
-        layout.addLayout(row)
-        close.setFocus()
-
-
 def show_receipt(theme: Theme, services: Services, model_id: str, parent: QWidget) -> ReceiptDialog:
     """Open the receipt of an installed model."""
-    dialog = ReceiptDialog(theme, services, model_id, parent)
+    view = ModelReceipt(theme, services, model_id)
+    dialog = ReceiptDialog(theme, None, model_name(model_id, services.library), parent, view=view)
     dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     dialog.open()
     return dialog

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from app import wording
 from app.jobs.receipt import Receipt
@@ -173,3 +183,45 @@ def origin(receipt: Receipt) -> list[str]:
     if made:
         lines.append(tr("Converted {how}.").format(how=", ".join(made)))
     return lines
+
+
+class ReceiptDialog(QDialog):
+    """The receipt of ``name`` in a window of its own; ``view`` where it is more than a file that was read."""
+
+    def __init__(
+        self,
+        theme: Theme,
+        receipt: Receipt | None,
+        name: str,
+        parent: QWidget | None = None,
+        *,
+        view: ReceiptView | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(tr("Receipt of {name}").format(name=name))
+        self.resize(860, 680)
+        self.view = view or ReceiptView(theme, receipt)
+        inside = QWidget()
+        inside.setObjectName("column")
+        padding = QVBoxLayout(inside)
+        padding.setContentsMargins(24, 22, 24, 20)
+        padding.addWidget(label(name, "display", wrap=True))
+        padding.addSpacing(4)
+        padding.addWidget(self.view)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(inside)
+        close = Button(theme, tr("Close"), self.accept, kind="primary")
+        row = QHBoxLayout()
+        row.setContentsMargins(24, 10, 24, 16)
+        row.addStretch(1)
+        row.addWidget(close)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(scroll, 1)
+        layout.addLayout(row)
+        close.setFocus()
