@@ -90,13 +90,14 @@ def main() -> None:
                 if process is not None:
                     process.suspend()
     engine.close()
-    base = statistics.median(rate for rate, _ in found["alone"])
+    base = [rate for rate, _ in found["alone"]]
     lines = [f"{args.model}, {TOKENS} tokens, {psutil.cpu_count()} processors; median (least to most) of {args.rounds}"]
     for name, pairs in found.items():
         rates, firsts = [rate for rate, _ in pairs], [first for _, first in pairs]
         middle = statistics.median(rates)
+        share = statistics.median(rate / alone for rate, alone in zip(rates, base, strict=True))
         lines.append(
-            f"{name:20} {middle:7.1f} tokens/s ({min(rates):.1f} to {max(rates):.1f}), {middle / base:5.2f} of alone; "
+            f"{name:20} {middle:7.1f} tokens/s ({min(rates):.1f} to {max(rates):.1f}), {share:5.2f} of alone in the same round; "
             f"first word after {1000 * statistics.median(firsts):.0f} ms"
         )
     print("\n".join(lines))

@@ -217,6 +217,31 @@ def test_a_second_window_leaves_the_firsts_jobs_alone(qtbot: QtBot, open_jobs: O
     assert job.state == "running"
 
 
+@pytest.mark.parametrize("kept", [0.0, 0.3, 0.77, 1.0])
+def test_a_power_cut_leaves_a_paused_job(
+    qtbot: QtBot, open_jobs: Open, home: Path, tmp_path: Path, kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on the disk at any moment, with the end of the journal missing, opens: the machine is simulated by a
+    copy of the files that is taken while all runs."""
+    jobs = open_jobs()
+    job = jobs.add("slow", "t2")
+    qtbot.waitUntil(lambda: job.done > 5000, timeout=10_000)
+    other = tmp_path / "after"
+    other.mkdir()
+    for name in ("jobs.sqlite", "jobs.sqlite-wal"):
+        content = (home / name).read_bytes()
+        (other / name).write_bytes(content[: round(len(content) * kept)] if name.endswith("-wal") else content)
+    jobs.shutdown()
+    monkeypatch.setenv("TZ_HOME", str(other))
+    again = open_jobs()
+    assert again.trouble == ""
+    assert [(job.source, job.state) for job in again.jobs()] in ([("slow", "paused")], [])
+    if kept == 1.0:
+        (found,) = again.jobs()
+        again.retry(found.id)
+        qtbot.waitUntil(lambda: found.state == "done" or found.done > 1000, timeout=10_000)
+
+
 def test_rows_that_make_no_sense_do_no_harm(open_jobs: Open, home: Path) -> None:
     jobs = open_jobs(NOTHING)
     jobs.hold("the test")
