@@ -97,8 +97,8 @@ def main() -> None:
         middle = statistics.median(rates)
         share = statistics.median(rate / alone for rate, alone in zip(rates, base, strict=True))
         lines.append(
-            f"{name:20} {middle:7.1f} tokens/s ({min(rates):.1f} to {max(rates):.1f}), {share:5.2f} of alone in the same round; "
-            f"first word after {1000 * statistics.median(firsts):.0f} ms"
+            f"{name:20} {middle:7.1f} tokens/s ({min(rates):.1f} to {max(rates):.1f}), {share:5.2f} of alone in the "
+            f"same round; first word after {1000 * statistics.median(firsts):.0f} ms"
         )
     print("\n".join(lines))
     if args.out:

@@ -55,14 +55,13 @@ class JobsView(QWidget):
         jobs.changed.connect(self._on_job)
         jobs.removed.connect(self._on_removed)
         jobs.moved.connect(self._arrange)
-        jobs.held.connect(self._show_hold)
+        jobs.held.connect(self._show_summary)
         services.library.changed.connect(self._refresh_history)
         for job in jobs.jobs():
             if not job.over:
                 self._add_card(job)
         self._arrange()
         self._refresh_history()
-        self._show_hold(jobs.hold_reason)
         if jobs.trouble:
             self.notice.show_notice(jobs.trouble, "warning")
 
@@ -155,7 +154,7 @@ class JobsView(QWidget):
             self._shown = ()
         self._show_summary()
 
-    def _show_summary(self) -> None:
+    def _show_summary(self, _reason: str = "") -> None:
         jobs = [job for job in self._services.jobs.jobs() if not job.over]
         running = next((job for job in jobs if job.state == "running"), None)
         waiting = sum(job.state == "queued" for job in jobs)
@@ -169,6 +168,8 @@ class JobsView(QWidget):
                 parts.append(text.format(time=wording.duration(job_words.rounded(left))))
         if waiting:
             parts.append(tr("%n waiting.", "", waiting))
+        if jobs and self._services.jobs.hold_reason:
+            parts.append(self._services.jobs.hold_reason)
         self._summary.setText(" ".join(parts))
         self._summary.setVisible(bool(parts))
         self._empty.setVisible(not jobs)
@@ -178,12 +179,6 @@ class JobsView(QWidget):
         done = any(job.over for job in self._services.jobs.jobs())
         self._history_title.setVisible(done)
         self._clear.setVisible(done)
-
-    def _show_hold(self, reason: str) -> None:
-        if reason:
-            self.notice.show_notice(reason, "")
-        elif self.notice.isVisibleTo(self) and not self._services.jobs.trouble:
-            self.notice.hide()
 
     # History
 
