@@ -186,3 +186,15 @@ def test_patience_grows_with_the_conversion() -> None:
     assert samples.patience({}) == samples.PATIENCE
     assert samples.patience({"seconds": 60}) == samples.PATIENCE
     assert samples.patience({"seconds": 36_000}) == 3600
+
+
+def test_a_receipt_is_printed(tz: Tz, model: Path, home: Path) -> None:
+    before = tz("receipt", model)
+    assert before.returncode == 0, before.stderr
+    assert "samples    none yet" in before.stdout
+    complete(model, lambda: None, lambda _: None)
+    after = tz("receipt", model)
+    assert questions()[0] in after.stdout
+    assert samples.DISCARDED in after.stdout
+    assert json.loads(tz("receipt", model, "--json").stdout)["quality"] == quality(model)
+    assert tz("receipt", "no-such-model").returncode == 1
