@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
-    _after_first_paint(window, services.start)
+    _after_first_paint(window, lambda: _begin(window, services))
     restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
@@ -175,6 +175,13 @@ def _language() -> str:
         return str(json.loads((paths.home() / "settings.json").read_text(encoding="utf-8")).get("language") or "")
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def _begin(window: MainWindow, services: Services) -> None:
+    from app.jobs.attendant import attend
+
+    services.start()
+    attend(window, services)
 
 
 def _refuse(message: str) -> int:

@@ -190,6 +190,19 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "notify", bool, True, mark("Tell me when a job ends"), mark("Jobs"),
+        mark("A message of the system when a conversion is done, or has failed, while the window is not in front."),
+        words=mark("notification, message, tray"),
+    ),
+    Setting(
+        "game_mode", bool, True, mark("Give way to full-screen programs"), mark("Jobs"),
+        mark(
+            "While a game or another full-screen program is in front, conversions wait and idle models leave memory; "
+            "then all goes on by itself. Works on Windows and X11; Wayland and macOS do not tell what is in front."
+        ),
+        words=mark("game mode, gaming, graphics memory, pause"),
+    ),
+    Setting(
         "offline", bool, False, mark("Offline"), mark("Network"),
         mark("Nothing goes out to the network: no search, no download. Installed models work as before."),
         words=mark("internet, airplane mode, connection"),

@@ -315,7 +315,10 @@ class MainWindow(QMainWindow):
 
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
-        if job.model_id:
+        if job.kind == "measure":
+            measured = tr("{name} is measured.").format(name=name)
+            self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
+        elif job.model_id:
             ready = tr("{name} is ready.").format(name=name)
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
@@ -324,7 +327,7 @@ class MainWindow(QMainWindow):
         button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
         under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
         running = next((job for job in under_way if job.state == "running"), None)
-        share = running.done / running.total if running is not None and running.total else -1.0
+        share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
 

@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "pull": ("pull", "fetch a model's original weights"),
     "convert": ("convert", "ternarise a model and install it"),
     "import": ("import_", "ternarise a local folder or GGUF file and install it"),
+    "receipt": ("receipt", "show how near a model is to its original, with sample answers of both"),
     "rm": ("rm", "remove an installed model"),
     "serve": ("serve", "start the OpenAI-compatible server"),
     "eval": ("eval", "measure perplexity, and divergence from the original"),
