@@ -46,6 +46,8 @@ class Secrets(QObject):
 
     changed = Signal(str)
     """The name whose value is now known or another."""
+    kept = Signal(str)
+    """The name that is now kept elsewhere: :meth:`where` says where."""
     no_key_ring = Signal(str, str)
     """Name, and why; the secret given is not kept yet: ask the user, then :meth:`keep`."""
 
@@ -135,6 +137,7 @@ class Secrets(QObject):
         kept = {**self._kept(), name: where}
         kept = {key: value for key, value in kept.items() if value}
         self._settings.set("secrets_kept", json.dumps(kept, sort_keys=True) if kept else "")
+        self.kept.emit(name)
 
     # --- the file ----------------------------------------------------------------------------
 

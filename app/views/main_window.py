@@ -94,7 +94,7 @@ class MainWindow(QMainWindow):
         sidebar.new_chat.connect(self.new_chat)
         self.rail.wanted.connect(self.show_page)
         self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
-        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, None))
+        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, self.show_report))
         sidebar.open_conversation.connect(self.open_conversation)
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
@@ -189,14 +189,7 @@ class MainWindow(QMainWindow):
             self.library.search.setFocus()
 
     def show_settings(self) -> None:
-        if "settings" in self._pages:
-            self.show_page("settings")
-            return
-        from app.views.settings.settings_dialog import SettingsDialog
-
-        dialog = SettingsDialog(self.theme, self._services.settings, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        self.show_page("settings")
 
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
@@ -207,6 +200,11 @@ class MainWindow(QMainWindow):
         from app.views.shell.shortcut_sheet import ShortcutSheet
 
         ShortcutSheet(self.theme, self).open()
+
+    def show_report(self) -> None:
+        from app.views.settings.report_dialog import ReportDialog
+
+        ReportDialog(self.theme, self._services, self).open()
 
     def focus_search(self) -> None:
         """The search of the page that is shown, else that of the conversations."""
