@@ -1,8 +1,9 @@
 """The composition root of the window: builds the services, hands them to the main window, no globals.
 
-What the main window must offer: ``MainWindow(services: Services)``, ``open_chat(model_id: str)``
-(show a chat with that model, loading it when needed) and ``show_error(message: str)`` (a
-foreseeable error that nothing else has shown, such as a full disk).
+What the main window must offer: ``MainWindow(services: Services)``, ``begin(model_id, left)`` (what it shows first),
+``open_chat(model_id: str)`` (show a chat with that model, loading it when needed) and the signals
+``error_occurred(message)`` (a foreseeable error that nothing else has shown, such as a full disk) and
+``fault_occurred(line, trace)`` (any other).
 
 The window comes first: the engine, the list of models and whatever else takes time start after
 the first paint.
@@ -10,15 +11,14 @@ the first paint.
 
 from __future__ import annotations
 
-import faulthandler
+import json
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, TextIO
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from app.display import display_trouble
 from tzcore import paths
@@ -126,12 +126,14 @@ def main(argv: list[str] | None = None) -> int:
 
     from PySide6.QtWidgets import QApplication
 
+    from app import translation
     from app.instance import Instance
 
     application = QApplication(["ternary-zero"])
     application.setApplicationName("ternary-zero")
     application.setApplicationDisplayName("Ternary-Zero")
     application.setDesktopFileName("ternary-zero")
+    translation.load(_language())
     instance = Instance(application)
     try:
         if not instance.claim(words):
@@ -140,27 +142,36 @@ def main(argv: list[str] | None = None) -> int:
     except TernaryZeroError as error:
         return _refuse(str(error))
 
+    from app.faults import FaultCatcher, RunningMark
     from app.views.main_window import MainWindow
 
     window = MainWindow(services)
-    log = _catch_faults(window.show_error)
+    catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
+    running = RunningMark()
+    left = running.begin()
+    window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, services.start)
     restore_signals = _quit_on_signals(application)
+    window.begin(model, left)
     window.show()
-    if model:
-        window.open_chat(model)
     try:
         return application.exec()
     finally:
         window.hide()
         services.shutdown()
+        running.end()
         instance.release()
         restore_signals()
-        sys.excepthook = sys.__excepthook__
-        faulthandler.disable()
-        if log is not None:
-            log.close()
+        catcher.close()
+
+
+def _language() -> str:
+    """The language that is set, before there are services: their own first words are in it."""
+    try:
+        return str(json.loads((paths.home() / "settings.json").read_text(encoding="utf-8")).get("language") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _refuse(message: str) -> int:
@@ -237,30 +248,3 @@ def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
         writer.close()
 
     return restore
-
-
-def _catch_faults(show_error: Callable[[str], None]) -> TextIO | None:
-    """Foreseeable errors that reach the event loop are shown; anything else goes into ``window.log``."""
-    log: TextIO | None = None
-    try:
-        paths.logs().mkdir(parents=True, exist_ok=True)
-        log = (paths.logs() / "window.log").open("a", encoding="utf-8")
-        faulthandler.enable(log)
-    except OSError:  # no log is no reason to have no window
-        faulthandler.enable() if sys.stderr is not None else None
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, TernaryZeroError):
-            show_error(str(error))
-            return
-        import traceback
-
-        text = "".join(traceback.format_exception(kind, error, trace))
-        if log is not None:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}\n{text}\n")
-            log.flush()
-        if sys.stderr is not None:
-            sys.stderr.write(text)
-
-    sys.excepthook = hook
-    return log

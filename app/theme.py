@@ -69,6 +69,7 @@ class Colours:
     dark: bool
     window: str
     sidebar: str
+    rail: str
     surface: str
     """Cards, the composer, menus: what stands on the window."""
     sunken: str
@@ -77,12 +78,16 @@ class Colours:
     pressed: str
     border: str
     border_strong: str
+    control: str
+    """Outlines that alone show where a control is: 3 : 1 against what it stands on."""
     text: str
     muted: str
     faint: str
     """Decoration only: never the sole carrier of a meaning."""
     accent: str
     accent_hover: str
+    accent_text: str
+    """The accent where it is text, also on its own wash."""
     on_accent: str
     accent_soft: str
     """A wash of the accent: selection, the user's messages."""
@@ -112,18 +117,21 @@ class Colours:
 LIGHT = Colours(
     dark=False,
     window="#fdfdfc",
-    sidebar="#f4f4f1",
+    sidebar="#f5f5f2",
+    rail="#ecece8",
     surface="#ffffff",
     sunken="#f3f3f0",
     hover="#ebebe7",
     pressed="#e0e0db",
     border="#e4e4df",
     border_strong="#cfcfc8",
+    control="#83867d",
     text="#1f211f",
-    muted="#63675f",
+    muted="#5f635b",
     faint="#a3a69e",
     accent="#0b7a68",
     accent_hover="#096a5a",
+    accent_text="#086b5b",
     on_accent="#ffffff",
     accent_soft="#e6f2ef",
     danger="#b3362b",
@@ -135,7 +143,7 @@ LIGHT = Colours(
     code_keyword="#8b3fa8",
     code_string="#2f7a3b",
     code_number="#a8540c",
-    code_comment="#7a7d75",
+    code_comment="#6a6d66",
     code_function="#1f5fb4",
     code_type="#0b7a68",
     code_operator="#555a52",
@@ -144,18 +152,21 @@ LIGHT = Colours(
 DARK = Colours(
     dark=True,
     window="#191b1a",
-    sidebar="#131514",
+    sidebar="#141615",
+    rail="#0e100f",
     surface="#222524",
     sunken="#121413",
     hover="#2a2e2c",
     pressed="#343937",
     border="#2e3230",
     border_strong="#454b48",
+    control="#7c837f",
     text="#e6e8e5",
     muted="#9ea49f",
     faint="#666c68",
     accent="#4cc9ae",
     accent_hover="#6ad6be",
+    accent_text="#5fd2b9",
     on_accent="#06211b",
     accent_soft="#1f322d",
     danger="#f0897c",
@@ -186,6 +197,7 @@ class Theme(QObject):
         self._mode = mode if mode in MODES else "system"
         self._scale = scale
         self._colours = LIGHT
+        self._told = Qt.ColorScheme.Unknown
         app.setStyle(QStyleFactory.create("Fusion"))
         hints = QGuiApplication.styleHints()
         hints.colorSchemeChanged.connect(self._on_system_change)
@@ -228,12 +240,21 @@ class Theme(QObject):
         return DARK if self._mode == "dark" else LIGHT
 
     def _apply(self) -> None:
+        self._tell_system()  # first: what the system wants is asked after it
         self._colours = self._wanted()
         font = interface_font(self._scale)
         self._app.setPalette(palette(self._colours))
         self._app.setFont(font)
         self._app.setStyleSheet(style_sheet(self._colours, font.pointSizeF()))
         self.changed.emit()
+
+    def _tell_system(self) -> None:
+        """Title bars and the system's own dialogs take the scheme that was chosen."""
+        schemes = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+        hints, wanted = QGuiApplication.styleHints(), schemes.get(self._mode, Qt.ColorScheme.Unknown)
+        if self._told != wanted:
+            self._told = wanted
+            hints.setColorScheme(wanted)
 
 
 def interface_font(scale: int = 100) -> QFont:

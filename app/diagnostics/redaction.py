@@ -5,6 +5,7 @@ Better too much than too little: what is taken out leaves a word in brackets, so
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import re
@@ -63,10 +64,8 @@ def _places() -> list[tuple[str, str]]:
 def _names() -> list[tuple[str, str]]:
     """The user's account and the machine's name."""
     names: list[tuple[str, str]] = []
-    try:
+    with contextlib.suppress(OSError, KeyError, ImportError):  # there may be no such account
         names.append((getpass.getuser(), "[user]"))
-    except (OSError, KeyError, ImportError):  # there is no such account
-        pass
     names.append((Path.home().name, "[user]"))
     machine = socket.gethostname()
     names += [(machine, "[machine]"), (machine.partition(".")[0], "[machine]")]

@@ -100,6 +100,10 @@ SETTINGS: tuple[Setting, ...] = (
         choices=(("", mark("As the system")), ("en", "English"), ("de", "Deutsch")),
     ),
     Setting(
+        "text_scale", int, 100, mark("Size of the text (%)"), mark("General"),
+        mark("In percent of the system's; also with Ctrl and + or −."), minimum=90, maximum=150, step=5,
+    ),
+    Setting(
         "start_page", str, "chat", mark("Begin with"), mark("General"), mark("What the window shows when it opens."),
         choices=(
             ("chat", mark("A new chat")), ("last", mark("The last conversation")), ("library", mark("The library")),
@@ -262,6 +266,7 @@ SETTINGS: tuple[Setting, ...] = (
         kind="page", words=mark("Gather the report"),
     ),
     Setting("secrets_kept", str, "", "Where each secret is kept, as JSON", ""),
+    Setting("sidebar", bool, True, "Whether the list of conversations is shown", ""),
     Setting("last_model", str, "", "Model used last", ""),
     Setting("window_geometry", str, "", "Place and size of the window", ""),
 )

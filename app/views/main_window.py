@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from PySide6.QtCore import QByteArray, Qt, QTimer
-from PySide6.QtGui import QCloseEvent
+from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
+from PySide6.QtGui import QAccessible, QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFileDialog,
@@ -28,10 +28,11 @@ from app.text import highlight, markdown
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
+from app.views.controls.announcement import announce
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
-from app.views.shell import help_menu
+from app.views.shell import crash_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.sidebar import Sidebar
@@ -41,27 +42,40 @@ if TYPE_CHECKING:
     from app.views.library.library_view import LibraryView
 
 
+SPOKEN = 1500
+"""Characters of an answer that are announced; the rest is read where it stands."""
+
+
 class MainWindow(QMainWindow):
     """Everything that is seen.  Nothing is started here: see :meth:`app.application.Services.start`."""
+
+    error_occurred = Signal(str)
+    """A foreseeable error that nothing else has shown; from any thread."""
+    fault_occurred = Signal(str, str)
+    """Any other error, in one line and with its trace; from any thread."""
 
     def __init__(self, services: Services) -> None:
         super().__init__()
         application = QApplication.instance()
         assert isinstance(application, QApplication)
         self._services = services
-        self.theme = Theme(application, str(services.settings.get("theme")))
+        self.theme = Theme(
+            application, str(services.settings.get("theme")), int(services.settings.get("text_scale") or 100)
+        )
         self.setWindowTitle("Ternary-Zero")
         self.setWindowIcon(application_icon())
         self.setMinimumSize(760, 520)
 
         self.conversations = ConversationList(services.history)
-        self._pages = {page.key: page for page in PAGES if page.available}
+        self._pages = {page.key: page for page in PAGES if page.available or page.key == "settings"}
         self.rail = Rail(self.theme, list(self._pages.values()))
         self.sidebar = Sidebar(self.theme, self.conversations)
         self.notice = NoticeBar(self.theme)
         self.chat = ChatView(self.theme, services)
         self._made: dict[str, QWidget] = {"chat": self.chat}
-        self._sidebar_wanted = True
+        self._sidebar_wanted = bool(services.settings.get("sidebar"))
+        if not self._sidebar_wanted:
+            self.sidebar.hide()
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chat)
         right = QWidget()
@@ -92,9 +106,11 @@ class MainWindow(QMainWindow):
     def _connect_signals(self) -> None:
         sidebar, chat, services = self.sidebar, self.chat, self._services
         sidebar.new_chat.connect(self.new_chat)
+        self.error_occurred.connect(self.show_error)
+        self.fault_occurred.connect(self.show_fault)
         self.rail.wanted.connect(self.show_page)
         self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
-        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, self.show_report))
+        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, crash_notice.reporter(self)))
         sidebar.open_conversation.connect(self.open_conversation)
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
@@ -121,11 +137,28 @@ class MainWindow(QMainWindow):
         for page in self._pages.values():
             install(self, page.shortcut, partial(self.show_page, page.key))
         install(self, "sidebar", self.toggle_sidebar)
+        install(self, "larger", lambda: self._scale_text(5))
+        install(self, "smaller", lambda: self._scale_text(-5))
+        install(self, "usual_size", lambda: self._services.settings.reset("text_scale"))
         install(self, "shortcuts", self.show_shortcuts)
         install(self, "escape", self._on_escape)
         install(self, "quit", self.close)
 
     # What can be shown
+
+    def begin(self, model_id: str = "", left: int | None = None) -> None:
+        """What the window shows first: a chat with ``model_id``, or what the settings say.
+
+        ``left``: the conversation that was open when the window went down without ending properly (0: none).
+        """
+        if model_id:
+            self.open_chat(model_id)
+        elif (first := self._services.settings.get("start_page")) == "library":
+            self.show_page("library")
+        elif first == "last" and (known := self._services.history.conversations()):
+            self.open_conversation(known[0].id)
+        if left is not None:
+            crash_notice.tell(self, left)
 
     def new_chat(self) -> None:
         self._show_chat()
@@ -194,6 +227,7 @@ class MainWindow(QMainWindow):
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
         self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
+        self._services.settings.set("sidebar", self._sidebar_wanted)
         self._show_chat()
 
     def show_shortcuts(self) -> None:
@@ -220,6 +254,20 @@ class MainWindow(QMainWindow):
     def show_error(self, message: str) -> None:
         """A foreseeable error that nothing else has shown."""
         self.notice.show_notice(message, "danger")
+
+    def show_fault(self, line: str, trace: str) -> None:
+        """An error that nobody foresaw: said, and never more than said."""
+        from app.views.shell.fault_dialog import FaultDialog
+
+        self.notice.show_notice(
+            tr("Something went wrong: {reason}. Your conversations are safe.").format(reason=line), "danger",
+            tr("Details"), lambda: FaultDialog(self.theme, trace, crash_notice.reporter(self), self).open(),
+        )
+
+    def _scale_text(self, step: int) -> None:
+        wanted = int(self._services.settings.get("text_scale") or 100) + step
+        if 90 <= wanted <= 150:
+            self._services.settings.set("text_scale", wanted)
 
     def _show_chat(self) -> None:
         self._switch("chat", self.chat)
@@ -279,10 +327,23 @@ class MainWindow(QMainWindow):
     def _on_busy(self, conversation_id: int, busy: bool) -> None:
         self.conversations.set_busy(conversation_id, busy)
         self.conversations.refresh()
+        if QAccessible.isActive():
+            self._announce_answer(conversation_id, busy)
+
+    def _announce_answer(self, conversation_id: int, busy: bool) -> None:
+        """To those who hear the window: an answer begins, and what it says once it is there."""
+        if busy:
+            announce(self, tr("An answer is being written."))
+            return
+        messages = self._services.history.messages(conversation_id)
+        if messages and messages[-1].role == "assistant":
+            announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
         if key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
+        elif key == "text_scale":
+            self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)

@@ -17,7 +17,8 @@ from app.views.settings.report_dialog import ReportDialog
 
 PLANTED = (
     "hf_AbCdEfGhIjKlMnOpQr", "s3cret-of-the-engine", "proxy.corp.example", "hunter2", "alice.smith",
-    "/home/alice.smith", "10.11.12.13", "X-Amz-Signature", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc", "sk-proj-0123456789abcdef",
+    "/home/alice.smith", "10.11.12.13", "X-Amz-Signature", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+    "sk-proj-0123456789abcdef",
     "alice@example.org", "dGhlcGFzc3dvcmQ=", "workstation7",
 )
 LOG = """\

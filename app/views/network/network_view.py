@@ -107,7 +107,7 @@ class NetworkView(QWidget):
         layout.addWidget(label(tr("Network"), "display"))
         layout.addWidget(
             label(
-                tr("All is computed on this machine. Only what you search for or fetch goes out, and it is listed here."),
+                tr("All is computed here. Only what you search for or fetch goes out, and every request is listed."),
                 "muted", wrap=True,
             )
         )

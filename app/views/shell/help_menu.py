@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
@@ -39,10 +38,3 @@ def show_about(parent: QWidget) -> None:
 
     AboutDialog(parent).open()
 
-
-def can_report() -> bool:
-    """Whether this installation can make a report."""
-    try:
-        return find_spec("app.views.settings.report_dialog") is not None
-    except ModuleNotFoundError:
-        return False

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWi
 
 from app.theme import Theme
 from app.translation import mark, tr
+from app.views.controls.controls import set_property
 from app.views.controls.icons import APPLICATION, icon, pixmap
 from app.views.pages import Page
 from app.views.shortcuts import tool_tip
@@ -32,7 +33,7 @@ class RailButton(QToolButton):
     def __init__(self, theme: Theme, icon_name: str, text: str, tip: str) -> None:
         super().__init__()
         self._theme, self._icon_name, self._name = theme, icon_name, text
-        self._count, self._progress = 0, -1.0
+        self._count, self._progress, self._current = 0, -1.0, False
         self.setProperty("kind", "rail")
         self.setText(text)
         self.setAccessibleName(text)
@@ -42,7 +43,6 @@ class RailButton(QToolButton):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.toggled.connect(self._redraw)
         theme.changed.connect(self._redraw)
         self._redraw()
 
@@ -51,6 +51,18 @@ class RailButton(QToolButton):
         self._count, self._progress = count, progress
         self.setAccessibleName(f"{self._name}, {sentence}" if sentence else self._name)
         self.update()
+
+    @property
+    def current(self) -> bool:
+        return self._current
+
+    def set_current(self, current: bool) -> None:
+        """Whether its page is the one that is shown."""
+        if current != self._current:
+            self._current = current
+            set_property(self, "current", "true" if current else "false")
+            self.setAccessibleDescription(tr("This page is shown") if current else "")
+            self._redraw()
 
     @property
     def badge(self) -> int:
@@ -97,7 +109,7 @@ class RailButton(QToolButton):
 
     def _redraw(self) -> None:
         colours = self._theme.colours
-        self.setIcon(icon(self._icon_name, colours.accent if self.isChecked() else colours.muted, ICON, colours.faint))
+        self.setIcon(icon(self._icon_name, colours.accent if self._current else colours.muted, ICON, colours.faint))
 
 
 class Rail(QWidget):
@@ -141,7 +153,7 @@ class Rail(QWidget):
     def show_page(self, key: str) -> None:
         """Mark the page that is shown."""
         for name, button in self.buttons.items():
-            button.setChecked(name == key)
+            button.set_current(name == key)
 
     def next_mode(self) -> None:
         """As the system, light, dark, in turn."""
@@ -150,14 +162,9 @@ class Rail(QWidget):
     def _page_button(self, page: Page) -> RailButton:
         name = tr(page.label)
         button = RailButton(self._theme, page.icon, name, tool_tip(name, page.shortcut))
-        button.setCheckable(True)
-        button.clicked.connect(lambda _checked=False, key=page.key: self._on_clicked(key))
+        button.clicked.connect(lambda _checked=False, key=page.key: self.wanted.emit(key))
         self.buttons[page.key] = button
         return button
-
-    def _on_clicked(self, key: str) -> None:
-        self.buttons[key].setChecked(True)  # a click on the page that is shown does not unmark it
-        self.wanted.emit(key)
 
     def _on_theme(self) -> None:
         mode = self._theme.mode

@@ -1,0 +1,1851 @@
+<?xml version="1.0" encoding="utf-8"?>
+<!DOCTYPE TS>
+<TS version="2.1" language="de_DE" sourcelanguage="en">
+    <context>
+        <name />
+        <message numerus="yes">
+            <source>%n under way</source>
+            <translation>
+                <numerusform>%n in Arbeit</numerusform>
+                <numerusform>%n in Arbeit</numerusform>
+            </translation>
+        </message>
+        <message>
+            <source>0 always takes the most likely word; higher is more varied.</source>
+            <translation>Bei 0 wird immer das wahrscheinlichste Wort genommen; je höher, desto abwechslungsreicher.</translation>
+        </message>
+        <message>
+            <source>1.85 bits</source>
+            <translation>1,85 Bit</translation>
+        </message>
+        <message>
+            <source>16 bits</source>
+            <translation>16 Bit</translation>
+        </message>
+        <message>
+            <source>2.25 bits</source>
+            <translation>2,25 Bit</translation>
+        </message>
+        <message>
+            <source>3 bits (keys 4, values 2)</source>
+            <translation>3 Bit (Schlüssel 4, Werte 2)</translation>
+        </message>
+        <message>
+            <source>3.45 bits</source>
+            <translation>3,45 Bit</translation>
+        </message>
+        <message>
+            <source>4 bits</source>
+            <translation>4 Bit</translation>
+        </message>
+        <message>
+            <source>4-bit integers</source>
+            <translation>4-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>4.25 bits</source>
+            <translation>4,25 Bit</translation>
+        </message>
+        <message>
+            <source>5.5 bits</source>
+            <translation>5,5 Bit</translation>
+        </message>
+        <message>
+            <source>8 bits</source>
+            <translation>8 Bit</translation>
+        </message>
+        <message>
+            <source>8.25 bits</source>
+            <translation>8,25 Bit</translation>
+        </message>
+        <message>
+            <source>A GGUF file</source>
+            <translation>Eine GGUF-Datei</translation>
+        </message>
+        <message>
+            <source>A GGUF file…</source>
+            <translation>Eine GGUF-Datei …</translation>
+        </message>
+        <message>
+            <source>A folder in Hugging Face layout…</source>
+            <translation>Ein Ordner im Aufbau von Hugging Face …</translation>
+        </message>
+        <message>
+            <source>A folder with config.json and safetensors files</source>
+            <translation>Ein Ordner mit config.json und safetensors-Dateien</translation>
+        </message>
+        <message>
+            <source>A model is on its way. You can watch it in the library.</source>
+            <translation>Ein Modell ist unterwegs. In der Bibliothek kannst du zusehen.</translation>
+        </message>
+        <message>
+            <source>A new chat</source>
+            <translation>Eine neue Unterhaltung</translation>
+        </message>
+        <message>
+            <source>API, OpenAI, endpoint</source>
+            <translation>API, OpenAI, Schnittstelle, Endpunkt</translation>
+        </message>
+        <message>
+            <source>About Ternary-Zero</source>
+            <translation>Über Ternary-Zero</translation>
+        </message>
+        <message>
+            <source>Address of a mirror of the Hugging Face Hub. Empty: https://huggingface.co.</source>
+            <translation>Adresse eines Spiegels des Hugging Face Hub. Leer: https://huggingface.co.</translation>
+        </message>
+        <message>
+            <source>Address of the proxy</source>
+            <translation>Adresse des Proxys</translation>
+        </message>
+        <message>
+            <source>Advanced</source>
+            <translation>Erweitert</translation>
+        </message>
+        <message>
+            <source>An answer is being written.</source>
+            <translation>Eine Antwort wird geschrieben.</translation>
+        </message>
+        <message>
+            <source>An answer that reaches it stops there and says so.</source>
+            <translation>Eine Antwort, die so lang wird, endet dort und sagt es.</translation>
+        </message>
+        <message>
+            <source>Another hub</source>
+            <translation>Anderer Hub</translation>
+        </message>
+        <message>
+            <source>Answer of {name}: {text}</source>
+            <translation>Antwort von {name}: {text}</translation>
+        </message>
+        <message>
+            <source>Answers</source>
+            <translation>Antworten</translation>
+        </message>
+        <message>
+            <source>Appearance</source>
+            <translation>Erscheinungsbild</translation>
+        </message>
+        <message>
+            <source>Appearance: as the system</source>
+            <translation>Erscheinungsbild: wie das System</translation>
+        </message>
+        <message>
+            <source>Appearance: dark</source>
+            <translation>Erscheinungsbild: dunkel</translation>
+        </message>
+        <message>
+            <source>Appearance: light</source>
+            <translation>Erscheinungsbild: hell</translation>
+        </message>
+        <message>
+            <source>April</source>
+            <translation>April</translation>
+        </message>
+        <message>
+            <source>As the system</source>
+            <translation>Wie das System</translation>
+        </message>
+        <message>
+            <source>Ask for a token</source>
+            <translation>Ein Token verlangen</translation>
+        </message>
+        <message>
+            <source>August</source>
+            <translation>August</translation>
+        </message>
+        <message>
+            <source>Automatic</source>
+            <translation>Automatisch</translation>
+        </message>
+        <message>
+            <source>Automatic: 16 bits where they fit</source>
+            <translation>Automatisch: 16 Bit, wo sie passen</translation>
+        </message>
+        <message>
+            <source>Automatic: {precision} here</source>
+            <translation>Automatisch: hier {precision}</translation>
+        </message>
+        <message>
+            <source>Balanced</source>
+            <translation>Ausgewogen</translation>
+        </message>
+        <message>
+            <source>Begin with</source>
+            <translation>Beginnen mit</translation>
+        </message>
+        <message>
+            <source>Calibrating</source>
+            <translation>Kalibriert</translation>
+        </message>
+        <message>
+            <source>Cancel</source>
+            <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Cancelled: what is done is kept</source>
+            <translation>Abgebrochen: was fertig ist, bleibt</translation>
+        </message>
+        <message>
+            <source>Change the context…</source>
+            <translation>Kontext ändern …</translation>
+        </message>
+        <message>
+            <source>Chat</source>
+            <translation>Chat</translation>
+        </message>
+        <message>
+            <source>Chat with a model of your own</source>
+            <translation>Chatte mit deinem eigenen Modell</translation>
+        </message>
+        <message>
+            <source>Chat with {name}</source>
+            <translation>Chat mit {name}</translation>
+        </message>
+        <message>
+            <source>Checking the result</source>
+            <translation>Prüft das Ergebnis</translation>
+        </message>
+        <message>
+            <source>Close</source>
+            <translation>Schließen</translation>
+        </message>
+        <message>
+            <source>Code</source>
+            <translation>Code</translation>
+        </message>
+        <message>
+            <source>Component</source>
+            <translation>Bestandteil</translation>
+        </message>
+        <message>
+            <source>Components and their licences</source>
+            <translation>Bestandteile und ihre Lizenzen</translation>
+        </message>
+        <message>
+            <source>Connections and examples</source>
+            <translation>Verbindungen und Beispiele</translation>
+        </message>
+        <message>
+            <source>Context</source>
+            <translation>Kontext</translation>
+        </message>
+        <message>
+            <source>Context (tokens)</source>
+            <translation>Kontext (Token)</translation>
+        </message>
+        <message>
+            <source>Context in tokens</source>
+            <translation>Kontext in Token</translation>
+        </message>
+        <message>
+            <source>Context of {name}</source>
+            <translation>Kontext von {name}</translation>
+        </message>
+        <message>
+            <source>Context used</source>
+            <translation>Belegter Kontext</translation>
+        </message>
+        <message>
+            <source>Context used: {sentence}</source>
+            <translation>Belegter Kontext: {sentence}</translation>
+        </message>
+        <message>
+            <source>Context: {text}</source>
+            <translation>Kontext: {text}</translation>
+        </message>
+        <message>
+            <source>Context…</source>
+            <translation>Kontext …</translation>
+        </message>
+        <message>
+            <source>Conversation</source>
+            <translation>Unterhaltung</translation>
+        </message>
+        <message>
+            <source>Conversations</source>
+            <translation>Unterhaltungen</translation>
+        </message>
+        <message>
+            <source>Copied</source>
+            <translation>Kopiert</translation>
+        </message>
+        <message>
+            <source>Copy</source>
+            <translation>Kopieren</translation>
+        </message>
+        <message>
+            <source>Copy answer</source>
+            <translation>Antwort kopieren</translation>
+        </message>
+        <message>
+            <source>Copy code</source>
+            <translation>Code kopieren</translation>
+        </message>
+        <message>
+            <source>Copy message</source>
+            <translation>Nachricht kopieren</translation>
+        </message>
+        <message>
+            <source>Copy versions</source>
+            <translation>Versionen kopieren</translation>
+        </message>
+        <message>
+            <source>Dark</source>
+            <translation>Dunkel</translation>
+        </message>
+        <message>
+            <source>December</source>
+            <translation>Dezember</translation>
+        </message>
+        <message>
+            <source>Delete</source>
+            <translation>Löschen</translation>
+        </message>
+        <message>
+            <source>Delete model</source>
+            <translation>Modell löschen</translation>
+        </message>
+        <message>
+            <source>Delete {id}</source>
+            <translation>{id} löschen</translation>
+        </message>
+        <message>
+            <source>Delete {id}?</source>
+            <translation>{id} löschen?</translation>
+        </message>
+        <message>
+            <source>Details</source>
+            <translation>Einzelheiten</translation>
+        </message>
+        <message>
+            <source>Disk space for that (GB)</source>
+            <translation>Speicherplatz dafür (GB)</translation>
+        </message>
+        <message>
+            <source>Dismiss</source>
+            <translation>Ausblenden</translation>
+        </message>
+        <message>
+            <source>Done</source>
+            <translation>Fertig</translation>
+        </message>
+        <message>
+            <source>Downloading</source>
+            <translation>Lädt herunter</translation>
+        </message>
+        <message>
+            <source>Drops words less likely than this share of the most likely one.</source>
+            <translation>Lässt Wörter weg, die unwahrscheinlicher sind als dieser Anteil des wahrscheinlichsten.</translation>
+        </message>
+        <message>
+            <source>Edit</source>
+            <translation>Bearbeiten</translation>
+        </message>
+        <message>
+            <source>Edit your message</source>
+            <translation>Deine Nachricht bearbeiten</translation>
+        </message>
+        <message>
+            <source>Encoding of new models</source>
+            <translation>Kodierung neuer Modelle</translation>
+        </message>
+        <message>
+            <source>Engine</source>
+            <translation>Engine</translation>
+        </message>
+        <message>
+            <source>Enter</source>
+            <translation>Eingabe</translation>
+        </message>
+        <message>
+            <source>Esc</source>
+            <translation>Esc</translation>
+        </message>
+        <message>
+            <source>Every request that this program has made to the network, with time, host and purpose.</source>
+            <translation>Jede Anfrage, die dieses Programm je ins Netz geschickt hat, mit Zeit, Gegenstelle und Zweck.</translation>
+        </message>
+        <message>
+            <source>Everywhere</source>
+            <translation>Überall</translation>
+        </message>
+        <message>
+            <source>Explain how a rainbow forms, in three sentences</source>
+            <translation>Erkläre in drei Sätzen, wie ein Regenbogen entsteht</translation>
+        </message>
+        <message>
+            <source>Export as Markdown…</source>
+            <translation>Als Markdown exportieren …</translation>
+        </message>
+        <message>
+            <source>Export conversation</source>
+            <translation>Unterhaltung exportieren</translation>
+        </message>
+        <message>
+            <source>Failed</source>
+            <translation>Fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>February</source>
+            <translation>Februar</translation>
+        </message>
+        <message>
+            <source>Fewer bits hold a longer context in the same memory; 8 bits are hardly distinguishable from 16.</source>
+            <translation>Mit weniger Bit passt mehr Kontext in denselben Speicher; 8 Bit sind von 16 kaum zu unterscheiden.</translation>
+        </message>
+        <message>
+            <source>Find a shortcut</source>
+            <translation>Tastenkürzel suchen</translation>
+        </message>
+        <message>
+            <source>For every conversation that has no choice of its own (a click on the context's gauge).</source>
+            <translation>Für jede Unterhaltung, die keine eigene Wahl hat (Klick auf die Anzeige des Kontexts).</translation>
+        </message>
+        <message>
+            <source>For example http://proxy.example.org:3128; used when “The one below” is chosen.</source>
+            <translation>Zum Beispiel http://proxy.example.org:3128; gilt, wenn „Der unten genannte“ gewählt ist.</translation>
+        </message>
+        <message>
+            <source>Four levels. For large models where memory is short.</source>
+            <translation>Vier Stufen. Für große Modelle, wenn der Speicher knapp ist.</translation>
+        </message>
+        <message>
+            <source>Free software under the Apache License 2.0, without any warranty. Kept in {folder}.</source>
+            <translation>Freie Software unter der Apache-Lizenz 2.0, ohne jede Gewähr. Alles liegt in {folder}.</translation>
+        </message>
+        <message>
+            <source>From a file</source>
+            <translation>Aus einer Datei</translation>
+        </message>
+        <message>
+            <source>Gather the report</source>
+            <translation>Bericht zusammenstellen</translation>
+        </message>
+        <message>
+            <source>Gathers versions, settings and logs without secrets into a file that you can look at first.</source>
+            <translation>Sammelt Versionen, Einstellungen und Protokolle ohne Geheimnisse in einer Datei, die du vorher ansehen kannst.</translation>
+        </message>
+        <message>
+            <source>Gemma licence</source>
+            <translation>Gemma-Lizenz</translation>
+        </message>
+        <message>
+            <source>General</source>
+            <translation>Allgemein</translation>
+        </message>
+        <message>
+            <source>Get a model</source>
+            <translation>Ein Modell holen</translation>
+        </message>
+        <message>
+            <source>Get a model first</source>
+            <translation>Hole zuerst ein Modell</translation>
+        </message>
+        <message>
+            <source>Get and ternarise</source>
+            <translation>Holen und ternarisieren</translation>
+        </message>
+        <message>
+            <source>Get and ternarise {name}</source>
+            <translation>{name} holen und ternarisieren</translation>
+        </message>
+        <message>
+            <source>Get as {encoding}</source>
+            <translation>Als {encoding} holen</translation>
+        </message>
+        <message>
+            <source>Get as {encoding} {name}</source>
+            <translation>{name} als {encoding} holen</translation>
+        </message>
+        <message>
+            <source>Get it</source>
+            <translation>Holen</translation>
+        </message>
+        <message>
+            <source>Get {name}</source>
+            <translation>{name} holen</translation>
+        </message>
+        <message>
+            <source>Get “{query}” as typed</source>
+            <translation>„{query}“ holen, wie eingegeben</translation>
+        </message>
+        <message>
+            <source>Getting it…</source>
+            <translation>Wird geholt …</translation>
+        </message>
+        <message>
+            <source>Give me five ideas for a rainy afternoon</source>
+            <translation>Nenne mir fünf Ideen für einen verregneten Nachmittag</translation>
+        </message>
+        <message>
+            <source>Hardly distinguishable from the original, at half its size.</source>
+            <translation>Vom Original kaum zu unterscheiden, halb so groß.</translation>
+        </message>
+        <message>
+            <source>Help</source>
+            <translation>Hilfe</translation>
+        </message>
+        <message>
+            <source>Holds for this conversation; the settings say it for all others.</source>
+            <translation>Gilt für diese Unterhaltung; für alle anderen gelten die Einstellungen.</translation>
+        </message>
+        <message>
+            <source>Hosts that are asked directly, with commas between them.</source>
+            <translation>Rechner, die direkt gefragt werden, durch Kommas getrennt.</translation>
+        </message>
+        <message>
+            <source>How long the context is to be, and what it takes of the memory</source>
+            <translation>Wie lang der Kontext sein soll und wie viel Speicher er braucht</translation>
+        </message>
+        <message>
+            <source>How long the context is, and what it takes of the memory</source>
+            <translation>Wie lang der Kontext ist und wie viel Speicher er braucht</translation>
+        </message>
+        <message>
+            <source>How much text a conversation can hold, questions and answers together.</source>
+            <translation>Wie viel Text eine Unterhaltung fasst, Fragen und Antworten zusammen.</translation>
+        </message>
+        <message>
+            <source>How much text a conversation can hold; longer takes more memory.</source>
+            <translation>Wie viel Text eine Unterhaltung fasst; mehr braucht mehr Speicher.</translation>
+        </message>
+        <message>
+            <source>How new models are encoded</source>
+            <translation>Wie neue Modelle kodiert werden</translation>
+        </message>
+        <message>
+            <source>Hugging Face token</source>
+            <translation>Hugging-Face-Token</translation>
+        </message>
+        <message>
+            <source>In percent of the system's; also with Ctrl and + or −.</source>
+            <translation>In Prozent der Schriftgröße des Systems; auch mit Strg und + oder −.</translation>
+        </message>
+        <message>
+            <source>Installed</source>
+            <translation>Installiert</translation>
+        </message>
+        <message>
+            <source>Installed model {id}</source>
+            <translation>Installiertes Modell {id}</translation>
+        </message>
+        <message>
+            <source>January</source>
+            <translation>Januar</translation>
+        </message>
+        <message>
+            <source>Jobs</source>
+            <translation>Aufträge</translation>
+        </message>
+        <message>
+            <source>July</source>
+            <translation>Juli</translation>
+        </message>
+        <message>
+            <source>June</source>
+            <translation>Juni</translation>
+        </message>
+        <message>
+            <source>Keep</source>
+            <translation>Behalten</translation>
+        </message>
+        <message>
+            <source>Keep conversations ready</source>
+            <translation>Unterhaltungen bereithalten</translation>
+        </message>
+        <message>
+            <source>Keyboard shortcuts</source>
+            <translation>Tastenkürzel</translation>
+        </message>
+        <message>
+            <source>LAN, network, remote</source>
+            <translation>LAN, Netzwerk, entfernt</translation>
+        </message>
+        <message>
+            <source>Language</source>
+            <translation>Sprache</translation>
+        </message>
+        <message>
+            <source>Larger context…</source>
+            <translation>Größerer Kontext …</translation>
+        </message>
+        <message>
+            <source>Larger text</source>
+            <translation>Größere Schrift</translation>
+        </message>
+        <message>
+            <source>Leave out the oldest</source>
+            <translation>Älteste weglassen</translation>
+        </message>
+        <message>
+            <source>Leave out the oldest messages</source>
+            <translation>Die ältesten Nachrichten weglassen</translation>
+        </message>
+        <message>
+            <source>Let other machines in</source>
+            <translation>Andere Rechner zulassen</translation>
+        </message>
+        <message>
+            <source>Library</source>
+            <translation>Bibliothek</translation>
+        </message>
+        <message>
+            <source>Licence</source>
+            <translation>Lizenz</translation>
+        </message>
+        <message>
+            <source>Light</source>
+            <translation>Hell</translation>
+        </message>
+        <message>
+            <source>List of conversations</source>
+            <translation>Liste der Unterhaltungen</translation>
+        </message>
+        <message>
+            <source>Llama {version} licence</source>
+            <translation>Llama-{version}-Lizenz</translation>
+        </message>
+        <message>
+            <source>Loading</source>
+            <translation>Lädt</translation>
+        </message>
+        <message>
+            <source>Loading the model</source>
+            <translation>Modell wird geladen</translation>
+        </message>
+        <message>
+            <source>Loading the model {percent} %…</source>
+            <translation>Modell wird geladen: {percent} % …</translation>
+        </message>
+        <message>
+            <source>Loading the model…</source>
+            <translation>Modell wird geladen …</translation>
+        </message>
+        <message>
+            <source>Loading {percent} %…</source>
+            <translation>Lädt {percent} % …</translation>
+        </message>
+        <message>
+            <source>Loading…</source>
+            <translation>Lädt …</translation>
+        </message>
+        <message>
+            <source>Longest answer (tokens)</source>
+            <translation>Längste Antwort (Token)</translation>
+        </message>
+        <message>
+            <source>Longest that fits</source>
+            <translation>Höchstens</translation>
+        </message>
+        <message>
+            <source>Look</source>
+            <translation>Aussehen</translation>
+        </message>
+        <message>
+            <source>Looking for models…</source>
+            <translation>Modelle werden gesucht …</translation>
+        </message>
+        <message>
+            <source>Looking it up</source>
+            <translation>Schlägt nach</translation>
+        </message>
+        <message>
+            <source>Made with the work of others</source>
+            <translation>Entstanden mit der Arbeit anderer</translation>
+        </message>
+        <message>
+            <source>March</source>
+            <translation>März</translation>
+        </message>
+        <message>
+            <source>May</source>
+            <translation>Mai</translation>
+        </message>
+        <message>
+            <source>Memory</source>
+            <translation>Speicher</translation>
+        </message>
+        <message>
+            <source>Message</source>
+            <translation>Nachricht</translation>
+        </message>
+        <message>
+            <source>Message field</source>
+            <translation>Nachrichtenfeld</translation>
+        </message>
+        <message>
+            <source>Message {name}</source>
+            <translation>Nachricht an {name}</translation>
+        </message>
+        <message>
+            <source>Messages</source>
+            <translation>Nachrichten</translation>
+        </message>
+        <message>
+            <source>Min-p</source>
+            <translation>Min-p</translation>
+        </message>
+        <message>
+            <source>Model</source>
+            <translation>Modell</translation>
+        </message>
+        <message>
+            <source>Models make mistakes. Check what matters.</source>
+            <translation>Modelle machen Fehler. Prüfe, was wichtig ist.</translation>
+        </message>
+        <message>
+            <source>Models of the family {family}, or stored as this one is, cannot be converted yet.</source>
+            <translation>Modelle der Familie {family}, oder solche, die wie dieses gespeichert sind, lassen sich noch nicht ternarisieren.</translation>
+        </message>
+        <message>
+            <source>More than the {count} tokens that the model was made for: past them its answers may lose the thread. What exactly suffers is said once it is open.</source>
+            <translation>Mehr als die {count} Token, für die das Modell gemacht ist: Darüber hinaus können seine Antworten den Faden verlieren. Was genau leidet, steht da, sobald es offen ist.</translation>
+        </message>
+        <message>
+            <source>Nearly lossless</source>
+            <translation>Nahezu verlustfrei</translation>
+        </message>
+        <message>
+            <source>Needed only for models whose owners ask for an account. Make one with the right to read on the hub's page “Access tokens”. It is kept in the system's key ring, never in a file of settings or a log.</source>
+            <translation>Nur für Modelle nötig, deren Eigentümer ein Konto verlangen. Erstelle es mit Leserecht auf der Seite „Access tokens“ des Hub. Es liegt im Schlüsselbund des Systems, nie in einer Einstellungsdatei oder einem Protokoll.</translation>
+        </message>
+        <message>
+            <source>Network</source>
+            <translation>Netzwerk</translation>
+        </message>
+        <message>
+            <source>New chat</source>
+            <translation>Neue Unterhaltung</translation>
+        </message>
+        <message>
+            <source>New line</source>
+            <translation>Neue Zeile</translation>
+        </message>
+        <message>
+            <source>Next version</source>
+            <translation>Nächste Fassung</translation>
+        </message>
+        <message>
+            <source>No key ring is available on this system ({reason}).</source>
+            <translation>Auf diesem System gibt es keinen Schlüsselbund ({reason}).</translation>
+        </message>
+        <message>
+            <source>No model is installed yet. The starter below is small and needs no account.</source>
+            <translation>Noch ist kein Modell installiert. Das Einstiegsmodell unten ist klein und braucht kein Konto.</translation>
+        </message>
+        <message>
+            <source>No shortcut is called that.</source>
+            <translation>So heißt kein Tastenkürzel.</translation>
+        </message>
+        <message>
+            <source>None</source>
+            <translation>Keiner</translation>
+        </message>
+        <message>
+            <source>Not supported</source>
+            <translation>Nicht unterstützt</translation>
+        </message>
+        <message>
+            <source>Nothing found.</source>
+            <translation>Nichts gefunden.</translation>
+        </message>
+        <message>
+            <source>Nothing goes out to the network: no search, no download. Installed models work as before.</source>
+            <translation>Nichts geht ins Netz: keine Suche, kein Herunterladen. Installierte Modelle arbeiten wie zuvor.</translation>
+        </message>
+        <message>
+            <source>Nothing was found.</source>
+            <translation>Es wurde nichts gefunden.</translation>
+        </message>
+        <message>
+            <source>November</source>
+            <translation>November</translation>
+        </message>
+        <message>
+            <source>October</source>
+            <translation>Oktober</translation>
+        </message>
+        <message>
+            <source>Offline</source>
+            <translation>Offline</translation>
+        </message>
+        <message>
+            <source>One ternary plane. The smallest; small models lose their wits.</source>
+            <translation>Eine ternäre Ebene. Am kleinsten; kleine Modelle verlieren dabei den Verstand.</translation>
+        </message>
+        <message>
+            <source>Only the most likely words that together reach this probability are drawn from.</source>
+            <translation>Gezogen wird nur aus den wahrscheinlichsten Wörtern, die zusammen diese Wahrscheinlichkeit erreichen.</translation>
+        </message>
+        <message>
+            <source>Only this many of the most likely words; 0 means no limit.</source>
+            <translation>Nur so viele der wahrscheinlichsten Wörter; 0 heißt unbegrenzt.</translation>
+        </message>
+        <message>
+            <source>Open the conversation</source>
+            <translation>Unterhaltung öffnen</translation>
+        </message>
+        <message>
+            <source>Open the folder of logs</source>
+            <translation>Ordner der Protokolle öffnen</translation>
+        </message>
+        <message>
+            <source>Open the library</source>
+            <translation>Bibliothek öffnen</translation>
+        </message>
+        <message>
+            <source>Open with this context</source>
+            <translation>Mit diesem Kontext öffnen</translation>
+        </message>
+        <message>
+            <source>Opens what happens when it is full</source>
+            <translation>Zeigt, was geschieht, wenn er voll ist</translation>
+        </message>
+        <message>
+            <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
+            <translation>Unter dieser Nummer finden andere Programme den Server. Ab 1024 darf jedes Programm eine benutzen.</translation>
+        </message>
+        <message>
+            <source>Own licence</source>
+            <translation>Eigene Lizenz</translation>
+        </message>
+        <message>
+            <source>Pause</source>
+            <translation>Anhalten</translation>
+        </message>
+        <message>
+            <source>Paused: what is done is kept</source>
+            <translation>Angehalten: was fertig ist, bleibt</translation>
+        </message>
+        <message>
+            <source>Pick a model, and it is downloaded, ternarised and kept on this machine. From then on everything stays here, with no network.</source>
+            <translation>Wähle ein Modell: Es wird heruntergeladen, ternarisiert und auf diesem Rechner aufbewahrt. Von da an bleibt alles hier, ganz ohne Netz.</translation>
+        </message>
+        <message>
+            <source>Port</source>
+            <translation>Port</translation>
+        </message>
+        <message>
+            <source>Precision</source>
+            <translation>Genauigkeit</translation>
+        </message>
+        <message>
+            <source>Precision of the context</source>
+            <translation>Genauigkeit des Kontexts</translation>
+        </message>
+        <message>
+            <source>Previous 30 days</source>
+            <translation>Letzte 30 Tage</translation>
+        </message>
+        <message>
+            <source>Previous 7 days</source>
+            <translation>Letzte 7 Tage</translation>
+        </message>
+        <message>
+            <source>Previous version</source>
+            <translation>Vorige Fassung</translation>
+        </message>
+        <message>
+            <source>Privacy</source>
+            <translation>Privatsphäre</translation>
+        </message>
+        <message>
+            <source>Processor threads</source>
+            <translation>Prozessor-Threads</translation>
+        </message>
+        <message>
+            <source>Programs on this machine can use the models through the OpenAI interface while the window is open.</source>
+            <translation>Programme auf diesem Rechner können die Modelle über die OpenAI-Schnittstelle benutzen, solange das Fenster offen ist.</translation>
+        </message>
+        <message>
+            <source>Proxy</source>
+            <translation>Proxy</translation>
+        </message>
+        <message>
+            <source>Put before every new conversation.</source>
+            <translation>Steht am Anfang jeder neuen Unterhaltung.</translation>
+        </message>
+        <message>
+            <source>Quit</source>
+            <translation>Beenden</translation>
+        </message>
+        <message>
+            <source>Reading the prompt</source>
+            <translation>Liest die Eingabe</translation>
+        </message>
+        <message>
+            <source>Reading {done} of {total} tokens · {percent} %</source>
+            <translation>Liest {done} von {total} Token · {percent} %</translation>
+        </message>
+        <message>
+            <source>Reading {done} of {total} tokens · {percent} % · about {time} left</source>
+            <translation>Liest {done} von {total} Token · {percent} % · noch etwa {time}</translation>
+        </message>
+        <message>
+            <source>Recommended</source>
+            <translation>Empfohlen</translation>
+        </message>
+        <message>
+            <source>Regenerate</source>
+            <translation>Neu antworten</translation>
+        </message>
+        <message>
+            <source>Rename</source>
+            <translation>Umbenennen</translation>
+        </message>
+        <message>
+            <source>Rename conversation</source>
+            <translation>Unterhaltung umbenennen</translation>
+        </message>
+        <message>
+            <source>Rename…</source>
+            <translation>Umbenennen …</translation>
+        </message>
+        <message>
+            <source>Report a problem</source>
+            <translation>Problem melden</translation>
+        </message>
+        <message>
+            <source>Report a problem…</source>
+            <translation>Problem melden …</translation>
+        </message>
+        <message>
+            <source>Results for “{query}”</source>
+            <translation>Ergebnisse für „{query}“</translation>
+        </message>
+        <message>
+            <source>Resume</source>
+            <translation>Fortsetzen</translation>
+        </message>
+        <message>
+            <source>Room for about {count} more tokens of questions and answers.</source>
+            <translation>Noch Platz für etwa {count} Token an Fragen und Antworten.</translation>
+        </message>
+        <message>
+            <source>Search</source>
+            <translation>Suchen</translation>
+        </message>
+        <message>
+            <source>Search Hugging Face, or type org/name</source>
+            <translation>Hugging Face durchsuchen oder org/name eingeben</translation>
+        </message>
+        <message>
+            <source>Search conversations</source>
+            <translation>Unterhaltungen durchsuchen</translation>
+        </message>
+        <message>
+            <source>Search for models</source>
+            <translation>Modelle suchen</translation>
+        </message>
+        <message>
+            <source>Searching Hugging Face…</source>
+            <translation>Hugging Face wird durchsucht …</translation>
+        </message>
+        <message>
+            <source>See all models</source>
+            <translation>Alle Modelle ansehen</translation>
+        </message>
+        <message>
+            <source>Seed</source>
+            <translation>Startwert</translation>
+        </message>
+        <message>
+            <source>Send</source>
+            <translation>Senden</translation>
+        </message>
+        <message>
+            <source>September</source>
+            <translation>September</translation>
+        </message>
+        <message>
+            <source>Server</source>
+            <translation>Server</translation>
+        </message>
+        <message>
+            <source>Server for other programs</source>
+            <translation>Server für andere Programme</translation>
+        </message>
+        <message>
+            <source>Settings</source>
+            <translation>Einstellungen</translation>
+        </message>
+        <message>
+            <source>Shortcuts, logs, about this program</source>
+            <translation>Tastenkürzel, Protokolle, über dieses Programm</translation>
+        </message>
+        <message>
+            <source>Show earlier messages</source>
+            <translation>Frühere Nachrichten zeigen</translation>
+        </message>
+        <message>
+            <source>Show or hide the list of conversations</source>
+            <translation>Liste der Unterhaltungen ein- oder ausblenden</translation>
+        </message>
+        <message>
+            <source>Show the list</source>
+            <translation>Liste zeigen</translation>
+        </message>
+        <message>
+            <source>Show the server</source>
+            <translation>Server zeigen</translation>
+        </message>
+        <message>
+            <source>Show the summary that the model reads in their place</source>
+            <translation>Die Zusammenfassung zeigen, die das Modell an ihrer Stelle liest</translation>
+        </message>
+        <message>
+            <source>Size of the text (%)</source>
+            <translation>Schriftgröße (%)</translation>
+        </message>
+        <message>
+            <source>Small</source>
+            <translation>Klein</translation>
+        </message>
+        <message>
+            <source>Smaller text</source>
+            <translation>Kleinere Schrift</translation>
+        </message>
+        <message>
+            <source>Smallest</source>
+            <translation>Am kleinsten</translation>
+        </message>
+        <message>
+            <source>Something went wrong</source>
+            <translation>Etwas ist schiefgegangen</translation>
+        </message>
+        <message>
+            <source>Something went wrong: {reason}. Your conversations are safe.</source>
+            <translation>Etwas ist schiefgegangen: {reason}. Deine Unterhaltungen sind sicher.</translation>
+        </message>
+        <message>
+            <source>Start it again</source>
+            <translation>Neu starten</translation>
+        </message>
+        <message>
+            <source>Starting</source>
+            <translation>Startet</translation>
+        </message>
+        <message>
+            <source>Stop</source>
+            <translation>Stoppen</translation>
+        </message>
+        <message>
+            <source>Stop and ask</source>
+            <translation>Anhalten und fragen</translation>
+        </message>
+        <message>
+            <source>Stop the answer; back to the message field</source>
+            <translation>Antwort stoppen; zurück zum Nachrichtenfeld</translation>
+        </message>
+        <message>
+            <source>Stopped.</source>
+            <translation>Gestoppt.</translation>
+        </message>
+        <message>
+            <source>Summarise the oldest</source>
+            <translation>Älteste zusammenfassen</translation>
+        </message>
+        <message>
+            <source>Summarise the oldest messages</source>
+            <translation>Die ältesten Nachrichten zusammenfassen</translation>
+        </message>
+        <message>
+            <source>Summarising the oldest messages · {percent} %</source>
+            <translation>Die ältesten Nachrichten werden zusammengefasst · {percent} %</translation>
+        </message>
+        <message>
+            <source>Summary of the messages above</source>
+            <translation>Zusammenfassung der Nachrichten darüber</translation>
+        </message>
+        <message>
+            <source>System</source>
+            <translation>System</translation>
+        </message>
+        <message>
+            <source>System prompt</source>
+            <translation>Systemvorgabe</translation>
+        </message>
+        <message>
+            <source>Table</source>
+            <translation>Tabelle</translation>
+        </message>
+        <message>
+            <source>Take off the list</source>
+            <translation>Von der Liste nehmen</translation>
+        </message>
+        <message>
+            <source>Takes effect at the next start.</source>
+            <translation>Gilt ab dem nächsten Start.</translation>
+        </message>
+        <message>
+            <source>Takes effect when the engine starts next.</source>
+            <translation>Gilt, sobald die Engine das nächste Mal startet.</translation>
+        </message>
+        <message>
+            <source>Temperature</source>
+            <translation>Temperatur</translation>
+        </message>
+        <message>
+            <source>Ternarise as</source>
+            <translation>Ternarisieren als</translation>
+        </message>
+        <message>
+            <source>Ternarising</source>
+            <translation>Ternarisiert</translation>
+        </message>
+        <message>
+            <source>Ternary-Zero is already running but does not answer; close it first</source>
+            <translation>Ternary-Zero läuft bereits, antwortet aber nicht; beende es zuerst</translation>
+        </message>
+        <message>
+            <source>Ternary-Zero was not closed properly the last time. Everything that was said up to then is kept.</source>
+            <translation>Ternary-Zero wurde beim letzten Mal nicht ordentlich beendet. Alles, was bis dahin gesagt wurde, ist noch da.</translation>
+        </message>
+        <message>
+            <source>Text in its usual size</source>
+            <translation>Schrift in üblicher Größe</translation>
+        </message>
+        <message>
+            <source>The answer ends here because it reached the length limit.</source>
+            <translation>Die Antwort endet hier, weil sie die Längengrenze erreicht hat.</translation>
+        </message>
+        <message>
+            <source>The answer ends here because the context is full. The gauge below can let the next one go on.</source>
+            <translation>Die Antwort endet hier, weil der Kontext voll ist. Über die Anzeige unten kann die nächste weitergehen.</translation>
+        </message>
+        <message>
+            <source>The answer ends there; nothing is left out.</source>
+            <translation>Die Antwort endet dort; nichts wird weggelassen.</translation>
+        </message>
+        <message>
+            <source>The answer was interrupted before it was finished.</source>
+            <translation>Die Antwort wurde unterbrochen, bevor sie fertig war.</translation>
+        </message>
+        <message>
+            <source>The answer: {text}</source>
+            <translation>Die Antwort: {text}</translation>
+        </message>
+        <message>
+            <source>The choice holds for all models.</source>
+            <translation>Die Wahl gilt für alle Modelle.</translation>
+        </message>
+        <message>
+            <source>The common four-bit format, for comparison.</source>
+            <translation>Das verbreitete Vier-Bit-Format, zum Vergleich.</translation>
+        </message>
+        <message>
+            <source>The context and the precision that the engine chooses by itself</source>
+            <translation>Kontext und Genauigkeit, die die Engine selbst wählt</translation>
+        </message>
+        <message>
+            <source>The context was full: the model went on without {tokens} tokens from the middle of the text.</source>
+            <translation>Der Kontext war voll: Das Modell schrieb ohne {tokens} Token aus der Mitte des Textes weiter.</translation>
+        </message>
+        <message>
+            <source>The conversation does not fit into the context. {reason}.</source>
+            <translation>Die Unterhaltung passt nicht in den Kontext. {reason}.</translation>
+        </message>
+        <message>
+            <source>The conversation no longer fits into the context.</source>
+            <translation>Die Unterhaltung passt nicht mehr in den Kontext.</translation>
+        </message>
+        <message>
+            <source>The conversations cannot be read: {reason}</source>
+            <translation>Die Unterhaltungen lassen sich nicht lesen: {reason}</translation>
+        </message>
+        <message>
+            <source>The conversations not used for the longest time make room.</source>
+            <translation>Die am längsten nicht benutzten Unterhaltungen machen Platz.</translation>
+        </message>
+        <message>
+            <source>The conversion cannot be started: {reason}</source>
+            <translation>Das Ternarisieren lässt sich nicht starten: {reason}</translation>
+        </message>
+        <message>
+            <source>The conversion ended with exit code {code}.</source>
+            <translation>Das Ternarisieren endete mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>The conversion was killed, perhaps for lack of memory; Retry goes on from where it was.</source>
+            <translation>Das Ternarisieren wurde abgewürgt, vielleicht aus Speichermangel; „Noch einmal“ macht dort weiter, wo es war.</translation>
+        </message>
+        <message>
+            <source>The database cannot be written: {reason}</source>
+            <translation>Die Datenbank lässt sich nicht schreiben: {reason}</translation>
+        </message>
+        <message>
+            <source>The engine answered with status {status}.</source>
+            <translation>Die Engine antwortete mit Status {status}.</translation>
+        </message>
+        <message>
+            <source>The engine cannot be started: {reason}</source>
+            <translation>Die Engine lässt sich nicht starten: {reason}</translation>
+        </message>
+        <message>
+            <source>The engine stopped unexpectedly and was restarted; the answer so far is kept.</source>
+            <translation>Die Engine ist unerwartet stehen geblieben und wurde neu gestartet; die Antwort bis hierher ist noch da.</translation>
+        </message>
+        <message>
+            <source>The engine stopped unexpectedly.</source>
+            <translation>Die Engine ist unerwartet stehen geblieben.</translation>
+        </message>
+        <message>
+            <source>The engine stopped unexpectedly; the answer so far is kept.</source>
+            <translation>Die Engine ist unerwartet stehen geblieben; die Antwort bis hierher ist noch da.</translation>
+        </message>
+        <message>
+            <source>The engine stopped {count} times in a row: {reason}. Its log is {log}.</source>
+            <translation>Die Engine ist {count}-mal hintereinander stehen geblieben: {reason}. Ihr Protokoll ist {log}.</translation>
+        </message>
+        <message>
+            <source>The engine's answer cannot be understood.</source>
+            <translation>Die Antwort der Engine ist nicht zu verstehen.</translation>
+        </message>
+        <message>
+            <source>The hub does not answer. Is this computer connected to the internet?</source>
+            <translation>Der Hub antwortet nicht. Ist dieser Rechner mit dem Internet verbunden?</translation>
+        </message>
+        <message>
+            <source>The hub does not say what family this model is of.</source>
+            <translation>Der Hub sagt nicht, zu welcher Familie dieses Modell gehört.</translation>
+        </message>
+        <message>
+            <source>The hub's answer cannot be read.</source>
+            <translation>Die Antwort des Hub ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The last conversation</source>
+            <translation>Die letzte Unterhaltung</translation>
+        </message>
+        <message>
+            <source>The library</source>
+            <translation>Die Bibliothek</translation>
+        </message>
+        <message>
+            <source>The list of installed models cannot be read.</source>
+            <translation>Die Liste der installierten Modelle ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The message above is not read by the model any more ({tokens} tokens)</source>
+            <translation>Die Nachricht darüber liest das Modell nicht mehr ({tokens} Token)</translation>
+        </message>
+        <message>
+            <source>The message above is summarised for the model ({tokens} tokens less to read)</source>
+            <translation>Die Nachricht darüber ist für das Modell zusammengefasst ({tokens} Token weniger zu lesen)</translation>
+        </message>
+        <message>
+            <source>The message at the beginning is not read by the model any more ({tokens} tokens).</source>
+            <translation>Die Nachricht am Anfang liest das Modell nicht mehr ({tokens} Token).</translation>
+        </message>
+        <message>
+            <source>The message at the beginning is summarised for the model ({tokens} tokens less to read).</source>
+            <translation>Die Nachricht am Anfang ist für das Modell zusammengefasst ({tokens} Token weniger zu lesen).</translation>
+        </message>
+        <message>
+            <source>The model catalogue {path} is damaged ({reason}); reinstall the program</source>
+            <translation>Der Modellkatalog {path} ist beschädigt ({reason}); installiere das Programm neu</translation>
+        </message>
+        <message>
+            <source>The model ended its answer without saying anything.</source>
+            <translation>Das Modell hat seine Antwort beendet, ohne etwas zu sagen.</translation>
+        </message>
+        <message>
+            <source>The model goes on from a summary that it writes of them.</source>
+            <translation>Das Modell fährt mit einer Zusammenfassung fort, die es von ihnen schreibt.</translation>
+        </message>
+        <message>
+            <source>The model that answers</source>
+            <translation>Das Modell, das antwortet</translation>
+        </message>
+        <message>
+            <source>The model was made for {count} tokens.</source>
+            <translation>Das Modell ist für {count} Token gemacht.</translation>
+        </message>
+        <message>
+            <source>The one below</source>
+            <translation>Der unten genannte</translation>
+        </message>
+        <message>
+            <source>The original weights, for comparison.</source>
+            <translation>Die ursprünglichen Gewichte, zum Vergleich.</translation>
+        </message>
+        <message>
+            <source>The program was closed while this was under way.</source>
+            <translation>Das Programm wurde beendet, während dies lief.</translation>
+        </message>
+        <message>
+            <source>The same seed and settings give the same answer.</source>
+            <translation>Gleicher Startwert und gleiche Einstellungen ergeben die gleiche Antwort.</translation>
+        </message>
+        <message>
+            <source>The settings cannot be saved in {path}: {reason}</source>
+            <translation>Die Einstellungen lassen sich nicht in {path} speichern: {reason}</translation>
+        </message>
+        <message>
+            <source>The token cannot be saved in {path}: {reason}</source>
+            <translation>Das Token lässt sich nicht in {path} speichern: {reason}</translation>
+        </message>
+        <message>
+            <source>The {count} messages above are not read by the model any more ({tokens} tokens)</source>
+            <translation>Die {count} Nachrichten darüber liest das Modell nicht mehr ({tokens} Token)</translation>
+        </message>
+        <message>
+            <source>The {count} messages above are summarised for the model ({tokens} tokens less to read)</source>
+            <translation>Die {count} Nachrichten darüber sind für das Modell zusammengefasst ({tokens} Token weniger zu lesen)</translation>
+        </message>
+        <message>
+            <source>The {count} messages at the beginning are not read by the model any more ({tokens} tokens).</source>
+            <translation>Die {count} Nachrichten am Anfang liest das Modell nicht mehr ({tokens} Token).</translation>
+        </message>
+        <message>
+            <source>The {count} messages at the beginning are summarised for the model ({tokens} tokens less to read).</source>
+            <translation>Die {count} Nachrichten am Anfang sind für das Modell zusammengefasst ({tokens} Token weniger zu lesen).</translation>
+        </message>
+        <message>
+            <source>There is no answer.</source>
+            <translation>Es kommt keine Antwort.</translation>
+        </message>
+        <message>
+            <source>There is no telemetry: only what you search for or fetch goes out, and all of it is listed.</source>
+            <translation>Es gibt keine Telemetrie: Nur was du suchst oder holst, geht hinaus, und alles davon ist aufgeführt.</translation>
+        </message>
+        <message>
+            <source>They stay in the chat; the model does not read them any more.</source>
+            <translation>Sie bleiben in der Unterhaltung; das Modell liest sie nicht mehr.</translation>
+        </message>
+        <message>
+            <source>Thinking</source>
+            <translation>Denkt nach</translation>
+        </message>
+        <message>
+            <source>Thinking…</source>
+            <translation>Denkt nach …</translation>
+        </message>
+        <message>
+            <source>This frees {size}. Your conversations stay. To use the model again it must be ternarised again.</source>
+            <translation>Das macht {size} frei. Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
+        </message>
+        <message>
+            <source>This is a mistake of the program, not yours. Your conversations are safe. You can go on; if something does not work any more, close the window and open it again.</source>
+            <translation>Das ist ein Fehler des Programms, nicht deiner. Deine Unterhaltungen sind sicher. Du kannst weitermachen; wenn etwas nicht mehr geht, schließe das Fenster und öffne es neu.</translation>
+        </message>
+        <message>
+            <source>This model is not installed any more: choose another above</source>
+            <translation>Dieses Modell ist nicht mehr installiert: Wähle oben ein anderes</translation>
+        </message>
+        <message>
+            <source>This page is shown</source>
+            <translation>Diese Seite wird gezeigt</translation>
+        </message>
+        <message>
+            <source>Thought for {time}</source>
+            <translation>{time} nachgedacht</translation>
+        </message>
+        <message>
+            <source>Thoughts</source>
+            <translation>Gedanken</translation>
+        </message>
+        <message>
+            <source>Through which the hub is asked. The engine on this machine is never spoken to through a proxy.</source>
+            <translation>Über ihn wird der Hub gefragt. Mit der Engine auf diesem Rechner wird nie über einen Proxy gesprochen.</translation>
+        </message>
+        <message>
+            <source>Title</source>
+            <translation>Titel</translation>
+        </message>
+        <message>
+            <source>To the latest message</source>
+            <translation>Zur neuesten Nachricht</translation>
+        </message>
+        <message>
+            <source>Today</source>
+            <translation>Heute</translation>
+        </message>
+        <message>
+            <source>Top-k</source>
+            <translation>Top-k</translation>
+        </message>
+        <message>
+            <source>Top-p</source>
+            <translation>Top-p</translation>
+        </message>
+        <message>
+            <source>Try again</source>
+            <translation>Noch einmal</translation>
+        </message>
+        <message>
+            <source>Tuning</source>
+            <translation>Stimmt ab</translation>
+        </message>
+        <message>
+            <source>Two ternary planes. Close to the original; right for models under about 10 B.</source>
+            <translation>Zwei ternäre Ebenen. Nah am Original; richtig für Modelle unter etwa 10 Mrd.</translation>
+        </message>
+        <message>
+            <source>Under way</source>
+            <translation>In Arbeit</translation>
+        </message>
+        <message>
+            <source>Undo</source>
+            <translation>Rückgängig</translation>
+        </message>
+        <message>
+            <source>Unquantised</source>
+            <translation>Unquantisiert</translation>
+        </message>
+        <message>
+            <source>Version</source>
+            <translation>Version</translation>
+        </message>
+        <message>
+            <source>Version {number} of {count}</source>
+            <translation>Fassung {number} von {count}</translation>
+        </message>
+        <message>
+            <source>Waiting for its turn</source>
+            <translation>Wartet, bis es an der Reihe ist</translation>
+        </message>
+        <message>
+            <source>Weighing the budget</source>
+            <translation>Wägt das Budget ab</translation>
+        </message>
+        <message>
+            <source>Weights {weights} + context {context} + workspace {workspace} = {total}</source>
+            <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total}</translation>
+        </message>
+        <message>
+            <source>Weights {weights} + context {context} + workspace {workspace} = {total} of {free}</source>
+            <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total} von {free}</translation>
+        </message>
+        <message>
+            <source>What is the capital of France?</source>
+            <translation>Was ist die Hauptstadt von Frankreich?</translation>
+        </message>
+        <message>
+            <source>What left this machine</source>
+            <translation>Was diesen Rechner verlassen hat</translation>
+        </message>
+        <message>
+            <source>What the model has read is kept on the disk, so that long chats go on at once. Takes effect when the engine starts next.</source>
+            <translation>Was das Modell gelesen hat, bleibt auf der Platte, damit lange Unterhaltungen sofort weitergehen. Gilt, sobald die Engine das nächste Mal startet.</translation>
+        </message>
+        <message>
+            <source>What the window shows when it opens.</source>
+            <translation>Was das Fenster zeigt, wenn es aufgeht.</translation>
+        </message>
+        <message>
+            <source>What went out</source>
+            <translation>Was hinausging</translation>
+        </message>
+        <message>
+            <source>What would you like to know?</source>
+            <translation>Was möchtest du wissen?</translation>
+        </message>
+        <message>
+            <source>When it is full</source>
+            <translation>Wenn er voll ist</translation>
+        </message>
+        <message>
+            <source>When the context is full</source>
+            <translation>Wenn der Kontext voll ist</translation>
+        </message>
+        <message>
+            <source>Who is connected, what was asked, and how to set up other programs.</source>
+            <translation>Wer verbunden ist, was gefragt wurde und wie man andere Programme einrichtet.</translation>
+        </message>
+        <message>
+            <source>Whoever is in your network and has the token can use your models. The connection is not encrypted.</source>
+            <translation>Wer in deinem Netzwerk ist und das Token hat, kann deine Modelle benutzen. Die Verbindung ist nicht verschlüsselt.</translation>
+        </message>
+        <message>
+            <source>Without one every program and every user of this machine can use the models.</source>
+            <translation>Ohne kann jedes Programm und jeder Benutzer dieses Rechners die Modelle benutzen.</translation>
+        </message>
+        <message>
+            <source>Without the proxy</source>
+            <translation>Ohne den Proxy</translation>
+        </message>
+        <message>
+            <source>Write a short poem about the sea in winter</source>
+            <translation>Schreibe ein kurzes Gedicht über das Meer im Winter</translation>
+        </message>
+        <message>
+            <source>Yesterday</source>
+            <translation>Gestern</translation>
+        </message>
+        <message>
+            <source>You</source>
+            <translation>Du</translation>
+        </message>
+        <message>
+            <source>You: {text}</source>
+            <translation>Du: {text}</translation>
+        </message>
+        <message>
+            <source>Your conversations will be kept here.</source>
+            <translation>Hier werden deine Unterhaltungen aufbewahrt.</translation>
+        </message>
+        <message>
+            <source>Your message</source>
+            <translation>Deine Nachricht</translation>
+        </message>
+        <message>
+            <source>[image: {label}]</source>
+            <translation>[Bild: {label}]</translation>
+        </message>
+        <message>
+            <source>a token</source>
+            <translation>ein Token</translation>
+        </message>
+        <message>
+            <source>an entry lacks a field</source>
+            <translation>einem Eintrag fehlt ein Feld</translation>
+        </message>
+        <message>
+            <source>another each time</source>
+            <translation>jedes Mal ein anderer</translation>
+        </message>
+        <message>
+            <source>as far as the context reaches</source>
+            <translation>so weit der Kontext reicht</translation>
+        </message>
+        <message>
+            <source>blocks</source>
+            <translation>Blöcke</translation>
+        </message>
+        <message>
+            <source>bytes</source>
+            <translation>Bytes</translation>
+        </message>
+        <message>
+            <source>cannot be read: {reason}</source>
+            <translation>nicht zu lesen: {reason}</translation>
+        </message>
+        <message>
+            <source>code</source>
+            <translation>Code</translation>
+        </message>
+        <message>
+            <source>config.json is not understood: {reason}</source>
+            <translation>config.json ist nicht zu verstehen: {reason}</translation>
+        </message>
+        <message>
+            <source>conversation</source>
+            <translation>Unterhaltung</translation>
+        </message>
+        <message>
+            <source>does not fit</source>
+            <translation>passt nicht</translation>
+        </message>
+        <message>
+            <source>does not fit: needs about {need}, this machine has {memory}</source>
+            <translation>passt nicht: braucht etwa {need}, dieser Rechner hat {memory}</translation>
+        </message>
+        <message>
+            <source>does not fit: needs {need}, this machine has {memory}</source>
+            <translation>passt nicht: braucht {need}, dieser Rechner hat {memory}</translation>
+        </message>
+        <message>
+            <source>endpoint, mirror, HF_ENDPOINT</source>
+            <translation>Endpunkt, Spiegel, HF_ENDPOINT</translation>
+        </message>
+        <message>
+            <source>exit code {code}</source>
+            <translation>Code {code}</translation>
+        </message>
+        <message>
+            <source>f16 · unquantised</source>
+            <translation>f16 · unquantisiert</translation>
+        </message>
+        <message>
+            <source>failed</source>
+            <translation>fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>first word after {time}</source>
+            <translation>erstes Wort nach {time}</translation>
+        </message>
+        <message>
+            <source>fits</source>
+            <translation>passt</translation>
+        </message>
+        <message>
+            <source>fits when other programs are closed: needs about {need} of {memory}, {free} are free now</source>
+            <translation>passt, wenn andere Programme geschlossen werden: braucht etwa {need} von {memory}, frei sind jetzt {free}</translation>
+        </message>
+        <message>
+            <source>fits when other programs are closed: needs {need} of {memory}, {free} are free now</source>
+            <translation>passt, wenn andere Programme geschlossen werden: braucht {need} von {memory}, frei sind jetzt {free}</translation>
+        </message>
+        <message>
+            <source>fits: needs about {need} of {memory}</source>
+            <translation>passt: braucht etwa {need} von {memory}</translation>
+        </message>
+        <message>
+            <source>fits: needs {need} of {memory}</source>
+            <translation>passt: braucht {need} von {memory}</translation>
+        </message>
+        <message>
+            <source>from its sources</source>
+            <translation>aus den Quellen</translation>
+        </message>
+        <message>
+            <source>i4 · 4-bit integers</source>
+            <translation>i4 · 4-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>i8 · 8-bit integers</source>
+            <translation>i8 · 8-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>internet, airplane mode, connection</source>
+            <translation>Internet, Flugmodus, Verbindung</translation>
+        </message>
+        <message>
+            <source>interrupted</source>
+            <translation>unterbrochen</translation>
+        </message>
+        <message>
+            <source>it does not answer</source>
+            <translation>sie antwortet nicht</translation>
+        </message>
+        <message>
+            <source>it fits</source>
+            <translation>es passt</translation>
+        </message>
+        <message>
+            <source>it was not ready after {seconds} s</source>
+            <translation>sie war nach {seconds} s nicht bereit</translation>
+        </message>
+        <message>
+            <source>login, password, gated, account</source>
+            <translation>Anmeldung, Passwort, zugangsbeschränkt, Konto</translation>
+        </message>
+        <message>
+            <source>needs an account</source>
+            <translation>braucht ein Konto</translation>
+        </message>
+        <message>
+            <source>none</source>
+            <comment>no length of the context fits</comment>
+            <translation>keiner</translation>
+        </message>
+        <message>
+            <source>not enough disk space: needs about {need}, {free} are free</source>
+            <translation>nicht genug Speicherplatz: braucht etwa {need}, frei sind {free}</translation>
+        </message>
+        <message>
+            <source>not set</source>
+            <translation>nicht gesetzt</translation>
+        </message>
+        <message>
+            <source>one for each core</source>
+            <translation>einer je Kern</translation>
+        </message>
+        <message>
+            <source>q2 · four levels</source>
+            <translation>q2 · vier Stufen</translation>
+        </message>
+        <message>
+            <source>size not known before its metadata is read</source>
+            <translation>Größe unbekannt, bevor die Metadaten gelesen sind</translation>
+        </message>
+        <message>
+            <source>stopped</source>
+            <translation>gestoppt</translation>
+        </message>
+        <message>
+            <source>t1 · one ternary plane (smallest)</source>
+            <translation>t1 · eine ternäre Ebene (am kleinsten)</translation>
+        </message>
+        <message>
+            <source>t2 · two ternary planes (recommended for small models)</source>
+            <translation>t2 · zwei ternäre Ebenen (empfohlen für kleine Modelle)</translation>
+        </message>
+        <message>
+            <source>the model</source>
+            <translation>das Modell</translation>
+        </message>
+        <message>
+            <source>theme, dark mode, colours</source>
+            <translation>Thema, dunkler Modus, Farben</translation>
+        </message>
+        <message>
+            <source>tokens</source>
+            <translation>Token</translation>
+        </message>
+        <message>
+            <source>tz ended with exit code {code}.</source>
+            <translation>tz endete mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>weights</source>
+            <translation>Gewichte</translation>
+        </message>
+        <message>
+            <source>what the model and memory allow</source>
+            <translation>was Modell und Speicher erlauben</translation>
+        </message>
+        <message>
+            <source>what the model recommends</source>
+            <translation>was das Modell empfiehlt</translation>
+        </message>
+        <message>
+            <source>{bits} bits a weight</source>
+            <translation>{bits} Bit je Gewicht</translation>
+        </message>
+        <message>
+            <source>{count} downloads</source>
+            <translation>{count}-mal geladen</translation>
+        </message>
+        <message>
+            <source>{count} or more</source>
+            <translation>{count} oder mehr</translation>
+        </message>
+        <message>
+            <source>{count} tokens</source>
+            <translation>{count} Token</translation>
+        </message>
+        <message>
+            <source>{count} tokens in {precision} take {size} of memory.</source>
+            <translation>{count} Token in {precision} brauchen {size} Speicher.</translation>
+        </message>
+        <message>
+            <source>{count} tokens in {precision}.</source>
+            <translation>{count} Token in {precision}.</translation>
+        </message>
+        <message>
+            <source>{count} tokens take {size} of memory.</source>
+            <translation>{count} Token brauchen {size} Speicher.</translation>
+        </message>
+        <message>
+            <source>{count} tokens.</source>
+            <translation>{count} Token.</translation>
+        </message>
+        <message>
+            <source>{count} weights</source>
+            <translation>{count} Gewichte</translation>
+        </message>
+        <message>
+            <source>{done} of {total}</source>
+            <translation>{done} von {total}</translation>
+        </message>
+        <message>
+            <source>{done} of {total} {unit}</source>
+            <translation>{done} von {total} {unit}</translation>
+        </message>
+        <message>
+            <source>{download} to download, about {keep} to keep</source>
+            <translation>{download} herunterzuladen, etwa {keep} zu behalten</translation>
+        </message>
+        <message>
+            <source>{duration} left</source>
+            <translation>noch {duration}</translation>
+        </message>
+        <message>
+            <source>{file} cannot be written: {reason}.</source>
+            <translation>{file} lässt sich nicht schreiben: {reason}.</translation>
+        </message>
+        <message>
+            <source>{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written</source>
+            <translation>{folder} lässt sich nicht anlegen ({reason}); setze TZ_HOME auf einen beschreibbaren Ordner</translation>
+        </message>
+        <message>
+            <source>{folder} cannot be written; set TZ_HOME to a folder that can be</source>
+            <translation>{folder} ist nicht beschreibbar; setze TZ_HOME auf einen Ordner, der es ist</translation>
+        </message>
+        <message>
+            <source>{free} of main memory are free, of which {kept} are kept for the system.</source>
+            <translation>Vom Hauptspeicher sind {free} frei, davon bleiben {kept} dem System.</translation>
+        </message>
+        <message>
+            <source>{free} of {card} are free, of which {kept} are kept for the system.</source>
+            <translation>Auf {card} sind {free} frei, davon bleiben {kept} dem System.</translation>
+        </message>
+        <message>
+            <source>{month} {year}</source>
+            <translation>{month} {year}</translation>
+        </message>
+        <message>
+            <source>{name}  (not installed)</source>
+            <translation>{name}  (nicht installiert)</translation>
+        </message>
+        <message>
+            <source>{name} answers here, on this machine.</source>
+            <translation>{name} antwortet hier, auf diesem Rechner.</translation>
+        </message>
+        <message>
+            <source>{name} is ready.</source>
+            <translation>{name} ist bereit.</translation>
+        </message>
+        <message>
+            <source>{name}: a value is needed</source>
+            <translation>{name}: ein Wert ist nötig</translation>
+        </message>
+        <message>
+            <source>{name}: {value} is no address; it looks like https://host or http://host:port</source>
+            <translation>{name}: {value} ist keine Adresse; sie sieht aus wie https://rechner oder http://rechner:port</translation>
+        </message>
+        <message>
+            <source>{name}: {value} is none of {known}</source>
+            <translation>{name}: {value} ist keines von {known}</translation>
+        </message>
+        <message>
+            <source>{name}: {value} is not a value of the right kind</source>
+            <translation>{name}: {value} ist kein Wert der richtigen Art</translation>
+        </message>
+        <message>
+            <source>{name}: {value} is not between {low} and {high}</source>
+            <translation>{name}: {value} liegt nicht zwischen {low} und {high}</translation>
+        </message>
+        <message>
+            <source>{number} B</source>
+            <translation>{number} Mrd.</translation>
+        </message>
+        <message>
+            <source>{number} M</source>
+            <translation>{number} Mio.</translation>
+        </message>
+        <message>
+            <source>{number} M {unit}/s</source>
+            <translation>{number} Mio. {unit}/s</translation>
+        </message>
+        <message>
+            <source>{path} cannot be opened: {reason}</source>
+            <translation>{path} lässt sich nicht öffnen: {reason}</translation>
+        </message>
+        <message>
+            <source>{path} cannot be used ({reason}); move it away to begin with an empty one</source>
+            <translation>{path} ist nicht zu gebrauchen ({reason}); schaffe sie beiseite, um mit einer leeren anzufangen</translation>
+        </message>
+        <message>
+            <source>{path} was written by a newer version of this program: update the program to open it</source>
+            <translation>{path} stammt von einer neueren Version dieses Programms: Aktualisiere es, um sie zu öffnen</translation>
+        </message>
+        <message>
+            <source>{size} to download</source>
+            <translation>{size} herunterzuladen</translation>
+        </message>
+        <message>
+            <source>{size} too much</source>
+            <translation>{size} zu viel</translation>
+        </message>
+        <message>
+            <source>{text}  ({keys})</source>
+            <translation>{text}  ({keys})</translation>
+        </message>
+        <message>
+            <source>{used} of {total} tokens</source>
+            <translation>{used} von {total} Token</translation>
+        </message>
+        <message>
+            <source>{used} of {total} tokens used</source>
+            <translation>{used} von {total} Token belegt</translation>
+        </message>
+        <message>
+            <source>“{title}” was deleted.</source>
+            <translation>„{title}“ wurde gelöscht.</translation>
+        </message>
+    </context>
+</TS>
