@@ -77,6 +77,22 @@ class EngineClient(QObject):
             query.addQueryItem("context", str(context))
         return self._get("/v1/plan?" + query.toString(QUrl.ComponentFormattingOption.FullyEncoded))
 
+    def listen(self, port: int, host: str, token: str) -> Reply:
+        """Open the engine's second address, for other programs; ``done`` gives ``{"listening": {"url", …}}``."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"port": port, "host": host, "token": token or None})
+        self._begin(reply)
+        return reply
+
+    def stop_listening(self) -> Reply:
+        """Close it; what runs there is broken off."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"stop": True})
+        self._begin(reply)
+        return reply
+
+    def activity(self) -> Reply:
+        """Who is connected there and what was asked: see :mod:`tzcore.serve.activity`."""
+        return self._get("/v1/admin/activity")
+
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> Reply:
         """Let go of what the engine keeps of a conversation, in memory and on the disk."""
         body = {"model": model_id, "messages": messages, "context_summary": summary or None}

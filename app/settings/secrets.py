@@ -48,6 +48,8 @@ class Secrets(QObject):
     """The name whose value is now known or another."""
     kept = Signal(str)
     """The name that is now kept elsewhere: :meth:`where` says where."""
+    unreadable = Signal(str, str)
+    """Name, and why what is kept of it could not be read at the start."""
     no_key_ring = Signal(str, str)
     """Name, and why; the secret given is not kept yet: ask the user, then :meth:`keep`."""
 
@@ -74,7 +76,7 @@ class Secrets(QObject):
             if where == FILE:
                 self._take(name, self._read_file().get(name, ""))
             elif where == KEY_RING:
-                self._ask({"do": "get", "name": name}, partial(self._take, name), lambda _: None)
+                self._ask({"do": "get", "name": name}, partial(self._take, name), partial(self._on_unread, name))
 
     def set(self, name: str, value: str, where: str = KEY_RING) -> None:
         """Use ``value`` from now on and keep it; ``""`` forgets it everywhere.
@@ -116,6 +118,9 @@ class Secrets(QObject):
         if value != self._values.get(name, ""):
             self._values[name] = value
             self.changed.emit(name)
+
+    def _on_unread(self, name: str, reason: str) -> None:
+        self.unreadable.emit(name, tr(reason))
 
     def _forget(self, name: str, old: str) -> None:
         if old == KEY_RING:

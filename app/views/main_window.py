@@ -100,6 +100,7 @@ class MainWindow(QMainWindow):
         self._restore_geometry()
         self.rail.show_page("chat")
         self._show_jobs()
+        self._show_offline()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
@@ -340,10 +341,19 @@ class MainWindow(QMainWindow):
             announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
-        if key == "theme":
+        if key == "offline":
+            self._show_offline()
+        elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
+
+    def _show_offline(self) -> None:
+        """The network's button says it on every page."""
+        offline = bool(self._services.settings.get("offline"))
+        if button := self.rail.buttons.get("network"):
+            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
+            button.setText(tr("Offline") if offline else tr("Network"))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
