@@ -25,7 +25,8 @@ from tzcore import paths
 from tzcore.errors import StorageError
 
 KEY_RING, SESSION, FILE = "keyring", "session", "file"
-NO_KEY_RING = mark("No key ring is available on this system ({reason}).")
+NO_KEY_RING = mark("No key ring is available on this system.")
+NO_ANSWER = mark("The key ring of this system cannot be used ({reason}).")
 SILENT = mark("it does not answer")
 PATIENCE = 60.0
 """Seconds that a key ring may take: it may be asking its user for a password."""
@@ -93,7 +94,7 @@ class Secrets(QObject):
             self._ask(
                 {"do": "set", "name": name, "value": value},
                 lambda _: self._note(name, KEY_RING),
-                lambda reason: self.no_key_ring.emit(name, tr(NO_KEY_RING).format(reason=reason)),
+                partial(self._on_refused, name),
             )
             return
         if value and where == FILE:
@@ -118,6 +119,10 @@ class Secrets(QObject):
         if value != self._values.get(name, ""):
             self._values[name] = value
             self.changed.emit(name)
+
+    def _on_refused(self, name: str, reason: str) -> None:
+        none = reason == "no key ring"
+        self.no_key_ring.emit(name, tr(NO_KEY_RING) if none else tr(NO_ANSWER).format(reason=reason))
 
     def _on_unread(self, name: str, reason: str) -> None:
         self.unreadable.emit(name, tr(reason))

@@ -155,7 +155,7 @@ def test_a_token_is_kept_and_never_shown(qtbot: QtBot, page: SettingsView, servi
         qtbot.keyClick(made.line, Qt.Key.Key_Return)
     assert made.line.text() == ""
     assert services.secrets.get("hub_token") == "hf_planted"
-    assert "no key ring" in made.question.text()
+    assert "No key ring is available" in made.question.text()
     in_file = next(button for button in made.question.buttons() if "file" in button.text())
     assert isinstance(made.question, QMessageBox)
     in_file.click()

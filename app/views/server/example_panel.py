@@ -36,6 +36,7 @@ class ExamplePanel(QWidget):
             button.setCheckable(True)
             button.setProperty("kind", "nav")
             button.setAutoDefault(False)
+            button.setMinimumWidth(round(button.fontMetrics().horizontalAdvance(example.name) * 1.15) + 26)
             self.buttons.addButton(button, place)
             chips.addWidget(button)
         chips.addStretch(1)
@@ -46,7 +47,6 @@ class ExamplePanel(QWidget):
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.text.setAccessibleName(tr("Example"))
-        self.text.setFixedHeight(230)
         self.copy = Button(theme, tr("Copy with the token"), self._on_copy, icon_name="copy")
         chips.addWidget(self.copy)
         box = frame("code")
@@ -78,6 +78,8 @@ class ExamplePanel(QWidget):
         url, token, model = self._values
         self.help.setText(tr(example.help))
         self.text.setPlainText(example.filled(url, MASK if token else "", model))
+        lines = self.text.blockCount() + 1
+        self.text.setFixedHeight(lines * self.text.fontMetrics().lineSpacing() + 2 * Space.SMALL)
 
     def _on_copy(self) -> None:
         QApplication.clipboard().setText(self.whole())

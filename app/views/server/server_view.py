@@ -46,6 +46,8 @@ def _speed(row: dict[str, Any]) -> str:
 def _tokens(request: dict[str, Any]) -> str:
     if not request["tokens"] and not request["prompt_tokens"]:
         return ""
+    if not request["prompt_tokens"]:  # not known before the end
+        return wording.count(request["tokens"])
     return f"{wording.count(request['prompt_tokens'])} + {wording.count(request['tokens'])}"
 
 
