@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, QUrl, QUrlQuery
-from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy
 
 from app.engine.exchange import CANCELLED, ChatStream, Exchange, Reply
+from app.engine.loopback import LoopbackManager
 from app.engine.process import EngineProcess
 from app.translation import mark, tr
 
@@ -33,9 +33,7 @@ class EngineClient(QObject):
         self._loaded: dict[str, int | None] = {}
         self._wanted: dict[str, tuple[int | None, str]] = {}
         self._loading: dict[str, Reply] = {}
-        self._manager = QNetworkAccessManager(self)
-        self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
-        self._manager.setAutoDeleteReplies(False)
+        self._manager = LoopbackManager(self)
         engine.ready.connect(self._on_ready)
         engine.failed.connect(self._on_failed)
 

@@ -56,7 +56,7 @@ def test_switched_on_it_has_an_address_and_a_token_of_its_own(
     assert page.address.token.text() == token
     stored = services.settings._path.read_text()
     assert token not in stored
-    qtbot.waitUntil(lambda: page.address.keep.isVisible())  # there is no key ring here
+    qtbot.waitUntil(page.address.keep.isVisible)  # there is no key ring here
     assert services.secrets.where(TOKEN) == SESSION
 
 
@@ -116,8 +116,8 @@ def test_who_is_connected_and_what_was_asked(qtbot: QtBot, page: ServerView, cli
     answer(qtbot, client)
     assert client.activities
     row = {"client": "127.0.0.1:5000", "process": "python3", "model": "starter:t2", "tokens_per_second": 41.25}
-    request = {**row, "id": 1, "time": 1_750_000_000.0, "method": "POST", "route": "/v1/chat/completions", "status": 200,
-               "running": False, "seconds": 1.5, "prompt_tokens": 12, "tokens": 40}
+    request = {**row, "id": 1, "time": 1_750_000_000.0, "method": "POST", "route": "/v1/chat/completions",
+               "status": 200, "running": False, "seconds": 1.5, "prompt_tokens": 12, "tokens": 40}
     client.activities[-1].done.emit(
         {"connections": [{**row, "requests": 3, "running": 1}],
          "requests": [{**request, "status": 0, "running": True}, {**request, "process": "", "seconds": 0.02}]}
