@@ -97,6 +97,7 @@ class MainWindow(QMainWindow):
         self._restore_geometry()
         self.rail.show_page("chat")
         self._show_jobs()
+        self._show_offline()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
@@ -192,9 +193,6 @@ class MainWindow(QMainWindow):
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
-        if key == "settings" and not self._pages[key].available:
-            self._show_settings_dialog()
-            return
         page = self._made.get(key)
         if page is None:
             page = self._made[key] = self._pages[key].make(self.theme, self._services)
@@ -226,14 +224,6 @@ class MainWindow(QMainWindow):
     def show_settings(self) -> None:
         self.show_page("settings")
 
-    def _show_settings_dialog(self) -> None:
-        from app.views.settings.settings_dialog import SettingsDialog
-
-        self.rail.show_page(self.page)
-        dialog = SettingsDialog(self.theme, self._services.settings, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
-
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
         self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
@@ -244,6 +234,11 @@ class MainWindow(QMainWindow):
         from app.views.shell.shortcut_sheet import ShortcutSheet
 
         ShortcutSheet(self.theme, self).open()
+
+    def show_report(self) -> None:
+        from app.views.settings.report_dialog import ReportDialog
+
+        ReportDialog(self.theme, self._services, self).open()
 
     def focus_search(self) -> None:
         """The search of the page that is shown, else that of the conversations."""
@@ -305,10 +300,19 @@ class MainWindow(QMainWindow):
             announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
-        if key == "theme":
+        if key == "offline":
+            self._show_offline()
+        elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
+
+    def _show_offline(self) -> None:
+        """The network's button says it on every page."""
+        offline = bool(self._services.settings.get("offline"))
+        if button := self.rail.buttons.get("network"):
+            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
+            button.setText(tr("Offline") if offline else tr("Network"))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)

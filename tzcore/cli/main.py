@@ -36,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "start the OpenAI-compatible server"),
     "eval": ("eval", "measure perplexity, and divergence from the original"),
     "bench": ("bench", "measure speed"),
+    "reach": ("reach", "ask whether the hub answers"),
+    "token": ("token", "ask the hub whose token is in use"),
     "doctor": ("doctor", "check this machine and this installation"),
 }
 """Verb → (module in this package, one line of help)."""
