@@ -2,11 +2,14 @@
 
 ``user_version`` counts the migrations done.  Each migration is one SQL script run in one
 transaction together with the new version, so a crash in the middle leaves the old file.
+A damaged file is told apart from one that cannot be read or written just now: see
+:class:`DamagedError` and :func:`set_aside`.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -14,12 +17,19 @@ from pathlib import Path
 from app.translation import tr
 from tzcore.errors import StorageError
 
+SIDE_FILES = ("-wal", "-shm")
+"""What SQLite keeps beside a database that is open, or was not closed."""
+
+
+class DamagedError(StorageError):
+    """The file is no database, or one whose pages contradict each other."""
+
 
 def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     """Open or create ``path`` and bring it to the newest schema; rows are :class:`sqlite3.Row`.
 
     Before an older file is changed it is copied to ``NAME.before-vN``.  StorageError: the file
-    is damaged, was written by a newer program, or cannot be written.
+    was written by a newer program or cannot be written; DamagedError: it is damaged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,7 +45,8 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         connection.close()
         text = tr("{path} cannot be used ({reason}); move it away to begin with an empty one")
-        raise StorageError(text.format(path=path, reason=error)) from error
+        kind = DamagedError if damaged(error) else StorageError
+        raise kind(text.format(path=path, reason=error)) from error
     except StorageError:
         connection.close()
         raise
@@ -44,17 +55,59 @@ def open_database(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """All or nothing; a full disk and the like become StorageError."""
+    """All or nothing; a full disk and the like become StorageError, a damaged file DamagedError."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has ended it already
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise StorageError(tr("The database cannot be written: {reason}").format(reason=error)) from error
+        kind = DamagedError if damaged(error) else StorageError
+        raise kind(tr("The database cannot be written: {reason}").format(reason=error)) from error
+
+
+def damaged(error: sqlite3.Error) -> bool:
+    """Whether the file is to blame, not the disk, its rights or another program."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def left_open(path: Path) -> bool:
+    """Whether the program that used it last did not come to close it."""
+    return path.with_name(path.name + "-wal").exists()
+
+
+def check_whole(connection: sqlite3.Connection, path: Path) -> None:
+    """DamagedError unless all pages hold together; takes about a second for each few hundred megabytes."""
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        found = str(error)
+        if not damaged(error):
+            raise StorageError(tr("{path} cannot be opened: {reason}").format(path=path, reason=error)) from error
+    if found != "ok":
+        raise DamagedError(tr("{path} is damaged: {reason}").format(path=path, reason=found))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged database, and what lies beside it, to ``NAME.broken-DATE.sqlite``; where it is now."""
+    stamp = time.strftime("%Y-%m-%d-%H%M%S")
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.broken-{stamp}{'' if number == 1 else f'-{number}'}.sqlite")).exists():
+        number += 1
+    try:
+        path.replace(aside)
+        for ending in SIDE_FILES:
+            if (side := path.with_name(path.name + ending)).exists():
+                side.replace(aside.with_name(aside.name + ending))
+    except OSError as error:
+        text = tr("{path} is damaged and cannot be renamed: {reason}")
+        raise StorageError(text.format(path=path, reason=error.strerror)) from error
+    return aside
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:

@@ -48,6 +48,7 @@ PHASES = {
     "convert": mark("Ternarising"),
     "tune": mark("Tuning"),
     "evaluate": mark("Checking the result"),
+    "answer": mark("Answering sample questions"),
     "load": mark("Loading"),
     "prefill": mark("Reading the prompt"),
 }

@@ -7,13 +7,16 @@ conversation is shown.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.chat import sampling
+from app.chat.attached import composed
 from app.chat.context_change import placed, summary_in_force
-from app.history.history import Message
+from app.history.history import Attachment, Message
 from app.text.thinking import split_thinking
 
 if TYPE_CHECKING:
@@ -42,6 +45,10 @@ class Conversation(QObject):
     context_changed = Signal()
     """The model does not read all any more; :attr:`messages` say since where."""
     busy_changed = Signal(bool)
+    settings_changed = Signal()
+    """The system prompt or a value of :attr:`overrides` is another."""
+    branching_changed = Signal()
+    """Whether the next message begins another branch is otherwise than before."""
 
     def __init__(self, services: Services, conversation_id: int | None, model: str) -> None:
         super().__init__()
@@ -50,6 +57,10 @@ class Conversation(QObject):
         self._pieces: list[str] = []
         self._sent_ids: list[int] = []
         self._overflow = ""
+        self._overrides: dict[str, Any] = {}
+        self._system: str | None = None
+        self._went_on = 0
+        self._end_of_branch: int | None = None
         self.id = conversation_id
         self.model = model
         self.messages: list[Message] = []
@@ -60,6 +71,7 @@ class Conversation(QObject):
             self.model = services.history.conversation(conversation_id).model or model
             self.messages = services.history.messages(conversation_id)
             self._overflow = services.history.context_overflow(conversation_id)
+            self._overrides = services.history.conversation_settings(conversation_id)
 
     @property
     def busy(self) -> bool:
@@ -88,19 +100,63 @@ class Conversation(QObject):
             self._services.history.set_context_overflow(self.id, overflow)
 
     @property
+    def overrides(self) -> dict[str, Any]:
+        """What is set otherwise here than in the settings."""
+        return dict(self._overrides)
+
+    def set_overrides(self, overrides: Mapping[str, Any]) -> None:
+        """Replace them; for a new conversation they are kept with the first message."""
+        if overrides == self._overrides:
+            return
+        self._overrides = dict(overrides)
+        if self.id is not None:
+            self._services.history.set_conversation_settings(self.id, self._overrides)
+        self.settings_changed.emit()
+
+    @property
+    def system(self) -> str:
+        """What the model is told before everything else; of a new conversation what the settings say."""
+        if self.id is not None:
+            return next((message.text for message in self.messages if message.role == "system"), "")
+        return str(self._services.settings.get("system_prompt") or "") if self._system is None else self._system
+
+    def set_system(self, text: str) -> None:
+        """Tell the model something else from the next answer on."""
+        if text == self.system:
+            return
+        if self.id is None:
+            self._system = text
+        else:
+            self._services.history.set_system(self.id, text)
+            shown, last = {message.id for message in self.messages}, self.messages[-1:]
+            read = self._services.history.messages(self.id)
+            self.messages = [message for message in read if message.role == "system" or message.id in shown]
+            if self.busy:  # there is more of it than the history has
+                self.messages[-1:] = last
+        self.settings_changed.emit()
+
+    def options(self) -> dict[str, Any]:
+        """What the engine is asked for beside the messages."""
+        options: dict[str, Any] = sampling.effective(self._services.settings.sampling(), self._overrides)
+        options["context_overflow"] = self.overflow
+        if self.summary:
+            options["context_summary"] = self.summary
+        return options
+
+    @property
     def summary(self) -> str:
         """What stands for the messages that :meth:`prompt` does not begin with any more."""
         change = summary_in_force(self.messages)
         return str(change["summary"]) if change else ""
 
-    def prompt(self, draft: str = "") -> list[dict[str, str]]:
+    def prompt(self, draft: str = "", attachments: Sequence[Attachment] = ()) -> list[dict[str, str]]:
         """What the model is sent: the branch, from its last summary on, without thinking and empty answers, then
         ``draft``."""
         rows = [(role, text) for _, role, text in self._sent()]
-        if not rows and (system := str(self._services.settings.get("system_prompt") or "").strip()):
+        if self.id is None and (system := self.system.strip()):
             rows = [("system", system)]
-        if draft:
-            rows.append(("user", draft))
+        if written := composed(draft, attachments):
+            rows.append(("user", written))
         return [{"role": role, "content": text} for role, text in rows]
 
     def beginnings(self) -> list[tuple[list[dict[str, str]], str]]:
@@ -109,53 +165,104 @@ class Conversation(QObject):
         summaries = [change["summary"] for message in self.messages for change in message.context_changes]
         return [(said, summary) for summary in dict.fromkeys(["", *filter(None, summaries)])] if said else []
 
-    def _sent(self, whole: bool = False) -> list[tuple[int, str, str]]:
-        """Id, role and text of the messages that the model is sent, or of the ``whole`` branch."""
-        change = None if whole else summary_in_force(self.messages)
-        places = [place for place, message in enumerate(self.messages) if change and message.id == change["through"]]
+    def _sent(self, messages: list[Message] | None = None, whole: bool = False) -> list[tuple[int, str, str]]:
+        """Id, role and text of what the model is sent of ``messages``, the branch, or of the ``whole`` branch."""
+        messages = self.messages if messages is None else messages
+        change = None if whole else summary_in_force(messages)
+        places = [place for place, message in enumerate(messages) if change and message.id == change["through"]]
         begin = places[0] + 1 if places else 0
-        kept = [message for place, message in enumerate(self.messages) if place >= begin or message.role == "system"]
+        kept = [message for place, message in enumerate(messages) if place >= begin or message.role == "system"]
         rows = [
             (message.id, message.role, split_thinking(message.text).text.strip())
             if message.role == "assistant"
-            else (message.id, message.role, message.text)
+            else (message.id, message.role, composed(message.text, message.attachments))
             for message in kept
         ]
         return [row for row in rows if row[2]]
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, attachments: Sequence[Attachment] = ()) -> None:
         """Append the user's message and ask for an answer."""
         history = self._services.history
         if self.id is None:
+            system = self.system
             self.id = history.create(self.model)
             if self._overflow:
                 history.set_context_overflow(self.id, self._overflow)
-            system = str(self._services.settings.get("system_prompt") or "").strip()
-            if system:
+            if self._overrides:
+                history.set_conversation_settings(self.id, self._overrides)
+            if system := system.strip():
                 self.messages.append(history.append(self.id, None, "system", system))
             first = True
         else:
             first = False
         parent = self.messages[-1].id if self.messages else None
-        message = history.append(self.id, parent, "user", text)
+        message = history.append(self.id, parent, "user", text, attachments=attachments)
         self.messages.append(message)
+        self._end_branching()
         if first:
             self.created.emit(self.id)
         self.appended.emit(message)
         self._answer()
 
     def edit(self, message_id: int, text: str) -> None:
-        """Say something else instead of a user message: a new branch beside the old one."""
+        """Other words instead of a message: a new branch beside the old one.  What the user says is answered; an
+        answer stands as it was edited."""
         assert self.id is not None
-        old = self._services.history.message(message_id)
-        self._services.history.append(self.id, old.parent, "user", text)
+        history, old = self._services.history, self._services.history.message(message_id)
+        if old.role == "user":
+            history.append(self.id, old.parent, "user", text, attachments=old.attachments)
+        else:
+            history.append(self.id, old.parent, old.role, text, old.model, timings={"edited": True})
         self._read()
-        self._answer()
+        if old.role == "user":
+            self._answer()
+
+    def branch_from(self, message_id: int) -> None:
+        """Go on from an answer, or beside a message of the user: what is said next begins another branch, and what
+        is there stays.  Until then nothing is changed."""
+        index = self._place(message_id)
+        self.messages = self.messages[: index + (self.messages[index].role != "user")]
+        self._end_of_branch = message_id
+        self.reset.emit()
+        self.branching_changed.emit()
+
+    @property
+    def branching(self) -> bool:
+        """Whether the next message begins another branch."""
+        return self._end_of_branch is not None
+
+    def stay(self) -> None:
+        """No other branch after all."""
+        if self.branching:
+            self._end_of_branch = None
+            self._read()
+            self.branching_changed.emit()
+
+    def continue_answer(self, message_id: int) -> None:
+        """Let an answer go on where it ends.  One that is not the last stays as it is: a copy of it goes on."""
+        assert self.id is not None
+        index = self._place(message_id)
+        old = self.messages[index]
+        begun = old.text.rstrip("\ufffd")  # it ended inside a character
+        if not begun.strip():
+            self.regenerate(message_id)
+            return
+        history = self._services.history
+        if index < len(self.messages) - 1:
+            old = history.append(self.id, old.parent, "assistant", begun, old.model, timings=old.timings)
+            self._read()
+        prompt = self._prompt_before(self.messages[:-1])
+        prompt.append({"role": "assistant", "content": begun})
+        saved = history.update(old.id, begun, "streaming")
+        self.messages[-1] = replace(saved, siblings=old.siblings, position=old.position)
+        self._went_on = _completion_tokens(old)
+        self.replaced.emit(self.messages[-1])
+        self._begin(prompt, {**self.options(), "continue_final_message": True}, begun)
 
     def regenerate(self, message_id: int) -> None:
         """Another answer beside an answer that is there."""
         assert self.id is not None
-        index = next(i for i, message in enumerate(self.messages) if message.id == message_id)
+        index = self._place(message_id)
         self.messages = self.messages[:index]
         self.reset.emit()
         self._answer()
@@ -173,6 +280,14 @@ class Conversation(QObject):
         if self._stream is not None:
             self._stream.cancel()
 
+    def _place(self, message_id: int) -> int:
+        return next(place for place, message in enumerate(self.messages) if message.id == message_id)
+
+    def _end_branching(self) -> None:
+        if self.branching:
+            self._end_of_branch = None
+            self.branching_changed.emit()
+
     def _read(self) -> None:
         assert self.id is not None
         self.messages = self._services.history.messages(self.id)
@@ -180,19 +295,27 @@ class Conversation(QObject):
 
     def _answer(self) -> None:
         assert self.id is not None
-        prompt = self.prompt()
-        self._sent_ids = [number for number, role, _ in self._sent() if role != "system"]
-        options: dict[str, Any] = {**self._services.settings.sampling(), "context_overflow": self.overflow}
-        if self.summary:
-            options["context_summary"] = self.summary
+        self._end_branching()
+        prompt = self._prompt_before(self.messages)
+        options = self.options()
         message = self._services.history.append(
             self.id, self.messages[-1].id, "assistant", "", model=self.model, state="streaming"
         )
         self.messages.append(message)
-        self._pieces = []
+        self._went_on = 0
+        self.appended.emit(message)
+        self._begin(prompt, options, "")
+
+    def _prompt_before(self, messages: list[Message]) -> list[dict[str, str]]:
+        """What the model is sent of ``messages``, all there is of the branch before an answer."""
+        rows = self._sent(messages)
+        self._sent_ids = [number for number, role, _ in rows if role != "system"]
+        return [{"role": role, "content": text} for _, role, text in rows]
+
+    def _begin(self, prompt: list[dict[str, str]], options: dict[str, Any], begun: str) -> None:
+        self._pieces = [begun] if begun else []
         stream = self._services.client.chat(self.model, prompt, options)
         self._stream = stream
-        self.appended.emit(message)
         self.busy_changed.emit(True)
         stream.progress.connect(self.prompt_progress)
         stream.summarising.connect(self.summarising)
@@ -218,6 +341,8 @@ class Conversation(QObject):
         self.delta.emit(text)
 
     def _on_finished(self, reason: str, usage: dict[str, Any], timings: dict[str, Any]) -> None:
+        if self._went_on:  # the number of tokens is that of the whole answer
+            usage = {**usage, "completion_tokens": self._went_on + int(usage.get("completion_tokens") or 0)}
         self._end("stopped" if reason == "cancelled" else "done", {**timings, "usage": usage, "reason": reason})
 
     def _on_failed(self, message: str) -> None:
@@ -244,3 +369,8 @@ class Conversation(QObject):
     def current_text(self) -> str:
         """The answer being written, as far as it has come."""
         return "".join(self._pieces)
+
+
+def _completion_tokens(message: Message) -> int:
+    usage = (message.timings or {}).get("usage")
+    return int(usage.get("completion_tokens") or 0) if isinstance(usage, Mapping) else 0

@@ -7,9 +7,12 @@ the *active branch* is the walk from the conversation's shown root down to a lea
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
-from app.database import open_database, transaction
+from app.database import DamagedError, check_whole, left_open, open_database, transaction
+from app.history.backup import Backups
 from app.history.conversations import Conversations
 from app.history.messages import Messages, title_from
 from app.history.presets import Presets
@@ -26,6 +29,7 @@ from app.history.records import (
 from app.history.schema import MIGRATIONS
 from app.translation import tr
 from tzcore import paths
+from tzcore.errors import StorageError
 
 __all__ = [
     "ENDED_EARLY", "MIGRATIONS", "ROLES", "STATES", "Attachment", "ConversationSummary", "Folder", "History",
@@ -33,7 +37,7 @@ __all__ = [
 ]
 
 
-class History(Conversations, Messages, Presets):
+class History(Messages, Conversations, Presets):
     """Not thread-safe: one object, one thread.  Every method is one transaction.
 
     All methods raise StorageError when the file cannot be read or written, and KeyError for a
@@ -42,13 +46,41 @@ class History(Conversations, Messages, Presets):
 
     def __init__(self, path: Path | None = None) -> None:
         """``path`` defaults to ``history.sqlite`` under :func:`tzcore.paths.home`.  Migrates an older file
-        (after copying it to ``….before-vN``); StorageError for one from a newer program or a broken one.
-        Answers left ``"streaming"`` by a crash become ``"interrupted"``."""
+        (after copying it to ``….before-vN``); StorageError for one from a newer program.  A damaged one is
+        set aside and its backup restored, which :attr:`notices` says.  Answers left ``"streaming"`` by a
+        crash become ``"interrupted"``."""
+        super().__init__()
+        path = path or paths.home() / "history.sqlite"
         self.notices: list[str] = []
         """What the user must be told of the opening, as whole sentences."""
-        self._db = open_database(path or paths.home() / "history.sqlite", MIGRATIONS)
-        with transaction(self._db):
-            self._db.execute("UPDATE message SET state = 'interrupted' WHERE state = 'streaming'")
+        self._backups = Backups(path)
+        try:
+            self._db = self._open(path)
+        except DamagedError:
+            from app.history.recovery import recover  # not needed otherwise
+
+            self.notices = recover(path, self._backups)
+            self._db = self._open(path)
+        self._backups.suspect.unlink(missing_ok=True)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        doubtful = left_open(path) or self._backups.suspect.exists()
+        connection = open_database(path, MIGRATIONS)
+        try:
+            if doubtful:
+                check_whole(connection, path)
+            with transaction(connection):
+                connection.execute("UPDATE message SET state = 'interrupted' WHERE state = 'streaming'")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def keep_backup(self) -> None:
+        """Copy the database in the background where that is due: once a day, and after a migration.  From
+        then on :meth:`append` looks after it as well, for a window that stays open for days."""
+        self._backups.armed = True
+        self._backups.start_when_due()
 
     def export_markdown(self, conversation_id: int) -> str:
         """The active branch as a Markdown document."""
@@ -61,4 +93,9 @@ class History(Conversations, Messages, Presets):
         return "\n\n".join(parts) + "\n"
 
     def close(self) -> None:
+        """Write what is still in memory, end a backup that is being made, and close the file."""
+        if self._unsaved:
+            with suppress(StorageError):
+                self.save_again()
+        self._backups.wait()
         self._db.close()

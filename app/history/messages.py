@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.database import transaction
 from app.history.records import ROLES, STATES, Attachment, Message, message_of
 from app.history.store import Store, dump
+from app.translation import tr
+from tzcore.errors import StorageError
 
 BRANCH = """
 WITH RECURSIVE branch (id, depth) AS (
@@ -29,8 +32,24 @@ AROUND = """
 """
 
 
+@dataclass(frozen=True)
+class Unsaved:
+    """What :meth:`Messages.update` was given and could not write."""
+
+    text: str
+    state: str
+    timings: Mapping[str, Any] | None
+
+
 class Messages(Store):
     """The messages of conversations."""
+
+    on_trouble: Callable[[str], None] | None = None
+    """Told once when an answer cannot be written, and ``""`` when all is written again."""
+    _told = False
+
+    def __init__(self) -> None:
+        self._unsaved: dict[int, Unsaved] = {}
 
     def messages(self, conversation_id: int) -> list[Message]:
         """The active branch, root first."""
@@ -103,22 +122,57 @@ class Messages(Store):
                 self._db.execute("UPDATE conversation SET title = ? WHERE id = ?", (title, conversation_id))
             self._touch(conversation_id)
             self._show(message_id)
+        if self._backups.armed:
+            self._backups.start_when_due()
         return self.message(message_id)
 
     def update(self, message_id: int, text: str, state: str, timings: Mapping[str, Any] | None = None) -> Message:
         """Replace a message's text and state: a streaming answer, about once a second and at its end.
 
-        ``timings`` of ``None`` leaves those that are there.
+        ``timings`` of ``None`` leaves those that are there.  Where it cannot be written (a full disk) it is kept
+        in memory, :attr:`on_trouble` is told once, and every later call of this or :meth:`save_again` tries
+        again; without :attr:`on_trouble` it is a StorageError.
         """
         _check(state, STATES)
-        conversation = self._message_row(message_id, "conversation")["conversation"]
-        with transaction(self._db):
-            self._db.execute(
-                "UPDATE message SET text = ?, state = ?, timings = coalesce(?, timings) WHERE id = ?",
-                (text, state, None if timings is None else dump(timings), message_id),
-            )
-            self._touch(conversation)
+        self._message_row(message_id, "id")
+        waiting = self._unsaved.get(message_id)
+        if timings is None and waiting is not None:
+            timings = waiting.timings
+        self._unsaved[message_id] = Unsaved(text, state, timings)
+        self.save_again()
         return self.message(message_id)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something is kept in memory that could not be written."""
+        return bool(self._unsaved)
+
+    def save_again(self) -> bool:
+        """Write what could not be written; whether all is written now."""
+        try:
+            with transaction(self._db):
+                for message_id, new in self._unsaved.items():
+                    self._db.execute(
+                        "UPDATE message SET text = ?, state = ?, timings = coalesce(?, timings) WHERE id = ?",
+                        (new.text, new.state, None if new.timings is None else dump(new.timings), message_id),
+                    )
+                    self._touch_of(message_id)
+        except StorageError as error:
+            self._suspect(error.__cause__)
+            if self.on_trouble is None:
+                raise
+            if not self._told:
+                self._told = True
+                self.on_trouble(tr(
+                    "The answer cannot be saved now. It is kept in memory, and saved as soon as that works: please "
+                    "make room on the disk before you close the window. {reason}"
+                ).format(reason=error))
+            return False
+        self._unsaved.clear()
+        if self._told and self.on_trouble is not None:
+            self.on_trouble("")
+        self._told = False
+        return True
 
     def set_context_changes(self, message_id: int, changes: Sequence[Mapping[str, Any]]) -> Message:
         """What the model did not read any more for this answer."""
@@ -187,7 +241,19 @@ class Messages(Store):
             found.setdefault(row["message"], []).append(Attachment(
                 row["id"], row["name"], row["kind"], row["bytes"], row["text"], row["tokens"]
             ))
-        return [message_of(row, tuple(found.get(row["id"], ()))) for row in rows]
+        messages = [message_of(row, tuple(found.get(row["id"], ()))) for row in rows]
+        return [self._as_last_said(message) for message in messages] if self._unsaved else messages
+
+    def _as_last_said(self, message: Message) -> Message:
+        new = self._unsaved.get(message.id)
+        if new is None:
+            return message
+        timings = message.timings if new.timings is None else new.timings
+        return replace(message, text=new.text, state=new.state, timings=timings)
+
+    def _touch_of(self, message_id: int) -> None:
+        for row in self._all("SELECT conversation FROM message WHERE id = ?", message_id):
+            self._touch(row["conversation"])
 
     def _show(self, message_id: int) -> None:
         """Mark the way from the root down to the message; what was shown below it stays as it was."""

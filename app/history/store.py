@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from app.database import transaction
+from app.database import damaged, transaction
+from app.history.backup import Backups
 from app.translation import tr
 from tzcore.errors import StorageError
 
@@ -17,12 +18,27 @@ class Store:
     """Reads with errors that a person can read.  Not thread-safe: one object, one thread."""
 
     _db: sqlite3.Connection
+    _backups: Backups
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise StorageError(tr("The conversations cannot be read: {reason}").format(reason=error)) from error
+            if self._suspect(error):
+                text = tr(
+                    "The file with your conversations is damaged ({reason}). Close this window and open it again: "
+                    "what can be restored will be restored then."
+                )
+            else:
+                text = tr("The conversations cannot be read: {reason}")
+            raise StorageError(text.format(reason=error)) from error
+
+    def _suspect(self, error: BaseException | None) -> bool:
+        """Whether the file is to blame; it is checked at the next opening then."""
+        if not isinstance(error, sqlite3.Error) or not damaged(error):
+            return False
+        self._backups.mark_suspect()
+        return True
 
     def _one(self, sql: str, *values: object) -> sqlite3.Row | None:
         return next(iter(self._all(sql, *values)), None)

@@ -1,4 +1,4 @@
-"""The queue of downloads and conversions: one ``tz convert`` child at a time, kept in SQLite.
+"""The queue of conversions: one ``tz`` child at a time, in an order that the user chooses, kept in SQLite.
 
 Nothing is lost when the window, or the machine, goes down: a job that was running is shown as
 ``"paused"`` at the next start and goes on from where it was with :meth:`Jobs.retry`, because the
@@ -9,106 +9,26 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
 from app.child import TZ, Child
-from app.database import open_database, transaction
+from app.jobs import failures, log
+from app.jobs.job import CONVERT, MEASURE, Job
+from app.jobs.options import Options
+from app.jobs.pace import Pace
+from app.jobs.store import Store
 from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
-MIGRATIONS: tuple[str, ...] = (
-    """
-    CREATE TABLE job (
-        id TEXT PRIMARY KEY,
-        source TEXT NOT NULL,
-        encoding TEXT NOT NULL,
-        packing TEXT,
-        state TEXT NOT NULL,
-        phase TEXT NOT NULL,
-        done INTEGER NOT NULL,
-        total INTEGER NOT NULL,
-        unit TEXT NOT NULL,
-        detail TEXT NOT NULL,
-        message TEXT NOT NULL,
-        model_id TEXT NOT NULL,
-        created REAL NOT NULL,
-        child_pid INTEGER NOT NULL,
-        child_started REAL NOT NULL
-    );
-    """,
-)
-"""The schema's versions, in order; only ever appended to.  ``child_pid`` and ``child_started`` find the
-child that a killed window has left behind."""
+__all__ = ["CONVERT", "MEASURE", "Job", "Jobs", "Pace"]
 
-KEPT = ("source", "encoding", "packing", "state", "phase", "done", "total", "unit", "detail", "message", "model_id",
-        "created")
-RATE_WINDOW = 15.0
-"""Seconds over which the rate is measured: speed changes along the way, and so does the time left."""
 SAVE_INTERVAL = 1.0
-
-
-@dataclass(eq=False)
-class Job:
-    """One download and conversion.
-
-    ``encoding`` ``""`` leaves the choice to the converter.  ``state``: queued, running, paused, failed,
-    done or cancelled.
-
-    ``phase``, ``done``, ``total``, ``unit`` and ``detail`` are the child's last report (see
-    :class:`tzcore.progress.Progress`; ``total`` 0 = not known).  ``rate`` is in ``unit`` a second and
-    ``seconds_left`` for this phase, both ``None`` until measured.  ``message`` says why it failed, or
-    what was made.
-    """
-
-    id: str
-    source: str
-    encoding: str
-    packing: str | None = None
-    state: str = "queued"
-    phase: str = ""
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-    detail: str = ""
-    rate: float | None = None
-    seconds_left: float | None = None
-    message: str = ""
-    model_id: str = ""
-    """The installed model's id, once done."""
-    created: float = 0.0
-
-    @property
-    def unfinished(self) -> bool:
-        return self.state in ("queued", "running", "paused")
-
-
-class Pace:
-    """Rate and time left of one phase over the last :data:`RATE_WINDOW` seconds.  What an interrupted run
-    had done before is in the first report and does not count as speed."""
-
-    def __init__(self) -> None:
-        self._phase = ""
-        self._points: deque[tuple[float, int]] = deque()
-
-    def measure(self, phase: str, done: int, total: int, now: float) -> tuple[float | None, float | None]:
-        """Units a second, and seconds left."""
-        if phase != self._phase or (self._points and done < self._points[-1][1]):
-            self._phase = phase
-            self._points.clear()
-        self._points.append((now, done))
-        while len(self._points) > 2 and now - self._points[1][0] > RATE_WINDOW:
-            self._points.popleft()
-        began, start = self._points[0]
-        if now - began < 0.5 or done <= start:
-            return None, None
-        rate = (done - start) / (now - began)
-        return rate, max(total - done, 0) / rate if total else None
 
 
 class Jobs(QObject):
@@ -120,8 +40,14 @@ class Jobs(QObject):
     added = Signal(object)
     changed = Signal(object)
     removed = Signal(str)
+    moved = Signal()
+    """The order is another."""
     finished = Signal(object)
-    """A job reached ``done``: the library has one model more."""
+    """A job reached ``done``: the library has one model more, or one that is measured."""
+    failed = Signal(object)
+    """A job ended without having been asked to."""
+    held = Signal(str)
+    """The queue waits, for this reason; ``""``: it goes on."""
 
     def __init__(
         self, database: Path | None = None, command: Sequence[str] = TZ, parent: QObject | None = None
@@ -129,31 +55,67 @@ class Jobs(QObject):
         """``database`` defaults to ``jobs.sqlite`` under :func:`tzcore.paths.home`."""
         super().__init__(parent)
         self._command = command
-        self._db = open_database(database or paths.home() / "jobs.sqlite", MIGRATIONS)
+        self._store = Store(database or paths.home() / "jobs.sqlite")
         self._jobs: dict[str, Job] = {}
         self._child: Child | None = None
         self._running: Job | None = None
         self._said_done = False
+        self._error = ""
         self._pace = Pace()
         self._saved = 0.0
         self._closed = False
+        self._hold = ""
         self._read()
 
+    @property
+    def trouble(self) -> str:
+        """What was wrong with the queue's file when it was opened, for the user; mostly nothing."""
+        return self._store.trouble
+
+    @property
+    def hold_reason(self) -> str:
+        """Why nothing runs although something waits; ``""`` where it may."""
+        return self._hold
+
     def jobs(self) -> list[Job]:
-        """All jobs, oldest first."""
+        """All jobs, in their order."""
         return list(self._jobs.values())
 
     def job(self, job_id: str) -> Job:
         return self._jobs[job_id]
 
-    def add(self, source: str, encoding: str, packing: str | None = None) -> Job:
-        """Queue it; starts at once if nothing runs.  The same unfinished source and encoding: that job goes on."""
+    def log(self, job_id: str) -> Path:
+        """The file with what a job's child has said on stderr; it may not be there."""
+        return paths.logs() / "jobs" / f"{job_id}.log"
+
+    def add(
+        self,
+        source: str,
+        encoding: str = "",
+        packing: str | None = None,
+        options: Options | Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Queue a conversion; it starts at once if nothing runs.  The same unfinished order: that job goes on.
+
+        ValueError says which of the ``options`` is wrong.  With a budget among them ``encoding`` is left out.
+        """
+        chosen = options if isinstance(options, Options) else Options.of(options)
+        if chosen.budget:
+            encoding, packing = "", None
+        return self._add(Job("", source, encoding, packing, options=chosen))
+
+    def measure(self, model_id: str) -> Job:
+        """Queue the measurement of an installed model: its receipt will say how near it is to its original."""
+        return self._add(Job("", model_id, "", kind=MEASURE, model_id=model_id))
+
+    def _add(self, order: Job) -> Job:
         for job in self._jobs.values():
-            if job.unfinished and (job.source, job.encoding, job.packing) == (source, encoding, packing):
+            if job.unfinished and _order(job) == _order(order):
                 if job.state == "paused":
                     self.retry(job.id)
                 return job
-        job = Job(uuid.uuid4().hex, source, encoding, packing, created=time.time())
+        last = max((job.position for job in self._jobs.values()), default=-1)
+        job = replace(order, id=uuid.uuid4().hex, created=time.time(), position=last + 1)
         self._jobs[job.id] = job
         try:
             self._save(job)
@@ -164,12 +126,35 @@ class Jobs(QObject):
         self._next()
         return job
 
+    def move(self, job_id: str, places: int) -> None:
+        """Move it so many places down (up where negative) among the jobs that are not done."""
+        self._jobs[job_id]  # an unknown one is a KeyError
+        waiting = [job.id for job in self._jobs.values() if not job.over]
+        if job_id not in waiting:
+            return
+        at = waiting.index(job_id)
+        to = min(max(at + places, 0), len(waiting) - 1)
+        if to == at:
+            return
+        waiting.insert(to, waiting.pop(at))
+        order = [job.id for job in self._jobs.values() if job.over] + waiting
+        before = list(self._jobs)
+        self._jobs = {name: self._jobs[name] for name in order}
+        for position, job in enumerate(self._jobs.values()):
+            job.position = position
+        try:
+            self._store.save_order(self.jobs())
+        except StorageError:
+            self._jobs = {name: self._jobs[name] for name in before}
+            raise
+        self.moved.emit()
+
     def pause(self, job_id: str) -> None:
-        """Stop the child and keep what it has made: state ``paused``; :meth:`retry` goes on."""
+        """Stop it; :meth:`retry` goes on from where it was."""
         self._halt(self._jobs[job_id], "paused")
 
     def cancel(self, job_id: str) -> None:
-        """Stop the child (terminate, after 5 s kill): state ``cancelled``; :meth:`retry` still resumes."""
+        """Stop it for good, as far as the user is concerned; :meth:`retry` still resumes."""
         self._halt(self._jobs[job_id], "cancelled")
 
     def retry(self, job_id: str) -> None:
@@ -179,40 +164,68 @@ class Jobs(QObject):
             self._set(job, "queued")
             self._next()
 
+    def resume_all(self) -> None:
+        """Queue every paused job again."""
+        for job in self.jobs():
+            if job.state == "paused":
+                self.retry(job.id)
+
     def remove(self, job_id: str) -> None:
         """Take it off the list (cancelling it first if it runs)."""
         self.cancel(job_id)
         del self._jobs[job_id]
-        with transaction(self._db):
-            self._db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+        self._store.remove(job_id)
+        if job_id != (self._running.id if self._running else ""):
+            self.log(job_id).unlink(missing_ok=True)
         self.removed.emit(job_id)
+
+    def hold(self, reason: str) -> None:
+        """Let nothing run until :meth:`release`: what runs is stopped, keeps its place and goes on by itself then."""
+        if reason == self._hold:
+            return
+        self._hold = reason
+        if self._running is not None and self._running.state == "running":
+            job = self._running
+            self._set(job, "queued")
+            if self._child is not None:
+                self._child.stop()
+        self.held.emit(reason)
+
+    def release(self) -> None:
+        """The queue goes on."""
+        if self._hold:
+            self._hold = ""
+            self.held.emit("")
+            self._next()
 
     def shutdown(self) -> None:
         """Stop the running child, mark its job paused, and close.  For the end of the program."""
+        if self._closed:
+            return
         self._closed = True
         if self._running is not None:
             self._halt(self._running, "paused")
         if self._child is not None:
             self._child.stop_now(5.0)
-        self._db.close()
+        self._store.close()
 
     def _next(self) -> None:
-        """Start the oldest queued job if no child runs; one that is being stopped still does."""
-        if self._child is not None or self._closed:
+        """Start the first queued job if no child runs; one that is being stopped still does."""
+        if self._child is not None or self._closed or self._hold:
             return
         job = next((job for job in self._jobs.values() if job.state == "queued"), None)
         if job is None:
             return
-        arguments = ["convert", "--json"]
-        arguments += ["--encoding", job.encoding] if job.encoding else []
-        arguments += ["--packing", job.packing] if job.packing else []
         self._pace = Pace()
         self._said_done = False
+        self._error = ""
         self._running = job
-        self._child = Child([*arguments, "--", job.source], self._command, paths.logs() / "jobs.log", self)
+        job.course.begin()
+        self._child = Child(command_line(job), self._command, self.log(job.id), self)
         self._child.said.connect(self._on_event)
         self._child.finished.connect(self._on_finished)
         self._set(job, "running")
+        log.write(self.log(job.id), "tz " + " ".join(command_line(job)))
         self._child.start()
         self._try_to_save(job)  # once more: now it has a process id
 
@@ -222,22 +235,32 @@ class Jobs(QObject):
             return
         kind = event.get("event")
         if kind == "progress":
-            job.phase, job.unit = str(event.get("phase", "")), str(event.get("unit", ""))
-            job.done, job.total = int(event.get("done", 0)), int(event.get("total", 0))
-            job.detail = str(event.get("detail", ""))
-            now = time.monotonic()
-            job.rate, job.seconds_left = self._pace.measure(job.phase, job.done, job.total, now)
-            if now - self._saved >= SAVE_INTERVAL:
-                self._saved = now
-                self._try_to_save(job)
+            self._on_progress(job, event)
+        elif kind == "expect":
+            job.course.expect(event.get("seconds"))
         elif kind == "note":
             job.detail = str(event.get("message", ""))
+            log.write(self.log(job.id), job.detail)
         elif kind == "error":
-            job.message = str(event.get("message", ""))
+            job.message, self._error = str(event.get("message", "")), str(event.get("kind", ""))
         elif kind == "done":
             self._said_done = True
             job.model_id = str(event.get("id", ""))
         self.changed.emit(job)
+
+    def _on_progress(self, job: Job, event: dict[str, Any]) -> None:
+        phase, detail = str(event.get("phase", "")), str(event.get("detail", ""))
+        if phase != job.phase or (detail != job.detail and phase != "answer"):
+            log.write(self.log(job.id), f"{phase}: {detail}")
+        job.phase, job.unit = phase, str(event.get("unit", ""))
+        job.done, job.total = int(event.get("done", 0)), int(event.get("total", 0))
+        job.detail = detail
+        now = time.monotonic()
+        job.rate, job.seconds_left = self._pace.measure(job.phase, job.done, job.total, now)
+        job.course.advance(job.phase, job.done, job.total, now)
+        if now - self._saved >= SAVE_INTERVAL:
+            self._saved = now
+            self._try_to_save(job)
 
     def _on_finished(self, code: int) -> None:
         child, job = self._child, self._running
@@ -245,14 +268,21 @@ class Jobs(QObject):
         if child is None or job is None:
             return
         child.deleteLater()
-        if job.state == "running":
+        log.write(self.log(job.id), f"ended with exit code {code} ({job.state})")
+        if job.id not in self._jobs:
+            self.log(job.id).unlink(missing_ok=True)
+        elif job.state == "running":
+            job.finished = time.time()
             if code == 0 and self._said_done:
-                job.message = tr("{name} is ready.").format(name=job.model_id)
+                text = tr("{name} is measured.") if job.kind == MEASURE else tr("{name} is ready.")
+                job.message = text.format(name=job.model_id)
                 self._set(job, "done")
                 self.finished.emit(job)
             else:
-                job.message = job.message or _reason(code, child.last_words)
+                job.message = job.message or failures.reason(code, child.last_words)
+                job.remedy = failures.remedy(code, self._error, job.message)
                 self._set(job, "failed")
+                self.failed.emit(job)
         self._next()
 
     def _halt(self, job: Job, state: str) -> None:
@@ -266,7 +296,8 @@ class Jobs(QObject):
         job.state = state
         job.rate = job.seconds_left = None
         if state in ("queued", "running"):
-            job.message = ""
+            job.message = job.remedy = ""
+            job.finished = 0.0
         self._try_to_save(job)
         self.changed.emit(job)
 
@@ -278,32 +309,31 @@ class Jobs(QObject):
             job.message = str(error)
 
     def _save(self, job: Job) -> None:
-        if job.id not in self._jobs:
-            return  # removed while its child was still ending
-        pid = self._child.pid if job is self._running and self._child is not None else 0
-        columns = ("id", *KEPT, "child_pid", "child_started")
-        values = (job.id, *(getattr(job, name) for name in KEPT), pid, time.time() if pid else 0.0)
-        places = ", ".join("?" * len(columns))
-        with transaction(self._db):
-            self._db.execute(f"INSERT OR REPLACE INTO job ({', '.join(columns)}) VALUES ({places})", values)
+        if job.id in self._jobs:  # else: removed while its child was still ending
+            self._store.save(job, self._child.pid if job is self._running and self._child is not None else 0)
 
     def _read(self) -> None:
         """The queue as the last window left it: what ran or waited is paused, its child is ended."""
-        for row in self._db.execute("SELECT * FROM job ORDER BY created, rowid").fetchall():
-            job = Job(row["id"], **{name: row[name] for name in KEPT})
+        for job, pid, seen in self._store.read():
             self._jobs[job.id] = job
             if job.state in ("queued", "running"):
-                if row["child_pid"]:
-                    _end_orphan(row["child_pid"], row["child_started"])
+                if pid:
+                    _end_orphan(pid, seen)
                 self._set(job, "paused")
 
 
-def _reason(code: int, last_words: str) -> str:
-    if code == -1:
-        return tr("The conversion was killed, perhaps for lack of memory; Retry goes on from where it was.")
-    if code == -2:
-        return tr("The conversion cannot be started: {reason}").format(reason=last_words)
-    return last_words.removeprefix("tz: ") or tr("The conversion ended with exit code {code}.").format(code=code)
+def command_line(job: Job) -> list[str]:
+    """The arguments of the ``tz`` that does it."""
+    if job.kind == MEASURE:
+        return ["eval", "--json", "--background", "--receipt", "--", job.source]
+    arguments = ["convert", "--json", "--background"]
+    arguments += ["--encoding", job.encoding] if job.encoding else []
+    arguments += ["--packing", job.packing] if job.packing else []
+    return [*arguments, *job.options.words(), "--", job.source]
+
+
+def _order(job: Job) -> tuple[object, ...]:
+    return job.kind, job.source, job.encoding, job.packing, job.options
 
 
 def _end_orphan(pid: int, seen: float) -> None:
@@ -313,7 +343,7 @@ def _end_orphan(pid: int, seen: float) -> None:
     try:
         process = psutil.Process(pid)
         # Begun before we last saw it, and a tz conversion: the id has not been given to another program.
-        if process.create_time() <= seen + 1 and "convert" in process.cmdline():
+        if process.create_time() <= seen + 1 and {"convert", "eval"} & set(process.cmdline()):
             process.kill()  # at any moment it loses nothing, and the window need not wait
     except psutil.Error:
         return

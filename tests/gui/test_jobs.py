@@ -59,7 +59,9 @@ def test_a_job_runs_to_its_end(qtbot: QtBot, jobs: Jobs, home: Path) -> None:
     assert (job.model_id, job.phase, job.done, job.total, job.unit) == ("quick:t2", "convert", 5000, 6000, "weights")
     assert [state for state, _ in seen if state != "running"] == ["done"]
     assert ("running", 3000) in seen
-    assert (home / "calls").read_text() == "convert --json --encoding t2 --packing base3 -- quick\n"
+    assert (home / "calls").read_text() == (
+        "convert --json --background --encoding t2 --packing base3 -- quick\n"
+    )
 
 
 def test_one_at_a_time_in_order(qtbot: QtBot, jobs: Jobs, home: Path) -> None:
@@ -69,7 +71,7 @@ def test_one_at_a_time_in_order(qtbot: QtBot, jobs: Jobs, home: Path) -> None:
     assert (first.state, second.state) == ("running", "queued")
     wait(qtbot, second, "done")
     assert max(running) == 1
-    assert [line.split()[3] for line in (home / "calls").read_text().splitlines()] == ["t2", "t1"]
+    assert [line.split()[4] for line in (home / "calls").read_text().splitlines()] == ["t2", "t1"]
 
 
 def test_the_same_order_twice_is_one_job(qtbot: QtBot, jobs: Jobs) -> None:

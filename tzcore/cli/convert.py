@@ -31,6 +31,14 @@ def configure_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", metavar="NAME", help=device)
     parser.add_argument("--out", type=Path, metavar="DIR", help="write the model folder there instead of installing it")
     parser.add_argument("--name", metavar="ID", help="install it under this name (default: the source's)")
+    samples = "let it and the original answer four questions for the receipt (default: yes, where that takes little)"
+    parser.add_argument("--samples", action=argparse.BooleanOptionalAction, default=True, help=samples)
+    configure_background(parser)
+
+
+def configure_background(parser: argparse.ArgumentParser) -> None:
+    """The argument of work that gives way to other programs."""
+    parser.add_argument("--background", action="store_true", help="take only what processor and disk others leave")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -40,8 +48,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def convert_and_report(source: str, args: argparse.Namespace, console: Console, discard: bool = False) -> int:
     """Make the model folder and say what came out."""
+    from tzcore.cli import expectation
     from tzcore.hub import library
 
+    if args.background:
+        from tzcore.priority import give_way
+
+        give_way()
     budget = budget_arguments.chosen(args)
     order = Order(
         args.encoding,
@@ -54,7 +67,10 @@ def convert_and_report(source: str, args: argparse.Namespace, console: Console, 
         args.batch,
         args.device,
         discard,
+        args.samples,
     )
+    if console.json and (seconds := expectation.of_source(source, order)):
+        console.event("expect", seconds=seconds)
     folder = make(source, order, console)
     receipt = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))
     model = library.resolve(str(folder))
@@ -85,6 +101,8 @@ def about(receipt: dict[str, Any]) -> list[str]:
     known = [(allocation.get("predicted_kl"), "predicted"), (quality.get("kl_mean"), "measured on held-out text")]
     if said := [f"{value:.3f} nats a token {how}" for value, how in known if value is not None]:
         lines.append(f"divergence {', '.join(said)} (mean KL from the original)")
+    if answers := sum(bool(sample.get("original")) for sample in quality.get("samples") or ()):
+        lines.append(f"samples    {answers} questions, answered by it and by the original, are in the receipt")
     if note := allocation.get("note"):
         lines.append(f"note       {note}")
     if quality.get("kl_mean", 0.0) > (bound := QUALITIES["balanced"]):

@@ -36,6 +36,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=int, metavar="N", help="threads (default: one a physical core)")
     add("--device", default="auto", metavar="NAME", help="where the original is computed, as in tz convert")
     add("--backend", default="auto", metavar="NAME", help="auto, or a backend's name")
+    add(
+        "--receipt", action="store_true",
+        help="write the result into the models' receipts, with sample answers of each and of its original",
+    )  # fmt: skip
+    add("--background", action="store_true", help="take only what processor and disk others leave")
     depth_eval.declare(parser)
 
 
@@ -44,6 +49,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     _check(args)
     from tzcore.cli.pipeline import find_or_make
 
+    if args.background:
+        from tzcore.priority import give_way
+
+        give_way()
+    if args.receipt:
+        from tzcore.cli import receipt_eval
+
+        return receipt_eval.run([find_or_make(name, console) for name in args.models], args, console)
     if args.tasks:
         from tzcore.cli import tasks
 
@@ -79,6 +92,8 @@ def _check(args: argparse.Namespace) -> None:
         raise RequestError("--tasks goes without --text and --picture")
     if not args.tasks and (args.limit or args.shots is not None or args.task_folder):
         raise RequestError("--limit, --shots and --task-folder go with --tasks")
+    if args.receipt and (args.tasks or args.picture or args.text or args.no_original):
+        raise RequestError("--receipt goes without --tasks, --picture, --text and --no-original")
     depth_eval.check(args)
 
 
@@ -100,7 +115,7 @@ def _measured(folders: list[Path], args: argparse.Namespace, console: Console) -
         console.note(f"The original: {torch_computes(device)}")
     found: dict[Path, Result] = {}
     for name, group in together.items():
-        source = None if name is None else _open(name, console)
+        source = None if name is None else open_original(name, console)
         try:
             results = compare(
                 group, args.text, source, backend, console.report, args.window, args.windows, args.threads,
@@ -124,7 +139,7 @@ def original_of(folder: Path) -> str:
     return name
 
 
-def _open(name: str, console: Console) -> WeightSource:
+def open_original(name: str, console: Console) -> WeightSource:
     from tzcore.hub import reference, sources
 
     return sources.open_source(reference.parse(name), report=console.report)

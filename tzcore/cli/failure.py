@@ -53,14 +53,15 @@ def guarded(action: Callable[[], int], console: Console) -> int:
     except TernaryZeroError as error:
         if _debugging():
             traceback.print_exc()
-        return _stop(console, str(error), FAILED)
+        return _stop(console, str(error), FAILED, type(error).__name__)
     except BrokenPipeError:
         # The reader of stdout has gone.  The interpreter would complain again when it flushes
         # on its way out, so give it somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except MemoryError:
-        return _stop(console, "not enough memory: close other programs, or take a smaller model or context", FAILED)
+        advice = "not enough memory: close other programs, or take a smaller model or context"
+        return _stop(console, advice, FAILED, "MemoryError")
     except OSError as error:
         if error.errno not in _STORAGE:
             return _stop(console, _unforeseen(error), FAILED)
@@ -74,12 +75,13 @@ def _debugging() -> bool:
     return os.environ.get("TZ_DEBUG", "") not in ("", "0")
 
 
-def _stop(console: Console, message: str, code: int) -> int:
+def _stop(console: Console, message: str, code: int, kind: str = "") -> int:
+    """Say ``message``.  ``kind`` is the error's class, by which a program can tell what would help."""
     line = " ".join(message.split())
     try:
         console.close()
         if console.json:
-            console.event("error", message=line)
+            console.event("error", message=line, **({"kind": kind} if kind else {}))
         print(f"tz: {line}", file=sys.stderr, flush=True)
     except (BrokenPipeError, KeyboardInterrupt):
         pass

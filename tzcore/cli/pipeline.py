@@ -26,7 +26,8 @@ class Order:
 
     ``budget`` and ``encoding`` exclude each other.  ``out`` writes the folder there instead of among
     the installed models; ``name`` installs it under another name than the source's; ``device`` is where torch
-    computes.  ``discard`` deletes what is fetched of the source as soon as it has been used.
+    computes.  ``discard`` deletes what is fetched of the source as soon as it has been used.  ``samples`` lets the
+    result and the original answer a few questions for the receipt.
     """
 
     encoding: str | None = None
@@ -39,6 +40,7 @@ class Order:
     batch: int | None = None
     device: str = "auto"
     discard: bool = False
+    samples: bool = False
 
 
 def find_or_make(text: str, console: Console) -> Path:
@@ -100,11 +102,29 @@ def make(text: str, order: Order, console: Console) -> Path:
     source = sources.open_source(reference.parse(text), report=console.report, discard=order.discard)
     try:
         folder = _make(source, order, console)
+        if order.samples:
+            _sample(folder, source, console)
         if isinstance(source, PassingSource):
             source.dispose()
         return folder
     finally:
         source.close()
+
+
+def _sample(folder: Path, source: WeightSource, console: Console) -> None:
+    """Put sample answers into the receipt; a conversion is none the worse for a receipt without them."""
+    from tzcore.checkpoint.reader import read_json
+    from tzcore.cli import samples
+    from tzcore.errors import StorageError
+
+    try:
+        limit = samples.patience(read_json(folder / "receipt.json"))
+        found = samples.complete(folder, lambda: source, console.report, limit)
+    except StorageError as error:
+        console.note(f"Sample answers could not be kept: {error}")
+        return
+    if skipped := found.get("skipped"):
+        console.note(skipped)
 
 
 def _make(source: WeightSource, order: Order, console: Console) -> Path:

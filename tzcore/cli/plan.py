@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tzcore.cli import budget_arguments, card_plan, context_arguments, context_table
+from tzcore.cli import budget_arguments, card_plan, context_arguments, context_table, plan_outlook
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.console import Console
+from tzcore.cli.plan_result import Result, estimated, result_of
 from tzcore.cli.plan_words import words
 
 if TYPE_CHECKING:
@@ -45,26 +46,12 @@ class Wish:
     kv: str = "auto"
 
 
-@dataclass(frozen=True)
-class Result:
-    """The model that would come out.  ``weights`` are resident bytes, ``folder`` those on the disk, ``bits``
-    stored bits a weight of the projections, ``stored`` the format of each matrix.  ``None`` is not known;
-    then ``between`` may bound ``folder``."""
-
-    weights: int | None
-    folder: int | None
-    bits: float | None = None
-    formats: dict[str, int] | None = None
-    stored: dict[str, str] | None = None
-    between: tuple[int, int] | None = None
-    note: str = ""
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="SOURCE", help="an installed model, or any source")
     budget_arguments.declare(parser, context_alone=True)
     context_arguments.declare_kv(parser)
+    parser.add_argument("--options", action="store_true", help="all that could be made of it, from small to good")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -74,12 +61,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
     vram = args.vram[0] if args.vram is not None else None
     wish = Wish(budget_arguments.chosen(args), args.encoding, args.packing, args.context, vram, args.kv)
     installed = library.resolve(args.source)
+    if args.options:
+        text = installed.source if installed is not None else args.source
+        return _all_options(sources.describe(reference.parse(text)), wish, console)
     if installed is not None and wish.budget is None and wish.encoding is None:
         result = of_installed(installed, wish.context, wish.kv)
     else:  # an installed model's original can be converted again, in another way
         text = installed.source if installed is not None else args.source
         result = of_source(sources.describe(reference.parse(text)), wish)
     console.done(words(result), **result)
+    return 0
+
+
+def _all_options(info: SourceInfo, wish: Wish, console: Console) -> int:
+    """The plan with everything that could be made of the source."""
+    from tzcore.cli import plan_options
+
+    spec = shape_of(info.config) if info.config else None
+    result = plan_options.report(info, of_source(info, wish, probed=False), spec, console)
+    console.done("\n".join([words(result), plan_options.words(result)]), **result)
     return 0
 
 
@@ -95,6 +95,8 @@ def of_installed(model: InstalledModel, context: int | None = None, kv: str = "a
     folder = ModelFolder.open(model.path)
     try:
         spec = spec_of(folder)
+        known = _in_main_memory(folder.bytes(), spec, context, kv)
+        outlook = {**plan_outlook.UNKNOWN, **plan_outlook.of_memory(known), **plan_outlook.of_model(model.id)}
         return {
             "id": model.id,
             "installed": True,
@@ -109,7 +111,9 @@ def of_installed(model: InstalledModel, context: int | None = None, kv: str = "a
             "bits_per_weight": model.bits_per_weight,
             "peak_disk_bytes": 0,
             "conversion_seconds": 0,
-            **_in_main_memory(folder.bytes(), spec, context, kv),
+            **known,
+            **outlook,
+            **plan_outlook.of_speed(spec, folder.quantization.matrices, known["kv"]),
             "card": _on_this_card(spec, folder.quantization.matrices, context, kv),
         }
     finally:
@@ -181,8 +185,8 @@ def _memory(plan: MemoryPlan, spec: ModelSpec, reason: str) -> dict[str, Any]:
 # --- to be made ---------------------------------------------------------------------------------
 
 
-def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
-    """The plan of a source: what is not known is ``None``.
+def of_source(info: SourceInfo, wish: Wish, probed: bool = True) -> dict[str, Any]:
+    """The plan of a source: what is not known is ``None``.  Without ``probed`` no time is measured.
 
     BudgetError where the budget cannot be kept.
     """
@@ -193,27 +197,34 @@ def of_source(info: SourceInfo, wish: Wish) -> dict[str, Any]:
     memory = hardware.memory() if wish.vram is None else hardware.Memory(wish.vram, wish.vram)
     spec = shape_of(info.config) if info.config else None
     native = info.ternary and wish.budget is None and wish.encoding is None
-    settings = _own(wish) if native else _settings(spec, wish)
+    settings = own_settings(wish) if native else settings_for(spec, wish)
     made = result_of(spec, settings) if spec is not None else estimated(info.parameters, settings, wish.budget)
     fetch = info.download_bytes
     scratch = scratch_bytes(spec, settings) if spec is not None and settings.calibrates else 0
-    seconds, device = _forecast(info, spec, settings, made)
+    seconds, device = _forecast(info, spec, settings, made) if probed else (None, None)
     known: dict[str, Any] = dict.fromkeys(
         ("memory_bytes", "weights_bytes", "kv_bytes", "workspace_bytes", "context", "longest_context", "fits")
     )
     known |= dict.fromkeys(("kv", "kv_reason", "notice", "model_context")) | {"contexts": []}
     known |= {"reserve_bytes": min(1 << 30, memory.total // 20), "free_memory": memory.available, "card": None}
+    known |= plan_outlook.UNKNOWN
     if spec is not None and made.weights is not None:
-        known = _in_main_memory(made.weights, spec, wish.context, wish.kv, memory)
+        known |= _in_main_memory(made.weights, spec, wish.context, wish.kv, memory)
         stored = None if made.stored is None else stored_as(spec, made.stored, settings)
         if wish.vram is None:
             known["card"] = _on_this_card(spec, stored, wish.context, wish.kv)
         elif stored is not None:
             chosen = _for_card(spec, stored, wish.context, wish.kv, wish.vram, card_plan.GIVEN)
             on_card = MemoryPlan.of_card(chosen.plan, chosen.kv)
-            known = {**_memory(on_card, spec, chosen.reason), "card": card_plan.described(spec, chosen.plan)}
+            known |= {**_memory(on_card, spec, chosen.reason), "card": card_plan.described(spec, chosen.plan)}
+        if stored is not None and probed:
+            known |= plan_outlook.of_speed(spec, stored, known["kv"])
     elif made.weights is not None:
         known["fits"] = made.weights < memory.available - known["reserve_bytes"]
+    known |= plan_outlook.of_memory(known)
+    if not native:
+        option = wish.budget.word if wish.budget else settings.encoding
+        known |= plan_outlook.of_quality(made.bits, info.parameters, info.id, option)
     return {
         "id": info.id,
         "installed": False,
@@ -256,7 +267,8 @@ def shape_of(config: dict[str, Any]) -> ModelSpec | None:
         return None
 
 
-def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
+def settings_for(spec: ModelSpec | None, wish: Wish) -> Settings:
+    """How a conversion that was asked for so is made."""
     from tzcore.quant.settings import Settings, format_for
 
     if spec is not None:
@@ -266,7 +278,7 @@ def _settings(spec: ModelSpec | None, wish: Wish) -> Settings:
     return Settings(format=chosen, head_format="f16" if chosen == "f16" else "i8")
 
 
-def _own(wish: Wish) -> Settings:
+def own_settings(wish: Wish) -> Settings:
     """How a natively ternary model is stored that is taken over as it is."""
     from tzcore.quant.settings import Settings, format_for
 
@@ -289,84 +301,6 @@ def scratch_bytes(spec: ModelSpec, settings: Settings) -> int:
         tokens = min(sensitivity.WINDOWS * settings.window, settings.tokens)
         kept = max(kept, (len(spec.layers) + 1) * tokens * spec.hidden)
     return 4 * kept
-
-
-def result_of(spec: ModelSpec, settings: Settings) -> Result:
-    """What would come out, to the byte but for the tokenizer's files.
-
-    Which matrix gets which format is decided by measuring; only the bytes of that are foreseen here.
-    """
-    from tzcore.quant import allocation
-    from tzcore.quant.budget import Overhead, assumed_losses, items_of, resolve
-
-    overhead = Overhead.of(spec, settings.rotates)
-    resident = overhead.signs + overhead.rest
-    request = settings.request
-    if request is None:
-        return _uniform(spec, settings, overhead.signs, resident, overhead.files)
-    items = items_of(spec, assumed_losses(spec), settings.group_for)
-    if request.kind == "quality":
-        least, most = (
-            count + resident + overhead.files for count in (allocation.smallest(items), allocation.largest(items))
-        )
-        return Result(None, None, between=(least, most), note="which size it takes is measured when it is converted")
-    chosen = resolve(request, items, overhead)
-    weights = chosen.bytes + resident
-    return Result(
-        weights, weights + overhead.files, chosen.bits_per_weight, chosen.counts, chosen.formats, note=chosen.note
-    )
-
-
-def _uniform(spec: ModelSpec, settings: Settings, signs: int, resident: int, files: int) -> Result:
-    """One format for all projections, another for embedding and head."""
-    from tzcore.quant.allocation import stored_bytes
-    from tzcore.trits import format_named
-
-    ends, routers = {spec.embedding.name, spec.head.name}, {ref.name for ref in spec.routers()}
-    counts: dict[str, int] = {}
-    formats: dict[str, str] = {}
-    stored = projections = weights = 0
-    for name, (rows, cols) in spec.matrices().items():
-        if name in routers:
-            continue  # part of what is resident anyway
-        fmt = settings.head_format if name in ends else settings.format
-        size = stored_bytes(rows, cols, fmt, settings.group_for(format_named(fmt), cols))
-        counts[fmt] = counts.get(fmt, 0) + 1
-        formats[name] = fmt
-        stored += size
-        if name not in ends:
-            projections, weights = projections + size, weights + rows * cols
-    total = stored + resident
-    return Result(total, total + files, 8 * (projections + signs) / weights, counts, formats)
-
-
-def estimated(parameters: int | None, settings: Settings, budget: Budget | None) -> Result:
-    """What would come out of so many weights in unknown shapes."""
-    from tzcore import trits
-
-    if budget is not None and budget.flag in ("size", "vram"):
-        whole = int(budget.value) if budget.flag == "size" else None
-        return Result(whole, whole, note="whether that can be had is known when config.json is here")
-    if not parameters or (budget is not None and budget.flag == "quality"):
-        return Result(None, None)
-
-    def bits(name: str) -> float:
-        fmt, wide = trits.format_named(name), 8192
-        scales = 0.0 if fmt.packing == "half" else 16 / settings.group
-        return 8 * trits.tile_bytes(fmt, wide) / (trits.LANES * wide) + scales
-
-    each = budget.value if budget is not None else bits(settings.format)
-    tables = _usual_tables(parameters)
-    total = int(((parameters - tables) * each + tables * bits(settings.head_format)) / 8)
-    return Result(total, total, each)
-
-
-def _usual_tables(parameters: int) -> int:
-    """Weights of embedding and head where the shape is not known: they grow with the model's width.
-
-    (SmolLM2 135M has 0.03, Llama 3.2 1B 0.26, Llama 3.1 8B 1.05, Llama 3.3 70B 2.1 · 10⁹.)
-    """
-    return round(min(parameters / 4, 4e8 * (parameters / 1e9) ** 0.5))
 
 
 def _forecast(

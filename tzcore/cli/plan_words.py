@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tzcore.cli import card_plan, context_table
+from tzcore.cli import card_plan, context_table, plan_outlook
 from tzcore.cli.console import human_bytes, human_count, human_time
 
 _WIDTH = 48
@@ -22,6 +22,7 @@ def words(plan: dict[str, Any]) -> str:
         lines += _memory(plan)
     if plan["card"] is not None:
         lines += card_plan.words(plan["card"])
+    lines += plan_outlook.words(plan)
     if plan["fits"] is not None:
         lines.append(f"fits       {'yes' if plan['fits'] else 'no'}")
     return "\n".join(lines)

@@ -118,7 +118,7 @@ def plan(
     memory = memory or hardware.memory()
     reserve = min(1 << 30, memory.total // 20)
     available = max(0, memory.available - occupied)
-    workspace = _workspace(spec)
+    workspace = workspace_bytes(spec)
     left = available - reserve - weights - workspace
     largest = cpu_memory.longest(spec, kv, left, spec.max_context)
     if context is None:
@@ -187,7 +187,7 @@ def _usual(spec: ModelSpec, largest: int) -> int:
     return largest if LEAST_CONTEXT <= largest < wanted else wanted
 
 
-def _workspace(spec: ModelSpec) -> int:
+def workspace_bytes(spec: ModelSpec) -> int:
     """Activations of the largest prefill chunk in float32, one row of logits, and the process itself."""
     attention = (spec.heads + 2 * spec.kv_heads) * spec.head_dim
     row = 4 * spec.hidden + 3 * spec.intermediate + 2 * attention + max(map(_routed, spec.layers), default=0)

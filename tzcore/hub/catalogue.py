@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
+from typing import Any
 
 from tzcore import paths
 from tzcore.errors import SourceError
@@ -15,7 +16,9 @@ from tzcore.errors import SourceError
 @dataclass(frozen=True)
 class CatalogueEntry:
     """One model.  ``parameters`` and ``download_bytes`` are approximate: the exact figures come
-    from :func:`tzcore.hub.sources.describe`.  ``gated``: its licence must be accepted first."""
+    from :func:`tzcore.hub.sources.describe`.  ``gated``: its licence must be accepted first.  ``kinds`` are machines
+    it is right for, ``native`` says that it was trained with ternary weights, and ``config`` is its shape where
+    nothing else tells it before it is fetched."""
 
     id: str
     name: str
@@ -26,6 +29,9 @@ class CatalogueEntry:
     gated: bool
     context: int
     about: str
+    kinds: tuple[str, ...] = ()
+    native: bool = False
+    config: dict[str, Any] | None = None
 
 
 @cache

@@ -34,7 +34,7 @@ class SourceInfo:
     ``parameters`` and ``download_bytes`` are ``None`` where nothing says; ``download_bytes`` counts
     what is not on this machine yet.  ``approximate``: they come from the catalogue or an estimate.
     ``config`` is the ``config.json`` where it can be had without the weights.  ``ternary``: the files say
-    that the weights are natively ternary.
+    that the weights are natively ternary.  ``weights`` are its files of weights with their bytes, the large ones first.
     """
 
     id: str
@@ -49,6 +49,12 @@ class SourceInfo:
     approximate: bool = False
     config: dict[str, Any] | None = None
     ternary: bool = False
+    weights: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Bytes of all that a conversion reads, here or not; ``None`` where nothing says."""
+        return sum(size for _, size in self.weights) or self.download_bytes
 
 
 def open_source(
@@ -101,8 +107,9 @@ def describe(reference: Reference, token: str | None = None) -> SourceInfo:
         case Kind.FOLDER:
             path = reference.path
             config = read_config(path)
-            parameters = _count(weight_files(path))
-            return _info(reference, None, config, parameters, 0, _licence_of_card(path), False)
+            files = weight_files(path)
+            info = _info(reference, None, config, _count(files), 0, _licence_of_card(path), False)
+            return replace(info, weights=_sizes(files))
         case Kind.GGUF:
             return _describe_gguf(reference, reference.path, None)
         case Kind.WHEEL:
@@ -180,8 +187,10 @@ def _info(
 def _describe_hub(reference: Reference, token: str | None) -> SourceInfo:
     if snapshot := download.cached(reference.target, reference.revision):
         known = snapshot.repository
-        count = known.parameters or _count(weight_files(snapshot.folder))
-        return _info(reference, known.commit, read_config(snapshot.folder), count, 0, known.licence, known.gated)
+        files = weight_files(snapshot.folder)
+        count = known.parameters or _count(files)
+        info = _info(reference, known.commit, read_config(snapshot.folder), count, 0, known.licence, known.gated)
+        return replace(info, weights=_sizes(files))
     if repository.offline():
         raise repository.is_offline(reference.target)
     known = repository.look_up(reference.target, reference.revision, token)
@@ -195,6 +204,8 @@ def _describe_hub(reference: Reference, token: str | None) -> SourceInfo:
             raise
         config = {"model_type": known.model_type} if known.model_type else None
     info = _info(reference, known.commit, config, known.parameters, missing, known.licence, known.gated)
+    shards = sorted(((file.name, file.size) for file in download.needed(known)[1]), key=lambda pair: -pair[1])
+    info = replace(info, weights=tuple(shards))
     if known.parameters is None and (estimate := _estimate(known, config)):
         return replace(info, parameters=estimate, approximate=True)
     return info
@@ -232,6 +243,7 @@ def _describe_gguf(reference: Reference, path: Path, licence: str | None) -> Sou
         False,
         config=config,
         ternary=ternary,
+        weights=_sizes([path]),
     )
 
 
@@ -261,6 +273,7 @@ def _describe_package(reference: Reference) -> SourceInfo:
         listed.licence,
         listed.gated,
         approximate=True,
+        config=listed.config,
     )
 
 
@@ -280,6 +293,11 @@ def _count(files: list[Path]) -> int:
                 elements *= n
             total += 4 * elements if tensor.dtype == "U8" else elements
     return total
+
+
+def _sizes(files: list[Path]) -> tuple[tuple[str, int], ...]:
+    sizes = ((file.name, file.stat().st_size) for file in files)
+    return tuple(sorted(sizes, key=lambda pair: -pair[1]))
 
 
 def _licence_of_card(folder: Path) -> str:

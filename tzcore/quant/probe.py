@@ -182,6 +182,20 @@ def seconds(spec: ModelSpec, settings: Settings, rates: Rates) -> float:
     return weights / rates.weights + (operations(spec, settings) if settings.calibrates else 0.0) / rates.operations
 
 
+def phases(spec: ModelSpec, settings: Settings, rates: Rates) -> dict[str, float]:
+    """:func:`seconds`, parted into what the phases ``"measure"``, ``"convert"`` and ``"tune"`` take."""
+    weights = sum(rows * cols for rows, cols in spec.matrices().values())
+    found = {"convert": weights / rates.weights}
+    if settings.calibrates:
+        found["convert"] += _blocks(spec, settings) / rates.operations
+        if settings.request is not None:
+            found["measure"] = _choice(spec, settings) / rates.operations
+        if settings.tunes:
+            found["tune"] = (operations(spec, settings) - _blocks(spec, settings)) / rates.operations
+            found["tune"] -= found.get("measure", 0.0)
+    return found
+
+
 def seconds_by_size(parameters: int, settings: Settings, rates: Rates) -> float:
     """The forecast where no more than the number of weights is known.
 

@@ -24,15 +24,22 @@ from tzcore.errors import RequestError, TernaryZeroError
 from tzcore.hub.library import InstalledModel
 from tzcore.keyvalues import format_named
 from tzcore.progress import Progress
-from tzcore.serve import failures, generation_request, plan_form, request_body
+from tzcore.serve import admin, failures, generation_request, plan_form, request_body
 from tzcore.serve.failures import FieldError
 from tzcore.serve.generation_response import SSE_HEADERS, GenerationResponse, sse
 from tzcore.serve.guard import Guard
+from tzcore.serve.listener import Listener
 from tzcore.serve.pool import HostedModel, Pool
 
 
-def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, ...] = ()) -> Starlette:
-    """The ASGI application that serves ``pool`` when bound to ``host``."""
+def build(
+    pool: Pool,
+    host: str,
+    token: str | None = None,
+    origins: tuple[str, ...] = (),
+    others: Listener | None = None,
+) -> Starlette:
+    """The ASGI application that serves ``pool`` when bound to ``host``.  ``others``: it governs this listener."""
     routes = Routes(pool)
     middleware = [Middleware(Guard, host=host, token=token, origins=origins)]
     if origins:
@@ -50,8 +57,27 @@ def build(pool: Pool, host: str, token: str | None = None, origins: tuple[str, .
             Route("/v1/load", routes.load, methods=["POST"]),
             Route("/v1/unload", routes.unload, methods=["POST"]),
             Route("/v1/forget", routes.forget, methods=["POST"]),
+            *(admin.routes(others) if others is not None else ()),
         ],
         middleware=middleware,
+        exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
+    )
+
+
+def build_public(pool: Pool, host: str, token: str | None) -> Starlette:
+    """What other programs than the window get: answers, but no say in what is in memory or kept on the disk."""
+    routes = Routes(pool)
+    return Starlette(
+        routes=[
+            Route("/health", routes.health),
+            Route("/v1/models", routes.models),
+            Route("/v1/models/{model:path}", routes.model),
+            Route("/v1/chat/completions", routes.chat, methods=["POST"]),
+            Route("/v1/completions", routes.completion, methods=["POST"]),
+            Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
+            Route("/v1/plan", routes.plan),
+        ],
+        middleware=[Middleware(Guard, host=host, token=token)],
         exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
     )
 

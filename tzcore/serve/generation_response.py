@@ -18,6 +18,8 @@ from starlette.types import Receive, Scope, Send
 from tzcore.engine.generation import Engine
 from tzcore.engine.request import ContextChanged, Event, Finished, PrefillProgress, SummaryProgress, TextDelta
 from tzcore.serve import failures
+from tzcore.serve.activity import NOTE
+from tzcore.serve.activity import Request as Noted
 from tzcore.serve.answer_form import AnswerForm
 from tzcore.serve.failures import RefusedError
 from tzcore.serve.generation_request import Asked
@@ -44,9 +46,11 @@ class GenerationResponse(Response):
         self._events: asyncio.Queue[Event | Exception] = asyncio.Queue()
         self._form: AnswerForm
         self._hosted: HostedModel | None = None
+        self._noted: Noted | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, until the answer is sent or the client is gone."""
+        self._noted = scope.get(NOTE)
         producing = asyncio.create_task(self._produce())
         send_answer = self._stream if self._asked.stream else self._at_once
         sending = asyncio.create_task(send_answer(scope, receive, send))
@@ -87,6 +91,8 @@ class GenerationResponse(Response):
             self._form = AnswerForm(self._chat, hosted.id)
             hosted.submit(job, work)
             self._hosted = hosted
+            if self._noted is not None:
+                self._noted.model = hosted.id
         except Exception as error:
             events.put_nowait(error)
 
@@ -96,6 +102,8 @@ class GenerationResponse(Response):
             self._hosted.ended(self._job)
         if isinstance(item, Exception):
             raise item
+        if self._noted is not None:
+            self._noted.heard(item)
         if isinstance(item, Finished) and item.reason == "cancelled":
             raise self._stopped()
         return item

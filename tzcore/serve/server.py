@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import functools
 import json
 import logging
@@ -16,7 +15,6 @@ import os
 import secrets
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,22 +27,22 @@ import uvicorn
 from tzcore.engine.generation import Engine
 from tzcore.engine.kv_choice import AUTO
 from tzcore.engine.snapshots import Snapshots
-from tzcore.errors import RequestError, SourceError, TernaryZeroError
+from tzcore.errors import RequestError, SourceError
 from tzcore.hub import library
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Report, ignore
 from tzcore.serve import application, guard
+from tzcore.serve.address import AddressError, in_url, listening_socket
+from tzcore.serve.listener import Listener
 from tzcore.serve.pool import Opener, Pool
 
 logger = logging.getLogger("tzcore.serve")
 
 INTERRUPTED = 130
+__all__ = ["AddressError", "Server", "listening_socket", "print_event", "serve"]
+
 GRACE = 3  # seconds for open connections to end
 PARENT_POLL = 0.5  # seconds
-
-
-class AddressError(TernaryZeroError):
-    """The server cannot listen where it was told to."""
 
 
 def print_event(event: dict[str, Any]) -> None:
@@ -94,14 +92,17 @@ def serve(
             Engine.open, backend=backend, threads=threads, speculation=speculation, snapshots=snapshots
         )
         bound = int(listener.getsockname()[1])
-        ready: dict[str, Any] = {"event": "ready", "port": bound, "url": f"http://{_in_url(host)}:{bound}"}
+        ready: dict[str, Any] = {"event": "ready", "port": bound, "url": f"http://{in_url(host)}:{bound}"}
         if made_up:
             ready["token"] = token
 
         async def main() -> int:
             pool = Pool(open_engine, given, backend, kv)
-            app = application.build(pool, host, token, tuple(origins))
-            server = Server(app, pool)
+            others = None
+            if parent_pid is not None and token:  # the window's engine: nobody else has this token
+                others = Listener(functools.partial(application.build_public, pool))
+            app = application.build(pool, host, token, tuple(origins), others)
+            server = Server(app, pool, others)
             if parent_pid is not None:
                 _follow(parent_pid, server)
             for model in given:
@@ -113,37 +114,10 @@ def serve(
         return asyncio.run(main())
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host`` and ``port``; AddressError says what is in the way."""
-    if not 0 <= port <= 65535:
-        raise AddressError(f"Port {port} does not exist: take 0 (any free one) to 65535")
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError):
-        raise AddressError(f"{host!r} is no address of this machine") from None
-    listener = socket.socket(family, kind, protocol)
-    try:
-        if sys.platform == "win32":  # where SO_REUSEADDR would let two servers share a port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        else:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES) or getattr(error, "winerror", 0) == 10013:
-            reason = "is in use by another program" if error.errno == errno.EADDRINUSE else "may not be used"
-            raise AddressError(
-                f"Port {port} on {host} {reason}: choose another with --port (0 takes a free one)"
-            ) from None
-        raise AddressError(f"Cannot listen on {host} port {port}: {error.strerror or error}") from None
-    return listener
-
-
 class Server(uvicorn.Server):
     """uvicorn's server, with an end that stops the engines, and exit codes instead of a re-raised signal."""
 
-    def __init__(self, app: Any, pool: Pool) -> None:
+    def __init__(self, app: Any, pool: Pool, others: Listener | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -159,6 +133,7 @@ class Server(uvicorn.Server):
         self.received: int | None = None
         self.on_started: Callable[[], None] = lambda: None
         self._pool = pool
+        self._others = others
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, then say so."""
@@ -168,6 +143,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop all answers, let their connections end, release the models."""
         self._pool.stop("The server is shutting down")
+        if self._others is not None:
+            await self._others.close()
         await super().shutdown(sockets)
         await self._pool.close()
 
@@ -197,15 +174,6 @@ def _installed(name: str) -> InstalledModel:
         known = ", ".join(model.id for model in library.installed()) or "none"
         raise SourceError(f"No installed model is called {name!r}; installed: {known}")
     return found
-
-
-def _in_url(host: str) -> str:
-    """``host`` as clients on this machine write it."""
-    if host == "0.0.0.0":
-        return "127.0.0.1"
-    if host == "::":
-        return "[::1]"
-    return f"[{host}]" if ":" in host else host
 
 
 def _follow(pid: int, server: Server) -> None:

@@ -45,7 +45,7 @@ def test_a_foreseen_error_is_one_line_and_one(capsys: pytest.CaptureFixture[str]
 def test_with_json_the_error_is_an_event_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(raising(SourceError("no such model")), Console(json=True)) == 1
     captured = capsys.readouterr()
-    assert json.loads(captured.out) == {"event": "error", "message": "no such model"}
+    assert json.loads(captured.out) == {"event": "error", "message": "no such model", "kind": "SourceError"}
     assert captured.err == "tz: no such model\n"
 
 

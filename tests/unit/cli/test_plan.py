@@ -14,9 +14,10 @@ from tests.unit.backend.cuda.pretended_engine import pretended_machine
 from tests.unit.cli.conftest import Tz
 from tzcore import trits
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.cli import plan, plan_words
+from tzcore.cli import plan, plan_result, plan_words
 from tzcore.cli.budget_arguments import Budget
-from tzcore.cli.plan import Wish, estimated, result_of, shape_of
+from tzcore.cli.plan import Wish, shape_of
+from tzcore.cli.plan_result import estimated, result_of
 from tzcore.hub import sources
 from tzcore.hub.reference import Kind, parse
 from tzcore.hub.sources import SourceInfo
@@ -84,7 +85,7 @@ def test_an_estimate_without_a_shape_is_that_of_the_formats() -> None:
         settings = Settings(format=name, group=64)
         fmt = trits.format_named(name)
         each = 8 * trits.tile_bytes(fmt, 8192) / (16 * 8192) + 16 / 64
-        tables = plan._usual_tables(10**9)
+        tables = plan_result._usual_tables(10**9)
         made = estimated(10**9, settings, None)
         assert made.folder == pytest.approx((10**9 - tables) * each / 8 + tables * 8.25 / 8, rel=1e-6)
         assert made.bits == pytest.approx(each)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from tzcore.engine.snapshots import Snapshots
 from tzcore.hub.library import InstalledModel
 from tzcore.progress import Progress, Report
 from tzcore.serve import application, server
+from tzcore.serve.listener import Listener
 from tzcore.serve.pool import Pool
 
 TOKEN = "a-token-for-tests"
@@ -86,15 +88,18 @@ def running(
     token: str | None = TOKEN,
     given: tuple[InstalledModel, ...] = (),
     origins: tuple[str, ...] = (),
+    window: bool = False,
 ) -> Iterator[Running]:
-    """A server that ends with the block, and whose end is waited for."""
+    """A server that ends with the block, and whose end is waited for.  ``window``: with the window's own routes."""
     opener = Opener(make)
     started = threading.Event()
     state: dict[str, Any] = {}
 
     async def main(listener: Any) -> None:
         state["pool"] = Pool(opener, given)
-        state["server"] = server.Server(application.build(state["pool"], "127.0.0.1", token, origins), state["pool"])
+        others = Listener(functools.partial(application.build_public, state["pool"])) if window else None
+        app = application.build(state["pool"], "127.0.0.1", token, origins, others)
+        state["server"] = server.Server(app, state["pool"], others)
         state["server"].on_started = started.set
         await state["server"].serve([listener])
 

@@ -1,0 +1,1 @@
+"""Files that are given with a message."""

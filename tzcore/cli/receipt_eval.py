@@ -1,0 +1,49 @@
+"""``tz eval MODEL --receipt``: measure models that are here already, and write the result into their receipts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tzcore.cli import samples
+from tzcore.cli.console import Console
+from tzcore.cli.eval import open_original, original_of, words
+
+WINDOWS = 2
+"""Windows of each text, unless told otherwise: some six thousand tokens, which settle the numbers well enough."""
+
+
+def run(folders: list[Path], args: argparse.Namespace, console: Console) -> int:
+    """Measure each and report; the original is fetched where it is not here."""
+    results = [_one(folder, args, console) for folder in folders]
+    text = "\n\n".join(f"{words(result)}\n{_about(result['quality'])}" for result in results)
+    console.done(text, id=results[0]["model"] if len(results) == 1 else None, models=results)
+    return 0
+
+
+def _one(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    from tzcore.backend.select import select
+    from tzcore.checkpoint.reader import read_json
+    from tzcore.quant.device import find
+    from tzcore.quant.evaluation import compare
+
+    backend, _ = select(args.backend)
+    native = bool(read_json(folder / "receipt.json").get("lossless"))
+    source = None if native and args.source is None else open_original(args.source or original_of(folder), console)
+    try:
+        (result,) = compare(
+            [folder], [], source, backend, console.report, args.window, args.windows or WINDOWS, args.threads,
+            find(args.device),
+        )  # fmt: skip
+        quality = samples.complete(folder, lambda: source, console.report, None, result)
+    finally:
+        if source is not None:
+            source.close()
+    return {**result, "quality": quality}
+
+
+def _about(quality: dict[str, Any]) -> str:
+    if skipped := quality.get("skipped"):
+        return f"note             {skipped}"
+    return f"samples          {len(quality.get('samples') or ())} questions, in the receipt"
