@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from PySide6.QtCore import QLocale
+from PySide6.QtCore import QDateTime, QLocale
 
 from app.translation import mark, tr
 
@@ -73,12 +71,12 @@ def decimal(value: float, digits: int = 1) -> str:
 
 def day(moment: float) -> str:
     """The date of seconds since the epoch, short, in the user's way."""
-    return QLocale().toString(datetime.fromtimestamp(moment).date(), QLocale.FormatType.ShortFormat)
+    return QLocale().toString(QDateTime.fromSecsSinceEpoch(int(moment)).date(), QLocale.FormatType.ShortFormat)
 
 
 def clock(moment: float) -> str:
     """The time of day of seconds since the epoch, in hours and minutes."""
-    return QLocale().toString(datetime.fromtimestamp(moment).time(), QLocale.FormatType.ShortFormat)
+    return QLocale().toString(QDateTime.fromSecsSinceEpoch(int(moment)).time(), QLocale.FormatType.ShortFormat)
 
 
 def size(count: int | float) -> str:

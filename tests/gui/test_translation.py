@@ -70,7 +70,8 @@ def test_placeholders_and_accelerators_are_kept() -> None:
 
 
 def test_literals_alone_are_collected(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text('tr("One")\ntr("Two", "of them")\ntr("%n left", "", 3)\nmark("Three")\ntr(table[0])\n')
+    code = ('tr("One")', 'tr("Two", "of them")', 'tr("%n left", "", 3)', 'mark("Three")', "tr(table[0])")
+    (tmp_path / "a.py").write_text("\n".join(code))
     found = {(one.text, one.comment, one.plural) for one in translations.collect(tmp_path)}
     assert found == {("One", "", False), ("Two", "of them", False), ("%n left", "", True), ("Three", "", False)}
     (tmp_path / "b.py").write_text('tr(f"{x} left")\n')
@@ -88,7 +89,7 @@ def test_a_missing_or_stale_string_is_found(tmp_path: Path, monkeypatch: pytest.
     assert translations.trouble() == ["app_de.qm is not compiled from what there is: run packaging/translations.py"]
     translations.update()
     assert translations.trouble() == []
-    monkeypatch.setattr(translations, "collect", lambda: [])
+    monkeypatch.setattr(translations, "collect", list)
     assert "app_de.ts is not what the code says: run packaging/translations.py" in translations.trouble()
 
 
