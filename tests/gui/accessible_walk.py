@@ -198,14 +198,27 @@ def _unreachable(window: QWidget, listed: list[Control]) -> list[str]:
         widget = one.widget
         if widget in stops or not widget.isEnabled() or widget.focusProxy() in stops:
             continue
-        if isinstance(widget, QRadioButton) and any(
-            isinstance(stop, QRadioButton) and stop.parentWidget() is widget.parentWidget() for stop in stops
-        ):
-            continue  # the arrow keys go through a group
-        if _reads_only(widget):
+        if _reads_only(widget) or _one_of_a_group(widget, stops) or _beside_a_number(widget):
             continue
         found.append(f"not reached by Tab: {one.role.name} “{one.name}” {_where(widget)}")
     return found
+
+
+def _one_of_a_group(widget: QWidget, stops: set[QWidget]) -> bool:
+    """Of buttons of which one is chosen, Tab reaches that one, and the arrow keys the others."""
+    if not isinstance(widget, QAbstractButton):
+        return False
+    if (group := widget.group()) is not None and group.exclusive():
+        return any(button in stops for button in group.buttons())
+    return widget.autoExclusive() and any(
+        isinstance(stop, type(widget)) and stop.parentWidget() is widget.parentWidget() for stop in stops
+    )
+
+
+def _beside_a_number(widget: QWidget) -> bool:
+    """A slider for the mouse beside a field that takes the same number from the keyboard."""
+    above = widget.parentWidget()
+    return isinstance(widget, QSlider) and above is not None and above.findChild(QAbstractSpinBox) is not None
 
 
 def _reads_only(widget: QWidget) -> bool:
