@@ -191,7 +191,7 @@ def _panel(studio: Studio) -> QWidget | None:
 
 @scene("find")
 def _find(studio: Studio) -> QWidget | None:
-    show = getattr(studio.window.chat, "find", None) or getattr(studio.window.chat, "show_find", None)
+    show = getattr(studio.window.chat, "show_find", None)
     if show is None:
         return None
     studio.window.open_conversation(studio.ids["rich"])

@@ -124,9 +124,8 @@ def tab_stops(window: QWidget) -> list[QWidget]:
         if QApplication.activeWindow() is window:
             break
         QTest.qWait(10)
-    if (now := QApplication.focusWidget()) is None or not window.isAncestorOf(now):
-        window.setFocus()
-        QTest.keyClick(window, Qt.Key.Key_Tab)
+    window.setFocus()  # Tab goes on from here to the first of the window's own order
+    QTest.keyClick(window, Qt.Key.Key_Tab)
     found: list[QWidget] = []
     while (now := QApplication.focusWidget()) is not None and now not in found:
         found.append(now)
@@ -134,17 +133,6 @@ def tab_stops(window: QWidget) -> list[QWidget]:
             QTest.keyClick(now, Qt.Key.Key_Tab)
             if QApplication.focusWidget() is not now:
                 break
-    return _from_the_start(window, found)
-
-
-def _from_the_start(window: QWidget, found: list[QWidget]) -> list[QWidget]:
-    """The same round, begun where the window's own order begins."""
-    one = window.nextInFocusChain()
-    while one is not window and one is not None:
-        if one in found:
-            at = found.index(one)
-            return [*found[at:], *found[:at]]
-        one = one.nextInFocusChain()
     return found
 
 
