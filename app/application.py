@@ -87,6 +87,7 @@ class Services:
         self.secrets.load()
         self.library.refresh()
         self.engine.start()
+        self.history.keep_backup()
 
     def on_setting(self, key: str) -> None:
         """Apply a setting that concerns a service."""
@@ -143,8 +144,10 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(str(error))
 
     from app.faults import FaultCatcher, RunningMark
+    from app.idle_collection import IdleCollection
     from app.views.main_window import MainWindow
 
+    IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
     running = RunningMark()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QHBoxLayout,
-    QInputDialog,
     QLineEdit,
     QMainWindow,
     QStackedWidget,
@@ -20,7 +17,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.chat.conversation import Conversation
 from app.jobs.jobs import Job
 from app.library.names import model_name
 from app.models.conversation_list import ConversationList
@@ -36,6 +32,7 @@ from app.views.pages import PAGES
 from app.views.shell import crash_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
+from app.views.sidebar.conversation_actions import ConversationActions
 from app.views.sidebar.sidebar import WIDTH, Sidebar
 
 if TYPE_CHECKING:
@@ -115,11 +112,12 @@ class MainWindow(QMainWindow):
         self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
         self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, crash_notice.reporter(self)))
         sidebar.open_conversation.connect(self.open_conversation)
+        acts = self.conversation_actions = ConversationActions(self, services)
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
                 chat.rename_wanted, chat.export_wanted, chat.delete_wanted
             )
-            for signal, slot in zip(signals, (self.rename, self.export, self.delete), strict=True):
+            for signal, slot in zip(signals, (acts.rename, acts.export, self.delete), strict=True):
                 signal.connect(slot)
         chat.opened.connect(sidebar.show_current)
         chat.created.connect(self._on_created)
@@ -288,49 +286,9 @@ class MainWindow(QMainWindow):
 
     # What can be done with a conversation
 
-    def rename(self, conversation_id: int) -> None:
-        old = self._services.history.conversation(conversation_id).title
-        title, accepted = QInputDialog.getText(
-            self, tr("Rename conversation"), tr("Title"), QLineEdit.EchoMode.Normal, old
-        )
-        if accepted and title.strip():
-            self._services.history.rename(conversation_id, title.strip())
-            self.conversations.refresh()
-
-    def export(self, conversation_id: int) -> None:
-        title = self._services.history.conversation(conversation_id).title or tr("conversation")
-        name = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in title).strip()[:80]
-        file, _ = QFileDialog.getSaveFileName(self, tr("Export conversation"), f"{name}.md", "Markdown (*.md)")
-        if not file:
-            return
-        try:
-            Path(file).write_text(self._services.history.export_markdown(conversation_id), encoding="utf-8")
-        except OSError as error:
-            self.show_error(tr("{file} cannot be written: {reason}.").format(file=file, reason=error.strerror))
-
     def delete(self, conversation_id: int) -> None:
         """Out of the list at once, and back again with one click."""
-        title = self._services.history.conversation(conversation_id).title or tr("Conversation")
-        self._forget(conversation_id)
-        self.chat.close_conversation(conversation_id)
-        self._services.history.delete(conversation_id)
-        self.conversations.refresh()
-
-        def restore() -> None:
-            self._services.history.restore(conversation_id)
-            self.conversations.refresh()
-            self.open_conversation(conversation_id)
-
-        deleted = tr("“{title}” was deleted.").format(title=title)
-        self.notice.show_notice(deleted, action=tr("Undo"), on_action=restore, seconds=12)
-
-    def _forget(self, conversation_id: int) -> None:
-        """Nothing of a deleted conversation stays with the engine.  Where it cannot say so, its quota will see
-        to it in time; where the deletion is undone, the text is read once more."""
-        conversation = Conversation(self._services, conversation_id, "")
-        if self._services.engine.url:
-            for messages, summary in conversation.beginnings():
-                self._services.client.forget_text(conversation.model, messages, summary)
+        self.conversation_actions.delete([conversation_id])
 
     # What the services tell
 

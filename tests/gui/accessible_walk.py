@@ -74,8 +74,8 @@ def controls(root: QWidget) -> list[Control]:
 
 
 def _widgets(root: QWidget) -> Iterator[QWidget]:
-    for child in root.children():
-        if isinstance(child, QWidget) and child.isVisibleTo(root) and not child.isWindow():
+    for child in root.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        if child.isVisibleTo(root) and not child.isWindow():
             yield child
             yield from _widgets(child)
 

@@ -40,7 +40,10 @@ def say(window: MainWindow, client: ScriptedClient, question: str, answer: str, 
 
 def marked(window: MainWindow) -> list[str]:
     """The texts of the messages that are followed by a line."""
-    return [view.message.text for view in window.chat.messages.views if view.marker is not None]
+    messages = window.chat.messages
+    for index in range(len(messages.messages)):  # a message has a widget only near the viewport
+        messages._view(index)
+    return [view.message.text for view in messages.views if view.marker is not None]
 
 
 def restarted(qtbot: QtBot, window: MainWindow, services: Services) -> MainWindow:

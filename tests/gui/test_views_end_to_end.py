@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.application import Services
 from app.engine.process import RESTARTED
-from app.views.chat.message_view import AnswerMessage
+from app.views.chat.answer_message import AnswerMessage
 from app.views.main_window import MainWindow
 from tests.tiny_models import tiny_folder
 
