@@ -25,6 +25,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
 from app.views.controls.announcement import announce
+from app.views.controls.controls import set_property
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
@@ -32,7 +33,7 @@ from app.views.shell import crash_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.conversation_actions import ConversationActions
-from app.views.sidebar.sidebar import Sidebar
+from app.views.sidebar.sidebar import WIDTH, Sidebar
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -92,6 +93,8 @@ class MainWindow(QMainWindow):
         row.addWidget(right, 1)
         self.setCentralWidget(whole)
 
+        self._fit_sidebar()
+        self.theme.changed.connect(self._fit_sidebar)
         self._connect_signals()
         self._add_shortcuts()
         self._restore_geometry()
@@ -210,6 +213,11 @@ class MainWindow(QMainWindow):
         ):
             if (signal := getattr(page, name, None)) is not None:
                 signal.connect(slot)
+
+    def _fit_sidebar(self) -> None:
+        """Wider with a larger text, and with its edge where the page is."""
+        self.sidebar.setFixedWidth(min(340, round(WIDTH * max(1.0, self.theme.scale / 100))))
+        set_property(self.sidebar, "mirrored", "true" if self.isRightToLeft() else "false")
 
     def _switch(self, key: str, page: QWidget) -> None:
         self.pages.setCurrentWidget(page)
