@@ -348,3 +348,30 @@ def test_painting_reaches_every_kind_of_row(window: MainWindow, history: History
 @pytest.fixture
 def theme_of(window: MainWindow) -> Theme:
     return window.theme
+
+
+def test_the_settings_lead_to_trash_import_and_export(
+    window: MainWindow, history: History, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.show_page("trash")
+    assert window.findChild(TrashDialog) is not None
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    window.show_page("import")
+    assert window.findChild(ImportDialog) is None
+    assert window.page == "chat"
+
+
+def test_the_trash_is_emptied_by_itself_only_where_that_is_wanted(services: Services, qtbot: QtBot) -> None:
+    history = services.history
+    old, new = talk(history, "old"), talk(history, "new")
+    for number, age in ((old, 40), (new, 2)):
+        history.delete(number)
+        history._db.execute("UPDATE conversation SET deleted = ? WHERE id = ?", (time.time() - age * 86400, number))
+    window = MainWindow(services)
+    qtbot.addWidget(window)
+    qtbot.wait(20)
+    assert len(history.deleted()) == 2
+    services.settings.set("trash_days", 30)
+    window = MainWindow(services)
+    qtbot.addWidget(window)
+    qtbot.waitUntil(lambda: [one.title for one in history.deleted()] == ["new"])
