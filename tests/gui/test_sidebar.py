@@ -312,7 +312,8 @@ def test_a_restored_history_is_said_in_the_window(services: Services, qtbot: QtB
     services.history.notices.append("The backup was restored.")
     window = MainWindow(services)
     qtbot.addWidget(window)
-    qtbot.waitUntil(lambda: window.notice.text == "The backup was restored.")
+    qtbot.waitUntil(lambda: window.findChild(QMessageBox) is not None)
+    assert window.findChild(QMessageBox).text() == "The backup was restored."  # type: ignore[union-attr]
 
 
 def test_folder_keys(window: MainWindow, history: History, qtbot: QtBot) -> None:

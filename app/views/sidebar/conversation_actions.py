@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox
 
 from app.chat.conversation import Conversation
 from app.translation import tr
@@ -209,7 +209,12 @@ class ConversationActions(QObject):
     def _begin(self) -> None:
         """What must be said of the opening, the backup, and the trash that the user wants emptied by itself."""
         if self._history.notices:
-            self._window.notice.show_notice(" ".join(self._history.notices), "warning")
+            # A dialog: the notice bar's next notice would take its place before it was read.
+            box = QMessageBox(QMessageBox.Icon.Warning, tr("Your conversations"), "\n\n".join(self._history.notices),
+                              QMessageBox.StandardButton.Ok, self._window)
+            box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            box.open()
         days = self._services.settings.get("trash_days")
         if days and self._history.empty_trash(older_than=time.time() - float(days) * DAY):
             self._history.forget_in_backups()
