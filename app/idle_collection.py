@@ -24,13 +24,13 @@ APART = 20.0
 PLENTY = 400
 """Small collections after which a full one runs in any case."""
 
-_moved = 0.0
+_moved = [0.0]
+"""When something moved last."""
 
 
 def moving() -> None:
     """Something moves on the screen just now: an answer grows, a list is scrolled."""
-    global _moved
-    _moved = monotonic()
+    _moved[0] = monotonic()
 
 
 class IdleCollection(QObject):
@@ -62,7 +62,7 @@ class IdleCollection(QObject):
             self._small += 1
             gc.collect(1 if self._small % 10 == 0 else 0)
         now = monotonic()
-        waited = now - self._full > APART and now - _moved > QUIET and self._small > 4
+        waited = now - self._full > APART and now - _moved[0] > QUIET and self._small > 4
         if waited or self._small > PLENTY:
             self._full, self._small = now, 0
             gc.collect()

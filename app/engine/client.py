@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, QUrl, QUrlQuery
-from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy
 
 from app.engine.exchange import CANCELLED, ChatStream, Exchange, Reply
+from app.engine.loopback import LoopbackManager
 from app.engine.process import EngineProcess
 from app.translation import mark, tr
 
@@ -34,9 +34,7 @@ class EngineClient(QObject):
         self._sizes: dict[str, int] = {}
         self._wanted: dict[str, tuple[int | None, str]] = {}
         self._loading: dict[str, Reply] = {}
-        self._manager = QNetworkAccessManager(self)
-        self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
-        self._manager.setAutoDeleteReplies(False)
+        self._manager = LoopbackManager(self)
         engine.ready.connect(self._on_ready)
         engine.failed.connect(self._on_failed)
 
@@ -82,6 +80,22 @@ class EngineClient(QObject):
         if context is not None:
             query.addQueryItem("context", str(context))
         return self._get("/v1/plan?" + query.toString(QUrl.ComponentFormattingOption.FullyEncoded))
+
+    def listen(self, port: int, host: str, token: str) -> Reply:
+        """Open the engine's second address, for other programs; ``done`` gives ``{"listening": {"url", …}}``."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"port": port, "host": host, "token": token or None})
+        self._begin(reply)
+        return reply
+
+    def stop_listening(self) -> Reply:
+        """Close it; what runs there is broken off."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"stop": True})
+        self._begin(reply)
+        return reply
+
+    def activity(self) -> Reply:
+        """Who is connected there and what was asked: see :mod:`tzcore.serve.activity`."""
+        return self._get("/v1/admin/activity")
 
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> Reply:
         """Let go of what the engine keeps of a conversation, in memory and on the disk."""

@@ -11,6 +11,7 @@ import contextlib
 import json
 import re
 import sys
+from importlib import import_module
 
 SIZE = 20.0
 """Pixels of the letters; whoever shows the picture scales it."""
@@ -22,12 +23,10 @@ _UNKNOWN = re.compile(r">\s*\\[A-Za-z]+\s*<")
 
 def draw(latex: str, display: bool) -> str:
     """The formula as SVG; a command that is not known is an error, not its name in italics."""
-    import ziafont
-    import ziamath
     from latex2mathml.converter import convert
 
-    ziamath.config.svg2 = False
-    ziafont.config.svg2 = False
+    ziamath, ziafont = import_module("ziamath"), import_module("ziafont")
+    ziamath.config.svg2 = ziafont.config.svg2 = False  # Qt draws the first version of SVG alone
     latex = re.sub(r"\\tag\*?\{([^{}]*)\}", r"\\qquad(\1)", latex)
     if _UNKNOWN.search(convert(latex)):
         raise ValueError(latex)

@@ -64,6 +64,10 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     # The list of conversations
     Shortcut("rename", ("F2",), mark("Rename"), CONVERSATIONS, own=True),
     Shortcut("delete", ("Delete",), mark("Delete"), CONVERSATIONS, own=True),
+    # The jobs page
+    Shortcut("job_up", ("Alt+Up",), mark("Move the job up"), JOBS, own=True),
+    Shortcut("job_down", ("Alt+Down",), mark("Move the job down"), JOBS, own=True),
+    Shortcut("job_remove", ("Delete",), mark("Take the job off the list"), JOBS, own=True),
 )
 
 _BY_ID = {shortcut.id: shortcut for shortcut in SHORTCUTS}

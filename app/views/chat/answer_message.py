@@ -144,7 +144,7 @@ class AnswerMessage(MessageView):
 
     def _make_ending(self) -> None:
         self._ending = label("", wrap=True)
-        self._go_on = Button(self.theme, tr("Continue"), self._continue, icon_name="play")
+        self._go_on = Button(self.theme, tr("Continue"), self._continue, icon_name="continue")
         self._again = Button(self.theme, tr("Regenerate"), self._regenerate, icon_name="refresh")
         ending = QHBoxLayout()
         ending.setContentsMargins(0, 0, 0, 0)

@@ -81,7 +81,7 @@ class FormulaImages(QObject):
             process, self._process = self._process, None
             process.finished.disconnect(self._on_finished)
             process.kill()
-            process.waitForFinished(200)
+            process.waitForFinished(500)
             process.deleteLater()
         self._limit.stop()
         self._out = b""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PICTURE = "\ufffc"
 """The character that stands for a picture in a document."""
+SCALE = 1.12
+"""Serif letters of mathematics look smaller than those of an interface font."""
 NARROWEST = 0.5
 """Formulas wider than the text are made smaller, but not below this."""
 
@@ -151,7 +153,7 @@ def _em(document: QTextDocument, style: QTextCharFormat) -> float:
     font = QFont(document.defaultFont())
     if style.hasProperty(QTextFormat.Property.FontPointSize):
         font.setPointSizeF(style.fontPointSize())
-    return float(QFontInfo(font).pixelSize())
+    return SCALE * QFontInfo(font).pixelSize()
 
 
 @cache

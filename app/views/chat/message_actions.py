@@ -120,7 +120,7 @@ class MessageActions(QWidget):
         self._copy = IconButton(theme, "copy", self._copy_name, self._on_copy, size=16)
         self._edit = IconButton(theme, "edit", tr("Edit"), self.edit.emit, size=16)
         self._regenerate = IconButton(theme, "refresh", tr("Regenerate"), self.regenerate.emit, size=16)
-        self._continue = IconButton(theme, "play", tr("Continue"), self.go_on.emit, size=16)
+        self._continue = IconButton(theme, "continue", tr("Continue"), self.go_on.emit, size=16)
         self._more = IconButton(theme, "more", tr("More actions"), self.more.emit, size=16)
         self.switcher = BranchSwitcher(theme)
         self.switcher.step.connect(self.step)

@@ -126,7 +126,7 @@ class MessageBody(QWidget):
         """Join two pieces that a blank line parts, up to a size whose layout takes a few milliseconds."""
         while self._join_at + 1 < len(self.units):
             at = self._join_at
-            one, two = self.units[at], self.units[at + 1]
+            one = self.units[at]
             if len(one.source) < PIECE and _ends_blank(one.source) and self._join(at, at + 2):
                 self.updateGeometry()
                 return
@@ -159,6 +159,11 @@ class MessageBody(QWidget):
             if deadline and perf_counter() > deadline:
                 return False
         return True
+
+    def realise_unit(self, unit: Unit) -> None:
+        """Make all widgets of one piece."""
+        while not unit.complete and not self._make(unit):
+            pass
 
     def release(self, top: int, bottom: int) -> bool:
         """Do away with a piece's widgets outside of ``top`` to ``bottom``; whether there were any."""

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QInputDialog, QLabel, QWidget
 from app.attachments.pending import PendingAttachment, PendingAttachments, pages_of
 from app.theme import Theme
 from app.translation import tr
-from app.views.chat.attachment_chips import ICONS, facts, shortened, show_text
+from app.views.chat.attachment_chips import AttachmentDialog, facts, icon_of, shortened
 from app.views.chat.flow_layout import FlowLayout
 from app.views.controls.controls import Button, IconButton, discard, frame, label
 from app.views.controls.icons import pixmap
@@ -55,7 +55,7 @@ class _Chip(QWidget):
         self._theme, self.item = theme, item
         box = frame("code")
         icon = QLabel()
-        icon.setPixmap(pixmap(ICONS.get(item.kind, "file"), theme.colours.muted, 16, self.devicePixelRatioF()))
+        icon.setPixmap(pixmap(icon_of(item.kind), theme.colours.muted, 16, self.devicePixelRatioF()))
         self._icon = icon
         self._name = Button(theme, "", self._open, kind="fold")
         self._facts = label("", "small")
@@ -82,7 +82,7 @@ class _Chip(QWidget):
         self._name.setToolTip(item.name)
         self._name.setEnabled(item.state == "ready")
         self._icon.setPixmap(
-            pixmap(ICONS.get(item.kind, "file"), self._theme.colours.muted, 16, self.devicePixelRatioF())
+            pixmap(icon_of(item.kind), self._theme.colours.muted, 16, self.devicePixelRatioF())
         )
         if item.state == "reading":
             percent = round(100 * item.done / item.total) if item.total else 0
@@ -103,7 +103,7 @@ class _Chip(QWidget):
 
     def _open(self) -> None:
         """Show what the model would read."""
-        show_text(self, self._theme, self.item.name, self.item.text)
+        AttachmentDialog(self._theme, self.item.attachment(), self.window()).open()
 
 
 def choose_pages(parent: QWidget, item: PendingAttachment) -> None:

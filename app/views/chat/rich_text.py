@@ -21,6 +21,7 @@ from app.theme import Colours, Theme, code_font
 if TYPE_CHECKING:
     from app.views.chat.formula_text import FormulaText
 
+QWIDGETSIZE_MAX = (1 << 24) - 1
 READING_SCALE = 1.06
 """Answers are set a little larger than the controls around them."""
 
@@ -137,7 +138,7 @@ class RichText(QTextBrowser):
             self._show_formulas()
         else:
             self.setHtml(f"<body>{self._content}</body>")
-        if not self._in_stack:
+        if not self._in_stack and self.parentWidget() is not None:
             self._fit()
 
     def _show_formulas(self) -> None:
@@ -166,7 +167,10 @@ class RichText(QTextBrowser):
 
     def fit(self, width: int) -> int:
         """Lay the text out at ``width``, for a :class:`app.views.chat.stack.Stack`; the height that it takes."""
-        self._in_stack = True
+        if not self._in_stack:
+            self._in_stack = True
+            self.setMinimumHeight(0)
+            self.setMaximumHeight(QWIDGETSIZE_MAX)
         if self._fitted[0] != width:
             if self._formulas is not None and self._formulas.reshape(width):
                 self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)

@@ -48,8 +48,9 @@ def _html(table: Table, colours: Colours) -> str:
 
 
 def _row(tag: str, cells: tuple[str, ...], align: tuple[str, ...], style: str) -> str:
+    style += " padding-left:12px; vertical-align:middle;"
     inner = "".join(
-        f'<{tag} align="{align[i] if i < len(align) else "left"}" style="{style} padding-left:12px;">{cell}</{tag}>'
+        f'<{tag} align="{align[i] if i < len(align) else "left"}" style="{style}">{cell}</{tag}>'
         for i, cell in enumerate(cells)
     )
     return f"<tr>{inner}</tr>"

@@ -42,7 +42,7 @@ class UserMessage(MessageView):
             text = beginning.rstrip() + " …"
         self.body.set_text(text)
         self._row.natural = _natural_width(text)
-        if attachments := getattr(message, "attachments", ()):
+        if attachments := message.attachments:
             from app.views.chat.attachment_chips import AttachmentChips
 
             self._row.bubble.add(AttachmentChips(theme, attachments), 0)
