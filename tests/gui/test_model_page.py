@@ -34,11 +34,14 @@ def listed(services: Services) -> ScriptedLibrary:
     return services.library
 
 
+@pytest.fixture(scope="module")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp, "light")
+
+
 @pytest.fixture
-def page(qtbot: QtBot, services: Services) -> ModelPage:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)
-    page = ModelPage(Theme(application, "light"), services)
+def page(qtbot: QtBot, theme: Theme, services: Services) -> ModelPage:
+    page = ModelPage(theme, services)
     qtbot.addWidget(page)
     page.resize(900, 700)
     page.show()

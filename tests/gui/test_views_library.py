@@ -38,11 +38,14 @@ def listed(services: Services) -> ScriptedLibrary:
     return services.library
 
 
+@pytest.fixture(scope="module")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp, "light")
+
+
 @pytest.fixture
-def view(qtbot: QtBot, services: Services) -> LibraryView:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)
-    view = LibraryView(Theme(application, "light"), services)
+def view(qtbot: QtBot, theme: Theme, services: Services) -> LibraryView:
+    view = LibraryView(theme, services)
     qtbot.addWidget(view)
     view.resize(1000, 760)
     view.show()

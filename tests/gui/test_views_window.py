@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QDoubleSpinBox, QSpinBox
+from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
 from app import wording
@@ -22,7 +22,6 @@ from app.views.library.installed_row import InstalledRow
 from app.views.library.job_row import JobRow, progress_sentence
 from app.views.library.library_view import LibraryView
 from app.views.main_window import MainWindow
-from app.views.settings.settings_dialog import SettingsDialog
 from tests.gui.window_services import (
     ScriptedClient,
     ScriptedEngine,
@@ -193,23 +192,6 @@ def test_theme_button_and_setting(qtbot: QtBot, window: MainWindow, services: Se
         window.rail.next_mode()
         seen.append((services.settings.get("theme"), window.theme.mode))
     assert seen == [("light", "light"), ("dark", "dark"), ("system", "system")]
-
-
-def test_settings_dialog_writes_what_is_chosen(qtbot: QtBot, window: MainWindow, services: Services) -> None:
-    dialog = SettingsDialog(window.theme, services.settings, window)
-    qtbot.addWidget(dialog)
-    temperature, longest = dialog.editors["temperature"], dialog.editors["max_tokens"]
-    assert isinstance(temperature, QDoubleSpinBox)
-    assert isinstance(longest, QSpinBox)
-    temperature.setValue(0.3)
-    assert services.settings.get("temperature") == 0.3
-    assert longest.text() == "as far as the context reaches"
-    longest.setValue(256)
-    assert services.settings.get("max_tokens") == 256
-    longest.setValue(longest.minimum())
-    assert services.settings.get("max_tokens") is None
-    assert "window_geometry" not in dialog.editors
-    assert all(editor.accessibleName() for editor in dialog.editors.values())
 
 
 def test_geometry_is_kept(qtbot: QtBot, window: MainWindow, services: Services) -> None:

@@ -18,6 +18,7 @@ from app.jobs.jobs import Jobs
 from app.library.fit import Fit
 from app.library.library import CatalogueEntry, HubEntry, InstalledEntry, ModelFolder
 from app.library.search_filters import SearchFilters
+from app.server.server import ServerControl
 from app.settings.secrets import Secrets
 from app.settings.settings import Settings
 
@@ -73,9 +74,14 @@ class ScriptedClient(QObject):
         self.counts: list[tuple[list[dict[str, str]], ScriptedReply]] = []
         self.summaries: list[str] = []
         self.precisions: list[str] = []
+        self.listens: list[tuple[int, str, str, ScriptedReply]] = []
+        self.activities: list[ScriptedReply] = []
         self.plans: list[tuple[str, int | None, ScriptedReply]] = []
         self.forgotten: list[tuple[str, list[dict[str, str]], str]] = []
+        self.texts: list[tuple[str, ScriptedReply]] = []
+        self.unloaded: list[str] = []
         self.loaded: dict[str, int | None] = {}
+        self.sizes: dict[str, int] = {}
 
     @property
     def stream(self) -> ScriptedStream:
@@ -93,6 +99,26 @@ class ScriptedClient(QObject):
     def plan(self, model_id: str, context: int | None = None) -> ScriptedReply:
         self.plans.append((model_id, context, ScriptedReply()))
         return self.plans[-1][2]
+
+    def unload(self, model_id: str) -> ScriptedReply:
+        self.unloaded.append(model_id)
+        return ScriptedReply()
+
+    def count_text(self, model_id: str, text: str) -> ScriptedReply:
+        self.texts.append((text, ScriptedReply()))
+        return self.texts[-1][1]
+
+    def listen(self, port: int, host: str, token: str) -> ScriptedReply:
+        self.listens.append((port, host, token, ScriptedReply()))
+        return self.listens[-1][3]
+
+    def stop_listening(self) -> ScriptedReply:
+        self.listens.append((0, "", "", ScriptedReply()))
+        return self.listens[-1][3]
+
+    def activity(self) -> ScriptedReply:
+        self.activities.append(ScriptedReply())
+        return self.activities[-1]
 
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> ScriptedReply:
         self.forgotten.append((model_id, messages, summary))
@@ -115,6 +141,7 @@ class ScriptedEngine(QObject):
         self.starts = 0
         self.pid = 0
         self.url = "http://127.0.0.1:1"
+        self.pid = 0
 
     def start(self) -> None:
         self.starts += 1
@@ -240,12 +267,16 @@ def scripted_services(folder: Path, *models: str) -> Services:
     library = ScriptedLibrary()
     library.models = [installed(model_id) for model_id in models]
     settings = Settings(folder / "settings.json")
+    secrets = Secrets(settings, command=("no-key-ring-is-started",))
+    engine: Any = ScriptedEngine()
+    client: Any = ScriptedClient()
     return Services(
         settings=settings,
-        engine=ScriptedEngine(),  # type: ignore[arg-type]
-        client=ScriptedClient(),  # type: ignore[arg-type]
+        engine=engine,
+        client=client,
         jobs=Jobs(folder / "jobs.sqlite", command=("sleep-is-not-started",)),
         history=History(folder / "history.sqlite"),
         library=library,  # type: ignore[arg-type]
-        secrets=Secrets(settings, command=("no-key-ring-is-started",)),
+        secrets=secrets,
+        server=ServerControl(settings, secrets, engine, client),
     )

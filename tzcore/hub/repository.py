@@ -176,6 +176,47 @@ def list_models(parameters: dict[str, Any], token: str | None) -> list[Any]:
     return ask(question, "the list of models", token)
 
 
+def who_am_i(token: str | None) -> str:
+    """The account of the token given or saved; AccessError where there is none or the hub does not know it."""
+    hub()
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # as above
+
+    if offline():
+        raise is_offline("the answer about the token")
+    if not _has_token(token):
+        raise AccessError("no token is set: make one at https://huggingface.co/settings/tokens")
+
+    def question() -> str:
+        response = get_session().get(f"{constants.ENDPOINT}/api/whoami-v2", headers=headers(token), timeout=TIMEOUT)
+        if response.status_code == 401:
+            raise bad_token()
+        hf_raise_for_status(response)
+        return str(response.json()["name"])
+
+    return ask(question, "the question about the token", token)
+
+
+def reach() -> tuple[str, float]:
+    """The hub's host, and the seconds until it answered anything at all.  NetworkError where it does not."""
+    import httpx
+
+    from tzcore.hub import transport
+
+    hub()
+    from huggingface_hub import constants
+
+    began = time.monotonic()
+    try:
+        with transport.client_for("test of the connection", TIMEOUT) as client:
+            client.head(constants.ENDPOINT)
+    except httpx.HTTPError as error:
+        raise unreachable(error) from error
+    except ValueError as error:  # a proxy's address that is none
+        raise NetworkError(f"the proxy cannot be used ({error}); check the network settings") from error
+    return transport.host(str(constants.ENDPOINT)), time.monotonic() - began
+
+
 def licence_of(info: Any) -> str:
     """The licence in a model's card or tags, ``"unknown"`` without one."""
     card = info.card_data

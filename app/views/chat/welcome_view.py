@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
@@ -14,6 +15,9 @@ from app.translation import mark, tr
 from app.views.chat.offer_card import FitLine, licence_name
 from app.views.controls.controls import Button, Column, frame, label, tag
 from app.views.controls.icons import APPLICATION, pixmap
+
+if TYPE_CHECKING:
+    from app.library.library import Library
 
 IDEAS = (
     mark("Explain how a rainbow forms, in three sentences"),
@@ -37,6 +41,7 @@ class WelcomeView(QWidget):
         self._mark = QLabel()
         self._mark.setAccessibleName("Ternary-Zero")
         self._title = label("", "display")
+        self._title.setWordWrap(True)  # the width of a column must not depend on it
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._line = label("", "muted", wrap=True)
         self._line.setAlignment(Qt.AlignmentFlag.AlignHCenter)
@@ -60,8 +65,10 @@ class WelcomeView(QWidget):
         layout.addStretch(1)
         self._shown: object = None
 
-    def show_no_model(self, starter: CatalogueEntry | None, working: bool) -> None:
-        """Nothing is installed.  ``working``: a model is being got already."""
+    def show_no_model(
+        self, starter: CatalogueEntry | None, working: bool, library: Library | None = None
+    ) -> None:
+        """Nothing is installed.  ``working``: a model is being got already.  ``library`` recommends one."""
         if self._again(("none", starter, working)):
             return
         self._title.setText(tr("Chat with a model of your own"))
@@ -75,6 +82,12 @@ class WelcomeView(QWidget):
             note = label(tr("A model is on its way. You can watch it in the library."), "muted", wrap=True)
             note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             body.add(note)
+        elif library is not None:
+            from app.views.library.first_run import FirstRun
+
+            first = FirstRun(self._theme, library)
+            first.get.connect(self.get)
+            body.add(first)
         elif starter is not None:
             body.add(self._starter_card(starter))
         row = QWidget()
