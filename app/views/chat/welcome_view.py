@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app import wording
 from app.library.library import CatalogueEntry
@@ -58,11 +58,22 @@ class WelcomeView(QWidget):
         inner.addSpacing(14)
         inner.addWidget(self._body)
         inner.addStretch(4)
-        layout = QHBoxLayout(self)
+        content = QWidget()
+        content.setObjectName("column")
+        layout = QHBoxLayout(content)
         layout.setContentsMargins(20, 0, 20, 0)
         layout.addStretch(1)
         layout.addWidget(column, 100)
         layout.addStretch(1)
+        scroll = QScrollArea()  # a small window shows the beginning, and the rest below
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
         self._shown: object = None
 
     def show_no_model(
