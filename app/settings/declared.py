@@ -110,6 +110,11 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "send_with", str, "enter", mark("Send with"), mark("General"),
+        mark("The other of the two makes a new line, as Shift+Enter does."),
+        choices=(("enter", mark("Enter")), ("ctrl_enter", mark("Ctrl+Enter"))), words=mark("keyboard, new line"),
+    ),
+    Setting(
         "temperature", float, None, mark("Temperature"), mark("Answers"),
         mark("0 always takes the most likely word; higher is more varied."), minimum=0.0, maximum=2.0, step=0.05,
         unset=RECOMMENDED,
@@ -167,6 +172,11 @@ SETTINGS: tuple[Setting, ...] = (
             ("slide", mark("Leave out the oldest messages")),
             ("compact", mark("Summarise the oldest messages")),
         ),
+    ),
+    Setting(
+        "model_folders", str, "", mark("More folders with models"), mark("Library"),
+        mark("One a line; for another drive. New models go to the usual place unless you choose one of these."),
+        multiline=True, kind="folders",
     ),
     Setting(
         "encoding", str, "t2", mark("Encoding of new models"), mark("Library"),

@@ -25,6 +25,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
 from app.views.controls.announcement import announce
+from app.views.controls.controls import set_property
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
@@ -32,7 +33,7 @@ from app.views.shell import crash_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.conversation_actions import ConversationActions
-from app.views.sidebar.sidebar import Sidebar
+from app.views.sidebar.sidebar import WIDTH, Sidebar
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -92,11 +93,14 @@ class MainWindow(QMainWindow):
         row.addWidget(right, 1)
         self.setCentralWidget(whole)
 
+        self._fit_sidebar()
+        self.theme.changed.connect(self._fit_sidebar)
         self._connect_signals()
         self._add_shortcuts()
         self._restore_geometry()
         self.rail.show_page("chat")
         self._show_jobs()
+        self._show_offline()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
@@ -128,6 +132,7 @@ class MainWindow(QMainWindow):
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
+        services.library.noticed.connect(lambda text: self.notice.show_notice(text, "warning"))
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -191,9 +196,6 @@ class MainWindow(QMainWindow):
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
-        if key == "settings" and not self._pages[key].available:
-            self._show_settings_dialog()
-            return
         page = self._made.get(key)
         if page is None:
             page = self._made[key] = self._pages[key].make(self.theme, self._services)
@@ -212,6 +214,11 @@ class MainWindow(QMainWindow):
             if (signal := getattr(page, name, None)) is not None:
                 signal.connect(slot)
 
+    def _fit_sidebar(self) -> None:
+        """Wider with a larger text, and with its edge where the page is."""
+        self.sidebar.setFixedWidth(min(340, round(WIDTH * max(1.0, self.theme.scale / 100))))
+        set_property(self.sidebar, "mirrored", "true" if self.isRightToLeft() else "false")
+
     def _switch(self, key: str, page: QWidget) -> None:
         self.pages.setCurrentWidget(page)
         self.rail.show_page(key)
@@ -225,14 +232,6 @@ class MainWindow(QMainWindow):
     def show_settings(self) -> None:
         self.show_page("settings")
 
-    def _show_settings_dialog(self) -> None:
-        from app.views.settings.settings_dialog import SettingsDialog
-
-        self.rail.show_page(self.page)
-        dialog = SettingsDialog(self.theme, self._services.settings, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
-
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
         self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
@@ -243,6 +242,11 @@ class MainWindow(QMainWindow):
         from app.views.shell.shortcut_sheet import ShortcutSheet
 
         ShortcutSheet(self.theme, self).open()
+
+    def show_report(self) -> None:
+        from app.views.settings.report_dialog import ReportDialog
+
+        ReportDialog(self.theme, self._services, self).open()
 
     def focus_search(self) -> None:
         """The search of the page that is shown, else that of the conversations."""
@@ -304,10 +308,19 @@ class MainWindow(QMainWindow):
             announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
-        if key == "theme":
+        if key == "offline":
+            self._show_offline()
+        elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
+
+    def _show_offline(self) -> None:
+        """The network's button says it on every page."""
+        offline = bool(self._services.settings.get("offline"))
+        if button := self.rail.buttons.get("network"):
+            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
+            button.setText(tr("Offline") if offline else tr("Network"))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
