@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from app.engine.exchange import Exchange
+from app.translation import tr
+
 if TYPE_CHECKING:
     from app.application import Services
     from app.engine.client import Reply
@@ -36,6 +39,7 @@ class LoadedModel(QObject):
         """What the user should know about the model as it was loaded."""
         self.message = ""
         self.done, self.total = 0, 0
+        self._lost = False
         self._reload = QTimer(self, singleShot=True, interval=0)
         self._reload.timeout.connect(self._load)
         services.engine.state_changed.connect(self._on_engine_state)
@@ -99,12 +103,15 @@ class LoadedModel(QObject):
     def _on_failed(self, message: str) -> None:
         """Loading failed, or the engine did for good."""
         if self.model_id:
+            self._lost = message == tr(Exchange.lost)  # the engine went down under it, and will be back
             self._drop_reply()
             self._set("failed", message)
 
     def _on_engine_state(self, state: str) -> None:
         if state in LOST and self.state == "ready":
             self._load()  # waits in the client until the new engine is up
+        elif state == "running" and self.state == "failed" and self._lost:
+            self._load()
         elif state == "stopped":  # the program ends
             self._drop_reply()
             self._set("none")

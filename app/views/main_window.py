@@ -32,7 +32,7 @@ from app.views.controls.announcement import announce
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
-from app.views.shell import crash_notice, help_menu
+from app.views.shell import crash_notice, engine_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.sidebar import Sidebar
@@ -125,8 +125,8 @@ class MainWindow(QMainWindow):
         chat.library_wanted.connect(self.show_library)
         chat.get_wanted.connect(self._get)
         services.settings.changed.connect(self._on_setting)
-        services.engine.restarted.connect(lambda message: self.notice.show_notice(message, "warning"))
-        services.engine.failed.connect(self._on_engine_failed)
+        services.engine.restarted.connect(partial(engine_notice.restarted, self))
+        services.engine.failed.connect(partial(engine_notice.failed, self))
         services.jobs.finished.connect(self._on_job_finished)
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
@@ -354,9 +354,6 @@ class MainWindow(QMainWindow):
         if button := self.rail.buttons.get("network"):
             button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
             button.setText(tr("Offline") if offline else tr("Network"))
-
-    def _on_engine_failed(self, message: str) -> None:
-        self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
 
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
