@@ -93,6 +93,7 @@ class Services:
         self.server.apply()
         self.library.refresh()
         self.engine.start()
+        self.history.keep_backup()
 
     def on_setting(self, key: str) -> None:
         """Apply a setting that concerns a service."""
@@ -149,15 +150,17 @@ def main(argv: list[str] | None = None) -> int:
         return _refuse(str(error))
 
     from app.faults import FaultCatcher, RunningMark
+    from app.idle_collection import IdleCollection
     from app.views.main_window import MainWindow
 
+    IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
     running = RunningMark()
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
-    _after_first_paint(window, services.start)
+    _after_first_paint(window, lambda: _begin(window, services))
     restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
@@ -178,6 +181,13 @@ def _language() -> str:
         return str(json.loads((paths.home() / "settings.json").read_text(encoding="utf-8")).get("language") or "")
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def _begin(window: MainWindow, services: Services) -> None:
+    from app.jobs.attendant import attend
+
+    services.start()
+    attend(window, services)
 
 
 def _refuse(message: str) -> int:

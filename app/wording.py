@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from PySide6.QtCore import QDateTime, QLocale
+
 from app.translation import mark, tr
 
 ENCODINGS: dict[str, tuple[str, str]] = {
@@ -62,13 +64,28 @@ UNITS = {"bytes": mark("bytes"), "tokens": mark("tokens"), "weights": mark("weig
 """The units in which work is counted, beside those of :func:`size`."""
 
 
+def decimal(value: float, digits: int = 1) -> str:
+    """A number with so many decimals and the decimal separator of the user's language, thousands not grouped."""
+    return f"{value:.{digits}f}".replace(".", QLocale().decimalPoint())
+
+
+def day(moment: float) -> str:
+    """The date of seconds since the epoch, short, in the user's way."""
+    return QLocale().toString(QDateTime.fromSecsSinceEpoch(int(moment)).date(), QLocale.FormatType.ShortFormat)
+
+
+def clock(moment: float) -> str:
+    """The time of day of seconds since the epoch, in hours and minutes."""
+    return QLocale().toString(QDateTime.fromSecsSinceEpoch(int(moment)).time(), QLocale.FormatType.ShortFormat)
+
+
 def size(count: int | float) -> str:
     """Bytes in decimal units, as disks and downloads are sold: ``"84 MB"``, ``"1.3 GB"``."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB", "TB"):
         if abs(value) < 999.5 or unit == "TB":
             digits = 1 if unit in ("GB", "TB") or (unit == "MB" and value < 9.95) else 0
-            return f"{value:.{digits}f} {_unit(unit)}"
+            return f"{decimal(value, digits)} {_unit(unit)}"
         value /= 1000
     raise AssertionError
 
@@ -76,7 +93,7 @@ def size(count: int | float) -> str:
 def count(number: int | float) -> str:
     """``"135 M"``, ``"1.7 B"``, ``"4 096"`` with narrow spaces that do not break: parameters, downloads, tokens."""
     if number >= 999_500_000:
-        return tr("{number} B").format(number=f"{number / 1e9:.1f}".removesuffix(".0"))
+        return tr("{number} B").format(number=decimal(number / 1e9, 0 if round(number / 1e8) % 10 == 0 else 1))
     if number >= 999_500:
         return tr("{number} M").format(number=f"{number / 1e6:.0f}")
     return f"{int(number):,}".replace(",", "\u202f")
@@ -99,8 +116,8 @@ def rate(per_second: float, unit: str) -> str:
     if unit == "bytes":
         return f"{size(per_second)}/s"
     if per_second >= 1e6:
-        return tr("{number} M {unit}/s").format(number=f"{per_second / 1e6:.1f}", unit=_unit(unit))
-    return f"{per_second:.{0 if per_second >= 10 else 1}f} {_unit(unit)}/s"
+        return tr("{number} M {unit}/s").format(number=decimal(per_second / 1e6), unit=_unit(unit))
+    return f"{decimal(per_second, 0 if per_second >= 10 else 1)} {_unit(unit)}/s"
 
 
 def amount(done: int, total: int, unit: str) -> str:

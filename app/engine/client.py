@@ -31,6 +31,7 @@ class EngineClient(QObject):
         self._waiting: list[Exchange] = []
         self._underway: set[Exchange] = set()
         self._loaded: dict[str, int | None] = {}
+        self._sizes: dict[str, int] = {}
         self._wanted: dict[str, tuple[int | None, str]] = {}
         self._loading: dict[str, Reply] = {}
         self._manager = LoopbackManager(self)
@@ -41,6 +42,11 @@ class EngineClient(QObject):
     def loaded(self) -> dict[str, int | None]:
         """Models that this engine child has loaded at our request, and the context asked for."""
         return dict(self._loaded)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes that those of :attr:`loaded` take of the memory, as planned: what unloading gives back."""
+        return {model: size for model, size in self._sizes.items() if model in self._loaded}
 
     def health(self) -> Reply:
         return self._get("/health")
@@ -55,7 +61,7 @@ class EngineClient(QObject):
         :mod:`tzcore.serve.application`."""
         self._wanted[model_id] = context, kv
         reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context, "kv": kv, "stream": True})
-        reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
+        reply.done.connect(lambda answer: self._on_loaded(model_id, context, answer))
         self._loading[model_id] = reply
         self._begin(reply)
         return reply
@@ -106,11 +112,19 @@ class EngineClient(QObject):
         self._begin(reply)
         return reply
 
+    def count_text(self, model_id: str, text: str) -> Reply:
+        """Tokens of bare text (``done`` gives an int)."""
+        body = {"model": model_id, "text": text}
+        reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["tokens"]))
+        self._begin(reply)
+        return reply
+
     def chat(self, model_id: str, messages: list[dict[str, str]], options: dict[str, Any]) -> ChatStream:
         """Ask for an answer, loading the model first where this engine child does not have it (after a restart).
 
         ``messages``: ``[{"role", "content"}]``; ``options``: temperature, top_p, top_k, min_p, max_tokens, seed,
-        stop, context_overflow, context_summary (absent or ``None``: the server's default).
+        stop, context_overflow, context_summary, continue_final_message and others of
+        :mod:`tzcore.serve.generation_request` (absent or ``None``: the server's default).
         """
         body = {"model": model_id, "messages": messages, "stream": True}
         body |= {"stream_options": {"include_usage": True}, "return_progress": True}
@@ -155,6 +169,13 @@ class EngineClient(QObject):
         load.progress.connect(stream.loading)
         load.failed.connect(lambda message: self._on_load_failed(stream, message))
         load.done.connect(lambda _: self._dispatch(stream))
+
+    def _on_loaded(self, model_id: str, context: int | None, answer: object) -> None:
+        self._loaded[model_id] = context
+        if isinstance(answer, dict):
+            self._sizes[model_id] = int((answer.get("memory") or {}).get("total") or 0)
+            for released in answer.get("released") or ():  # to make room
+                self._loaded.pop(str(released), None)
 
     def _on_load_failed(self, stream: ChatStream, message: str) -> None:
         if message == CANCELLED:  # by who asked for it, perhaps to load it with another context

@@ -27,7 +27,6 @@ from app.history.records import (
     Preset,
 )
 from app.history.schema import MIGRATIONS
-from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
@@ -53,6 +52,7 @@ class History(Messages, Conversations, Presets):
         path = path or paths.home() / "history.sqlite"
         self.notices: list[str] = []
         """What the user must be told of the opening, as whole sentences."""
+        self.path = path
         self._backups = Backups(path)
         try:
             self._db = self._open(path)
@@ -81,16 +81,6 @@ class History(Messages, Conversations, Presets):
         then on :meth:`append` looks after it as well, for a window that stays open for days."""
         self._backups.armed = True
         self._backups.start_when_due()
-
-    def export_markdown(self, conversation_id: int) -> str:
-        """The active branch as a Markdown document."""
-        summary = self.conversation(conversation_id)
-        parts = [f"# {summary.title or tr('Conversation')}"]
-        for message in self.messages(conversation_id):
-            name = {"system": tr("System"), "user": tr("You")}.get(message.role) or message.model or summary.model
-            note = f" ({tr(ENDED_EARLY[message.state])})" if message.state in ENDED_EARLY else ""
-            parts.append(f"## {name}{note}\n\n{message.text.strip()}")
-        return "\n\n".join(parts) + "\n"
 
     def close(self) -> None:
         """Write what is still in memory, end a backup that is being made, and close the file."""

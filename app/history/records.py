@@ -36,10 +36,19 @@ HIT, HIT_END = "\x02", "\x03"
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of the sidebar."""
+    """A folder of the sidebar.  ``closed``: what it holds is not shown."""
 
     id: int
     name: str
+    closed: bool = False
+
+
+class Hit(NamedTuple):
+    """Where a search matched in a conversation: a row of ``message`` or ``attachment``; ``table`` is empty where
+    it was the title."""
+
+    table: str = ""
+    row: int = 0
 
 
 @dataclass(frozen=True)

@@ -108,5 +108,6 @@ MIGRATIONS: tuple[str, ...] = (
         VALUES ('delete', old.id, old.name, old.text);
     END;
     """,
+    "ALTER TABLE folder ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;",
 )
 """The schema's versions, in order; only ever appended to."""

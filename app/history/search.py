@@ -4,50 +4,150 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+import threading
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
 
-from app.history.records import HIT, HIT_END
+from app.history.records import HIT, HIT_END, Hit
+from tzcore.errors import StorageError
 
-Read = Callable[..., list[sqlite3.Row]]
+Read = Callable[..., Iterator[tuple[Any, ...]]]
+ALL = -1
+SHORT = 3
+"""A word of so few letters begins very many words: looking for these all at once takes up to a second."""
+WIDTH = 90
+"""Characters of a snippet."""
 
 
-def find(read: Read, query: str) -> dict[int, str]:
-    """Conversation ids that match, each with a snippet (empty where only the title matches)."""
-    words = re.findall(r"\w+", query)
+def find(read: Read, query: str, newest: int = ALL) -> tuple[dict[int, Hit], bool]:
+    """Conversation ids that match and where, the newest message first; and whether those are all.
+
+    ``newest``: no more than so many matching messages, and a short last word only as it is.  A query that is
+    interrupted gives what it found until then.
+    """
+    complete = True
+    words = _words(query)
     if not words or any(_spaceless(word) for word in words):
-        return _as_it_is(read, query)
-    match = " ".join(f'"{word}"' for word in words) + "*"
-    found = {row["rowid"]: "" for row in read("SELECT rowid FROM title_search WHERE title_search MATCH ?", match)}
-    hit = f"'{HIT}', '{HIT_END}', '…', 14"
-    for rows in (
-        read(f"SELECT message.conversation, snippet(message_search, 0, {hit}) AS snippet "
-             "FROM message_search JOIN message ON message.id = message_search.rowid "
-             "WHERE message_search MATCH ? ORDER BY rank", match),
-        read(f"SELECT message.conversation, snippet(attachment_search, -1, {hit}) AS snippet FROM attachment_search "
-             "JOIN attachment ON attachment.id = attachment_search.rowid JOIN message ON message.id = "
-             "attachment.message WHERE attachment_search MATCH ? ORDER BY rank", match),
-    ):
-        for row in rows:
-            if not found.get(row["conversation"]):
-                found[row["conversation"]] = " ".join(row["snippet"].split())
-    return found
+        pattern = "%" + re.sub(r"([%_\\])", r"\\\1", query.strip()) + "%"
+        searches: tuple[tuple[str, str], ...] = (
+            ("", "SELECT id, id FROM conversation WHERE title LIKE ? ESCAPE '\\' ORDER BY id DESC LIMIT ?"),
+            ("message", "SELECT conversation, id FROM message WHERE text LIKE ? ESCAPE '\\' ORDER BY id DESC LIMIT ?"),
+        )
+        match = pattern
+    else:
+        # The last word may be only begun; a single letter begins too many to be worth the search.
+        begun = len(words[-1]) > (1 if newest == ALL else SHORT)
+        complete = begun or newest == ALL
+        match = " ".join(f'"{word}"' for word in words) + ("*" if begun else "")
+        searches = (
+            ("", "SELECT rowid, rowid FROM title_search WHERE title_search MATCH ? LIMIT ?"),
+            ("message", "SELECT message.conversation, message.id FROM (SELECT rowid FROM message_search "
+             "WHERE message_search MATCH ? ORDER BY rowid DESC LIMIT ?) AS hit JOIN message ON message.id = hit.rowid"),
+            ("attachment", "SELECT message.conversation, attachment.id FROM attachment_search "
+             "JOIN attachment ON attachment.id = attachment_search.rowid JOIN message "
+             "ON message.id = attachment.message WHERE attachment_search MATCH ? LIMIT ?"),
+        )
+    found: dict[int, Hit] = {}
+    for table, sql in searches:
+        count = 0
+        try:
+            for conversation, row in read(sql, match, newest):
+                count += 1
+                if conversation not in found or (table and not found[conversation].table):
+                    found[conversation] = Hit(table, row)
+        except StorageError as error:
+            if not _interrupted(error.__cause__):
+                raise
+            complete = False
+        except sqlite3.OperationalError as error:
+            if not _interrupted(error):
+                raise
+            complete = False
+        complete = complete and count != newest
+    return found, complete
 
 
-def _as_it_is(read: Read, query: str) -> dict[int, str]:
-    pattern = "%" + re.sub(r"([%_\\])", r"\\\1", query) + "%"
-    found = {row["id"]: "" for row in read("SELECT id FROM conversation WHERE title LIKE ? ESCAPE '\\'", pattern)}
-    for row in read("SELECT conversation, text FROM message WHERE text LIKE ? ESCAPE '\\' ORDER BY id", pattern):
-        if not found.get(row["conversation"]):
-            found[row["conversation"]] = around(row["text"], query)
-    return found
+class FullSearch:
+    """A search to the end, in a thread with a connection of its own, so that nothing waits for it."""
+
+    def __init__(self, path: Path, query: str, done: Callable[[dict[int, Hit]], None]) -> None:
+        """``done`` is called in the thread, unless :meth:`stop` came first."""
+        self._path, self._query, self._done = path, query, done
+        self._connection: sqlite3.Connection | None = None
+        self._stopped = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="history search", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Give up, and wait until the thread has let go of the file."""
+        with self._lock:
+            self._stopped = True
+            if self._connection is not None:
+                self._connection.interrupt()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(self._path, check_same_thread=False)) as connection:
+            with self._lock:
+                if self._stopped:
+                    return
+                self._connection = connection
+            try:
+                found, complete = find(lambda sql, *values: connection.execute(sql, values), self._query)
+            finally:
+                with self._lock:
+                    self._connection = None
+            if complete and not self._stopped:
+                self._done(found)
 
 
-def around(text: str, query: str, width: int = 60) -> str:
-    """The place of a text where it has ``query``, which is marked."""
-    at = max(text.lower().find(query.lower()), 0)
-    start, end = max(at - width // 2, 0), at + len(query) + width // 2
-    marked = text[start:at] + HIT + text[at : at + len(query)] + HIT_END + text[at + len(query) : end]
-    return ("…" if start else "") + " ".join(marked.split()) + ("…" if end < len(text) else "")
+def snippet(text: str, query: str) -> str:
+    """The place of a text where it has the words of a query, which are marked."""
+    words = _words(query) or [query.strip()]
+    spaceless = any(_spaceless(word) for word in words)
+    pieces = [re.escape(query.strip())] if spaceless or not _words(query) else [
+        r"\b" + re.escape(word) + (r"\b" if number < len(words) - 1 else r"\w*") for number, word in enumerate(words)
+    ]
+    pattern = re.compile("|".join(pieces), re.IGNORECASE)
+    first = pattern.search(text)
+    shown = text
+    if first is None:  # written with other accents
+        shown = _plain(text)
+        pattern = re.compile(_plain("|".join(pieces)), re.IGNORECASE)
+        first = pattern.search(shown)
+        if len(shown) == len(text):
+            shown = text
+    at = first.start() if first else 0
+    begin = max(at - WIDTH // 3, 0)
+    if begin:
+        begin = max(shown.rfind(" ", 0, begin + 1) + 1, begin - 12)
+    part = shown[begin : begin + WIDTH]
+    bare = _plain(part)
+    spans = [match.span() for match in pattern.finditer(bare if len(bare) == len(part) else part)]
+    marked, end = "", 0
+    for start, stop in spans:
+        marked += part[end:start] + HIT + part[start:stop] + HIT_END
+        end = stop
+    marked += part[end:]
+    more = begin + WIDTH < len(shown)
+    return ("…" if begin else "") + " ".join(marked.split()) + ("…" if more else "")
+
+
+def _plain(text: str) -> str:
+    """Without accents."""
+    return "".join(char for char in unicodedata.normalize("NFD", text) if not unicodedata.combining(char))
+
+
+def _words(query: str) -> list[str]:
+    return re.findall(r"\w+", query)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT
 
 
 def _spaceless(word: str) -> bool:

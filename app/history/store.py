@@ -6,7 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from app.database import damaged, transaction
 from app.history.backup import Backups
@@ -24,14 +24,17 @@ class Store:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            if self._suspect(error):
-                text = tr(
-                    "The file with your conversations is damaged ({reason}). Close this window and open it again: "
-                    "what can be restored will be restored then."
-                )
-            else:
-                text = tr("The conversations cannot be read: {reason}")
-            raise StorageError(text.format(reason=error)) from error
+            self._fail(error)
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        if self._suspect(error):
+            text = tr(
+                "The file with your conversations is damaged ({reason}). Close this window and open it again: "
+                "what can be restored will be restored then."
+            )
+        else:
+            text = tr("The conversations cannot be read: {reason}")
+        raise StorageError(text.format(reason=error)) from error
 
     def _suspect(self, error: BaseException | None) -> bool:
         """Whether the file is to blame; it is checked at the next opening then."""

@@ -1,23 +1,26 @@
 """Markdown as block objects: what a message is made of, before any widget.
 
-``parse`` turns CommonMark (with tables and strikethrough) into a tuple of blocks.  ``Stream`` does
-the same for text that is still arriving: it splits at blank lines outside fences, parses each
-finished piece once and only ever parses the unfinished tail again.
+``parse`` turns CommonMark (with tables, strikethrough, task lists, footnotes and formulas) into a tuple of blocks.
+:mod:`app.text.stream` cuts long and growing texts into pieces for it.
 
-Everything a model writes is escaped: raw HTML is shown as the text it is, images become links, and
-only ``http``, ``https`` and ``mailto`` links survive.  The HTML made here uses the small set of tags
-that ``QTextDocument`` understands.
+Everything a model writes is escaped: raw HTML is shown as the text it is, images become links, only ``http``,
+``https`` and ``mailto`` links survive, and characters that act on the text around them are made harmless.
+The HTML made here uses the small set of tags that ``QTextDocument`` understands.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from app.text import formulas, inert
+from app.text.fences import open_fence
+from app.text.formulas import Formula
 from app.translation import tr
 
 if TYPE_CHECKING:
@@ -30,8 +33,14 @@ SAFE_SCHEMES = ("http://", "https://", "mailto:")
 
 _BARE_URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}*_]")
 _BREAK = re.compile(r"&lt;br\s*/?&gt;", re.IGNORECASE)
-_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$")
-_ITEM = re.compile(r"^(?:[-*+]|\d{1,9}[.)])(?:\s|$)")
+_REFERENCE = re.compile(r"^ {0,3}\[([^\]\n^][^\]\n]*)\]:[ \t]*<?([^\s<>]+)>?[^\n]*$", re.MULTILINE)
+_FOOTNOTE = re.compile(r"^ {0,3}\[(\^[^\]\s]{1,20})\]:", re.MULTILINE)
+_NOTE = re.compile(r"\[\^([^\]\s]{1,20})\]")
+
+DEEPEST = 96
+"""Levels of lists and quotations; a text that goes deeper is shown as it is."""
+BRACKETS = 200
+"""Opening brackets in one piece of text; looking for the links of more takes time that nobody has."""
 
 
 @dataclass(frozen=True)
@@ -80,50 +89,43 @@ Block = Prose | Code | Table | Quote | Rule
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt  # takes a while, and the first window shows no Markdown
 
-    return MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST}).enable(["table", "strikethrough"])
+    formulas.install(parser)
+    return parser
 
 
-def parse(text: str) -> tuple[Block, ...]:
-    """All blocks of ``text``; neighbouring prose is joined into one block."""
-    tokens = _parser().parse(text)
-    return _Builder(_open_fence(text)).build(tokens)
+def parse(text: str, references: Mapping[str, Mapping[str, str]] | None = None) -> tuple[Block, ...]:
+    """All blocks of ``text``; neighbouring prose is joined into one block.
+
+    ``references``: addresses that other parts of the whole define, as :func:`references` finds them.
+    """
+    open_at_end = open_fence(text)
+    if "[^" in text and "```" not in text and "~~~" not in text:  # a footnote is not the address of a link
+        text = _FOOTNOTE.sub(r"&#91;\1&#93;:", text)
+    if text.count("[") > BRACKETS:
+        return (_as_it_is(text),)
+    tokens = _parser().parse(text, {"references": dict(references or {})})
+    if any(token.level > DEEPEST - 4 for token in tokens):  # deeper, the parser leaves text out
+        return (_as_it_is(text),)
+    return _Builder(open_at_end).build(tokens)
 
 
-def _open_fence(text: str) -> bool:
-    """Whether ``text`` ends inside a fence that was never closed."""
-    return _Fences().after(text.split("\n"))
+def _as_it_is(text: str) -> Prose:
+    return Prose("<p>" + "<br/>".join(escape(inert.prose(line)) for line in text.split("\n")) + "</p>")
 
 
-class _Fences:
-    """Follows fences line by line."""
+def references(text: str) -> dict[str, dict[str, str]]:
+    """The addresses that ``text`` defines for links elsewhere in it (``[name]: address``)."""
+    if "]:" not in text:
+        return {}
+    from markdown_it.common.utils import normalizeReference
 
-    def __init__(self) -> None:
-        self.mark = ""
-
-    def line(self, line: str) -> bool:
-        """Take one line; whether a fence is open after it."""
-        match = _FENCE.match(line.lstrip() if self.mark else _unlisted(line))
-        if match:
-            mark, info = match[1], match[2]
-            if not self.mark:
-                if not (mark[0] == "`" and "`" in info):
-                    self.mark = mark
-            elif mark[0] == self.mark[0] and len(mark) >= len(self.mark) and not info.strip():
-                self.mark = ""
-        return bool(self.mark)
-
-    def after(self, lines: Sequence[str]) -> bool:
-        for line in lines:
-            self.line(line)
-        return bool(self.mark)
-
-
-def _unlisted(line: str) -> str:
-    """The line without indent and list markers, so that a fence in a list item is seen."""
-    line = line.lstrip()
-    while match := _ITEM.match(line):
-        line = line[match.end() :].lstrip()
-    return line
+    found: dict[str, dict[str, str]] = {}
+    for match in _REFERENCE.finditer(text):
+        href = _parser().normalizeLink(match[2])
+        if _parser().validateLink(href):
+            found.setdefault(normalizeReference(match[1]), {"href": href, "title": ""})
+    return found
 
 
 class _Builder:
@@ -199,6 +201,10 @@ class _Builder:
                 self.lists[-1].number += 1
             case "inline":
                 self.html.append(_inline(token.children or []))
+            case "formula_block":
+                if self.lists:
+                    self.lists[-1].fresh = False
+                self.html.append(f'<p align="center">{_formula(token.content, display=True)}</p>')
 
     def _code(self, token: Token, closed: bool) -> None:
         depth = len(self.lists)
@@ -217,7 +223,7 @@ class _Builder:
             item.fresh = False
         html = "".join(self.html)
         self.html.clear()
-        if re.sub(r"<[^>]*>", "", html).strip():
+        if "<img " in html or re.sub(r"<[^>]*>", "", html).strip():
             self.blocks.append(Prose(html))
 
     def _reopen(self) -> None:
@@ -276,9 +282,11 @@ def _inline(tokens: Sequence[Token]) -> str:
     for token in tokens:
         match token.type:
             case "text":
-                out.append(_text(token.content, linkify=not anchors))
+                out.append(escape(inert.link(token.content)) if any(anchors) else _text(token.content))
             case "code_inline":
-                out.append(f"<code>{escape(token.content)}</code>")
+                out.append(f"<code>{escape(inert.code(token.content))}</code>")
+            case "formula":
+                out.append(_formula(token.content, token.meta["display"]))
             case "softbreak":
                 out.append(" ")
             case "hardbreak":
@@ -300,82 +308,43 @@ def _inline(tokens: Sequence[Token]) -> str:
     return "".join(out)
 
 
+def _formula(latex: str, display: bool) -> str:
+    formula = Formula(latex, display)
+    return formulas.image(formula) if formula.drawable else escape(inert.prose(formula.source))
+
+
 def _image(token: Token, inside_link: bool) -> str:
-    """An image is never loaded: its description stands for it, linked where the address is safe."""
+    """An image is never loaded: where it is and its description stand for it, as a link where that is safe."""
     source = str(token.attrs.get("src", ""))
-    label = escape(token.content or source)
-    image = tr("[image: {label}]").format(label=label)
-    if inside_link or not source.lower().startswith(SAFE_SCHEMES):
-        return image
-    return f'<a href="{escape(source)}" title="{escape(source)}">{image}</a>'
+    label = escape(inert.link(token.content))
+    host = _host(source)
+    if inside_link or not host:
+        return tr("[Image: {label}]").format(label=label or escape(inert.link(source[:80])))
+    text = tr("[Image from {host} — show]")
+    if label:
+        text = tr("[Image from {host}: {label} — show]")
+    return f'<a href="{escape(source)}" title="{escape(source)}">{text.format(host=escape(host), label=label)}</a>'
 
 
-def _text(text: str, linkify: bool) -> str:
+def _host(address: str) -> str:
+    """The host of a safe address, else nothing."""
+    if not address.lower().startswith(("http://", "https://")):
+        return ""
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _text(text: str) -> str:
     for box, mark in (("[ ] ", "☐ "), ("[x] ", "☑ "), ("[X] ", "☑ ")):
         if text.startswith(box):
             text = mark + text[len(box) :]
-    if not linkify:
-        return _BREAK.sub("<br/>", escape(text))
+    text = inert.prose(text)
     out, end = [], 0
-    for match in _BARE_URL.finditer(text):
-        url = escape(match[0])
+    for match in _BARE_URL.finditer(text) if "://" in text else ():
+        url = escape(inert.link(match[0]))
         out += [escape(text[end : match.start()]), f'<a href="{url}" title="{url}">{url}</a>']
         end = match.end()
-    return _BREAK.sub("<br/>", "".join(out) + escape(text[end:]))
-
-
-def join(first: Prose, second: Prose) -> Prose:
-    """Neighbouring prose as one block; a list that a blank line cut in two becomes one list again."""
-    if first.html.endswith("</ol>") and (opening := re.match(r'<ol start="\d+">', second.html)):
-        return Prose(first.html[: -len("</ol>")] + second.html[opening.end() :])
-    if first.html.endswith("</ul>") and second.html.startswith("<ul>"):
-        return Prose(first.html[: -len("</ul>")] + second.html[len("<ul>") :])
-    return Prose(first.html + second.html)
-
-
-class Stream:
-    """Blocks of a growing text.  Cost of a ``feed`` is that of the tail alone.
-
-    ``blocks`` is frozen + tail; ``frozen`` counts the blocks that will not change any more.
-    """
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.frozen = 0
-        self._settled: list[Block] = []
-        self._tail_start = 0
-        self._scanned = 0
-        self._fences = _Fences()
-        self._blank_at: int | None = None
-
-    @property
-    def tail_start(self) -> int:
-        """Index into ``text`` where the unfinished piece begins."""
-        return self._tail_start
-
-    def feed(self, delta: str) -> tuple[Block, ...]:
-        """Take more text; return all blocks so far."""
-        self.text += delta
-        self._advance()
-        return (*self._settled, *parse(self.text[self._tail_start :]))
-
-    def _advance(self) -> None:
-        """Look at every newly completed line once and freeze what a blank line has finished."""
-        while (end := self.text.find("\n", self._scanned)) >= 0:
-            start, line = self._scanned, self.text[self._scanned : end]
-            self._scanned = end + 1
-            was_open = bool(self._fences.mark)
-            if not was_open and self._blank_at is not None and line.strip():
-                if not line[0].isspace():  # indented lines may still belong to the list item before
-                    self._freeze(start)
-                self._blank_at = None
-            still_open = self._fences.line(line)
-            if not still_open and not was_open and not line.strip():
-                self._blank_at = end
-
-    def _freeze(self, start: int) -> None:
-        piece = self.text[self._tail_start : start]
-        if piece.strip():
-            self._settled += parse(piece)
-            self.frozen = len(self._settled)
-        self._tail_start = start
+    html = _BREAK.sub("<br/>", "".join(out) + escape(text[end:]))
+    return _NOTE.sub(r"<sup>\1</sup>", html) if "[^" in html else html

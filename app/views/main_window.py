@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QCloseEvent
 from PySide6.QtWidgets import (
     QApplication,
-    QFileDialog,
     QHBoxLayout,
-    QInputDialog,
     QLineEdit,
     QMainWindow,
     QStackedWidget,
@@ -20,7 +17,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.chat.conversation import Conversation
 from app.jobs.jobs import Job
 from app.library.names import model_name
 from app.models.conversation_list import ConversationList
@@ -29,13 +25,15 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
 from app.views.controls.announcement import announce
+from app.views.controls.controls import set_property
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
 from app.views.shell import crash_notice, engine_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
-from app.views.sidebar.sidebar import Sidebar
+from app.views.sidebar.conversation_actions import ConversationActions
+from app.views.sidebar.sidebar import WIDTH, Sidebar
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -95,6 +93,8 @@ class MainWindow(QMainWindow):
         row.addWidget(right, 1)
         self.setCentralWidget(whole)
 
+        self._fit_sidebar()
+        self.theme.changed.connect(self._fit_sidebar)
         self._connect_signals()
         self._add_shortcuts()
         self._restore_geometry()
@@ -113,11 +113,12 @@ class MainWindow(QMainWindow):
         self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
         self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, crash_notice.reporter(self)))
         sidebar.open_conversation.connect(self.open_conversation)
+        acts = self.conversation_actions = ConversationActions(self, services)
         for part in (sidebar, chat):
             signals = (part.rename, part.export, part.delete) if part is sidebar else (
                 chat.rename_wanted, chat.export_wanted, chat.delete_wanted
             )
-            for signal, slot in zip(signals, (self.rename, self.export, self.delete), strict=True):
+            for signal, slot in zip(signals, (acts.rename, acts.export, self.delete), strict=True):
                 signal.connect(slot)
         chat.opened.connect(sidebar.show_current)
         chat.created.connect(self._on_created)
@@ -131,6 +132,7 @@ class MainWindow(QMainWindow):
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
+        services.library.noticed.connect(lambda text: self.notice.show_notice(text, "warning"))
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -212,6 +214,11 @@ class MainWindow(QMainWindow):
             if (signal := getattr(page, name, None)) is not None:
                 signal.connect(slot)
 
+    def _fit_sidebar(self) -> None:
+        """Wider with a larger text, and with its edge where the page is."""
+        self.sidebar.setFixedWidth(min(340, round(WIDTH * max(1.0, self.theme.scale / 100))))
+        set_property(self.sidebar, "mirrored", "true" if self.isRightToLeft() else "false")
+
     def _switch(self, key: str, page: QWidget) -> None:
         self.pages.setCurrentWidget(page)
         self.rail.show_page(key)
@@ -275,49 +282,9 @@ class MainWindow(QMainWindow):
 
     # What can be done with a conversation
 
-    def rename(self, conversation_id: int) -> None:
-        old = self._services.history.conversation(conversation_id).title
-        title, accepted = QInputDialog.getText(
-            self, tr("Rename conversation"), tr("Title"), QLineEdit.EchoMode.Normal, old
-        )
-        if accepted and title.strip():
-            self._services.history.rename(conversation_id, title.strip())
-            self.conversations.refresh()
-
-    def export(self, conversation_id: int) -> None:
-        title = self._services.history.conversation(conversation_id).title or tr("conversation")
-        name = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in title).strip()[:80]
-        file, _ = QFileDialog.getSaveFileName(self, tr("Export conversation"), f"{name}.md", "Markdown (*.md)")
-        if not file:
-            return
-        try:
-            Path(file).write_text(self._services.history.export_markdown(conversation_id), encoding="utf-8")
-        except OSError as error:
-            self.show_error(tr("{file} cannot be written: {reason}.").format(file=file, reason=error.strerror))
-
     def delete(self, conversation_id: int) -> None:
         """Out of the list at once, and back again with one click."""
-        title = self._services.history.conversation(conversation_id).title or tr("Conversation")
-        self._forget(conversation_id)
-        self.chat.close_conversation(conversation_id)
-        self._services.history.delete(conversation_id)
-        self.conversations.refresh()
-
-        def restore() -> None:
-            self._services.history.restore(conversation_id)
-            self.conversations.refresh()
-            self.open_conversation(conversation_id)
-
-        deleted = tr("“{title}” was deleted.").format(title=title)
-        self.notice.show_notice(deleted, action=tr("Undo"), on_action=restore, seconds=12)
-
-    def _forget(self, conversation_id: int) -> None:
-        """Nothing of a deleted conversation stays with the engine.  Where it cannot say so, its quota will see
-        to it in time; where the deletion is undone, the text is read once more."""
-        conversation = Conversation(self._services, conversation_id, "")
-        if self._services.engine.url:
-            for messages, summary in conversation.beginnings():
-                self._services.client.forget_text(conversation.model, messages, summary)
+        self.conversation_actions.delete([conversation_id])
 
     # What the services tell
 
@@ -357,7 +324,10 @@ class MainWindow(QMainWindow):
 
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
-        if job.model_id:
+        if job.kind == "measure":
+            measured = tr("{name} is measured.").format(name=name)
+            self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
+        elif job.model_id:
             ready = tr("{name} is ready.").format(name=name)
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
@@ -366,7 +336,7 @@ class MainWindow(QMainWindow):
         button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
         under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
         running = next((job for job in under_way if job.state == "running"), None)
-        share = running.done / running.total if running is not None and running.total else -1.0
+        share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
 

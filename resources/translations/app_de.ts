@@ -4,11 +4,29 @@
     <context>
         <name />
         <message numerus="yes">
+            <source>%n job was interrupted. What is done is kept.</source>
+            <translation>
+                <numerusform>%n Auftrag wurde unterbrochen. Was fertig ist, bleibt.</numerusform>
+                <numerusform>%n Aufträge wurden unterbrochen. Was fertig ist, bleibt.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n under way</source>
             <translation>
                 <numerusform>%n in Arbeit</numerusform>
                 <numerusform>%n in Arbeit</numerusform>
             </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n waiting.</source>
+            <translation>
+                <numerusform>%n wartet.</numerusform>
+                <numerusform>%n warten.</numerusform>
+            </translation>
+        </message>
+        <message>
+            <source>(no answer)</source>
+            <translation>(keine Antwort)</translation>
         </message>
         <message>
             <source>0 always takes the most likely word; higher is more varied.</source>
@@ -67,6 +85,10 @@
             <translation>Eine GGUF-Datei …</translation>
         </message>
         <message>
+            <source>A context is a number of tokens, and goes with the memory of a card.</source>
+            <translation>Ein Kontext ist eine Anzahl Token und gehört zum Speicher einer Grafikkarte.</translation>
+        </message>
+        <message>
             <source>A folder in Hugging Face layout…</source>
             <translation>Ein Ordner im Aufbau von Hugging Face …</translation>
         </message>
@@ -75,8 +97,16 @@
             <translation>Ein Ordner mit config.json und safetensors-Dateien</translation>
         </message>
         <message>
+            <source>A full-screen program runs: conversions wait, and idle models have left memory.</source>
+            <translation>Ein Vollbildprogramm läuft: Das Ternarisieren wartet, und unbenutzte Modelle haben den Speicher geräumt.</translation>
+        </message>
+        <message>
             <source>A model is on its way. You can watch it in the library.</source>
             <translation>Ein Modell ist unterwegs. In der Bibliothek kannst du zusehen.</translation>
+        </message>
+        <message>
+            <source>A name or a folder is missing.</source>
+            <translation>Ein Name oder ein Ordner fehlt.</translation>
         </message>
         <message>
             <source>A new chat</source>
@@ -89,6 +119,10 @@
         <message>
             <source>About Ternary-Zero</source>
             <translation>Über Ternary-Zero</translation>
+        </message>
+        <message>
+            <source>Accept the licence on the model's page at huggingface.co and enter your access token in the settings, then try again.</source>
+            <translation>Nimm die Lizenz auf der Seite des Modells bei huggingface.co an, trage dein Zugriffstoken in den Einstellungen ein und versuche es noch einmal.</translation>
         </message>
         <message>
             <source>Address of a mirror of the Hugging Face Hub. Empty: https://huggingface.co.</source>
@@ -115,8 +149,16 @@
             <translation>Anderer Hub</translation>
         </message>
         <message>
+            <source>Another window works on the queue in {path}: close it first.</source>
+            <translation>Ein anderes Fenster arbeitet an der Warteschlange in {path}: Schließe es zuerst.</translation>
+        </message>
+        <message>
             <source>Answer of {name}: {text}</source>
             <translation>Antwort von {name}: {text}</translation>
+        </message>
+        <message>
+            <source>Answering sample questions</source>
+            <translation>Beantwortet Beispielfragen</translation>
         </message>
         <message>
             <source>Answers</source>
@@ -151,6 +193,10 @@
             <translation>Ein Token verlangen</translation>
         </message>
         <message>
+            <source>At most {count} files can go with one message.</source>
+            <translation>Höchstens {count} Dateien passen an eine Nachricht.</translation>
+        </message>
+        <message>
             <source>August</source>
             <translation>August</translation>
         </message>
@@ -175,12 +221,32 @@
             <translation>Beginnen mit</translation>
         </message>
         <message>
+            <source>Bits a weight</source>
+            <translation>Bit je Gewicht</translation>
+        </message>
+        <message>
+            <source>Bits, size, memory of a card and quality exclude one another.</source>
+            <translation>Bit, Größe, Speicher einer Grafikkarte und Qualität schließen einander aus.</translation>
+        </message>
+        <message>
+            <source>Both always took the likeliest word. What differs is marked; other words are not worse words.</source>
+            <translation>Beide nahmen immer das wahrscheinlichste Wort. Unterschiede sind markiert; andere Wörter sind keine schlechteren.</translation>
+        </message>
+        <message>
+            <source>Both, word for word</source>
+            <translation>Beide, Wort für Wort</translation>
+        </message>
+        <message>
             <source>Calibrating</source>
             <translation>Kalibriert</translation>
         </message>
         <message>
             <source>Cancel</source>
             <translation>Abbrechen</translation>
+        </message>
+        <message>
+            <source>Cancelled. What is done is kept.</source>
+            <translation>Abgebrochen. Was fertig ist, bleibt.</translation>
         </message>
         <message>
             <source>Cancelled: what is done is kept</source>
@@ -203,12 +269,36 @@
             <translation>Chat mit {name}</translation>
         </message>
         <message>
+            <source>Check</source>
+            <translation>Prüfen</translation>
+        </message>
+        <message>
+            <source>Check the connection, then try again. What has come already is kept.</source>
+            <translation>Prüfe die Verbindung und versuche es noch einmal. Was schon da ist, bleibt.</translation>
+        </message>
+        <message>
             <source>Checking the result</source>
             <translation>Prüft das Ergebnis</translation>
         </message>
         <message>
+            <source>Choose a folder that you may write to, then try again.</source>
+            <translation>Wähle einen Ordner, in den du schreiben darfst, und versuche es noch einmal.</translation>
+        </message>
+        <message>
+            <source>Clear the history</source>
+            <translation>Verlauf leeren</translation>
+        </message>
+        <message>
             <source>Close</source>
             <translation>Schließen</translation>
+        </message>
+        <message>
+            <source>Close other programs or unload models, then try again: it goes on from where it was. If it happens again, take a smaller model.</source>
+            <translation>Schließe andere Programme oder entlade Modelle und versuche es noch einmal: Es geht dort weiter, wo es war. Geschieht es wieder, nimm ein kleineres Modell.</translation>
+        </message>
+        <message>
+            <source>Close to the original: answers stay sensible, details differ.</source>
+            <translation>Nah am Original: Die Antworten bleiben sinnvoll, Einzelheiten weichen ab.</translation>
         </message>
         <message>
             <source>Code</source>
@@ -267,6 +357,14 @@
             <translation>Unterhaltungen</translation>
         </message>
         <message>
+            <source>Conversions wait while a full-screen program runs.</source>
+            <translation>Das Ternarisieren wartet, solange ein Vollbildprogramm läuft.</translation>
+        </message>
+        <message>
+            <source>Converted {how}.</source>
+            <translation>Ternarisiert {how}.</translation>
+        </message>
+        <message>
             <source>Copied</source>
             <translation>Kopiert</translation>
         </message>
@@ -287,8 +385,16 @@
             <translation>Nachricht kopieren</translation>
         </message>
         <message>
+            <source>Copy the message</source>
+            <translation>Meldung kopieren</translation>
+        </message>
+        <message>
             <source>Copy versions</source>
             <translation>Versionen kopieren</translation>
+        </message>
+        <message>
+            <source>Creative</source>
+            <translation>Kreativ</translation>
         </message>
         <message>
             <source>Dark</source>
@@ -327,12 +433,24 @@
             <translation>Ausblenden</translation>
         </message>
         <message>
+            <source>Divergence (KL, nats a token)</source>
+            <translation>Abweichung (KL, Nat je Token)</translation>
+        </message>
+        <message>
             <source>Done</source>
             <translation>Fertig</translation>
         </message>
         <message>
+            <source>Download</source>
+            <translation>Herunterladen</translation>
+        </message>
+        <message>
             <source>Downloading</source>
             <translation>Lädt herunter</translation>
+        </message>
+        <message>
+            <source>Drag to change the order, or press Alt with the up and down keys</source>
+            <translation>Ziehen ändert die Reihenfolge, ebenso Alt mit den Pfeiltasten nach oben und unten</translation>
         </message>
         <message>
             <source>Drops words less likely than this share of the most likely one.</source>
@@ -387,12 +505,20 @@
             <translation>Fehlgeschlagen</translation>
         </message>
         <message>
+            <source>Far from the original: expect mistakes. A larger encoding stays nearer.</source>
+            <translation>Weit vom Original: Rechne mit Fehlern. Eine größere Kodierung bleibt näher dran.</translation>
+        </message>
+        <message>
             <source>February</source>
             <translation>Februar</translation>
         </message>
         <message>
             <source>Fewer bits hold a longer context in the same memory; 8 bits are hardly distinguishable from 16.</source>
             <translation>Mit weniger Bit passt mehr Kontext in denselben Speicher; 8 Bit sind von 16 kaum zu unterscheiden.</translation>
+        </message>
+        <message>
+            <source>File: {path}</source>
+            <translation>Datei: {path}</translation>
         </message>
         <message>
             <source>Find a shortcut</source>
@@ -413,6 +539,10 @@
         <message>
             <source>Free software under the Apache License 2.0, without any warranty. Kept in {folder}.</source>
             <translation>Freie Software unter der Apache-Lizenz 2.0, ohne jede Gewähr. Alles liegt in {folder}.</translation>
+        </message>
+        <message>
+            <source>Free some space on the disk, then try again. What is done is kept.</source>
+            <translation>Schaffe Platz auf der Platte und versuche es noch einmal. Was fertig ist, bleibt.</translation>
         </message>
         <message>
             <source>From a file</source>
@@ -483,6 +613,10 @@
             <translation>Vom Original kaum zu unterscheiden, halb so groß.</translation>
         </message>
         <message>
+            <source>Hardly distinguishable from the original.</source>
+            <translation>Vom Original kaum zu unterscheiden.</translation>
+        </message>
+        <message>
             <source>Help</source>
             <translation>Hilfe</translation>
         </message>
@@ -495,12 +629,24 @@
             <translation>Rechner, die direkt gefragt werden, durch Kommas getrennt.</translation>
         </message>
         <message>
+            <source>How far its predictions are from the original's. 0 is the same; up to 0.2 answers stay sensible.</source>
+            <translation>Wie weit seine Vorhersagen von denen des Originals abweichen. 0 heißt gleich; bis 0,2 bleiben Antworten sinnvoll.</translation>
+        </message>
+        <message>
             <source>How long the context is to be, and what it takes of the memory</source>
             <translation>Wie lang der Kontext sein soll und wie viel Speicher er braucht</translation>
         </message>
         <message>
             <source>How long the context is, and what it takes of the memory</source>
             <translation>Wie lang der Kontext ist und wie viel Speicher er braucht</translation>
+        </message>
+        <message>
+            <source>How much a text surprises it; lower is better.</source>
+            <translation>Wie sehr ein Text es überrascht; weniger ist besser.</translation>
+        </message>
+        <message>
+            <source>How much a text surprises it; lower is better. The original: {original} ({more} %).</source>
+            <translation>Wie sehr ein Text es überrascht; weniger ist besser. Das Original: {original} ({more} %).</translation>
         </message>
         <message>
             <source>How much text a conversation can hold, questions and answers together.</source>
@@ -511,8 +657,16 @@
             <translation>Wie viel Text eine Unterhaltung fasst; mehr braucht mehr Speicher.</translation>
         </message>
         <message>
+            <source>How near it is to the original has not been measured yet.</source>
+            <translation>Wie nah es am Original ist, wurde noch nicht gemessen.</translation>
+        </message>
+        <message>
             <source>How new models are encoded</source>
             <translation>Wie neue Modelle kodiert werden</translation>
+        </message>
+        <message>
+            <source>How often it holds the same word for the likeliest as the original does.</source>
+            <translation>Wie oft es dasselbe Wort für das wahrscheinlichste hält wie das Original.</translation>
         </message>
         <message>
             <source>Hugging Face token</source>
@@ -523,12 +677,20 @@
             <translation>In Prozent der Schriftgröße des Systems; auch mit Strg und + oder −.</translation>
         </message>
         <message>
+            <source>Install the part that converts models (the extra “convert”), then try again.</source>
+            <translation>Installiere den Teil, der Modelle ternarisiert (das Extra „convert“), und versuche es noch einmal.</translation>
+        </message>
+        <message>
             <source>Installed</source>
             <translation>Installiert</translation>
         </message>
         <message>
             <source>Installed model {id}</source>
             <translation>Installiertes Modell {id}</translation>
+        </message>
+        <message>
+            <source>It is being measured now; the Jobs page shows how far it is.</source>
+            <translation>Es wird gerade gemessen; die Seite „Aufträge“ zeigt, wie weit es ist.</translation>
         </message>
         <message>
             <source>January</source>
@@ -553,6 +715,14 @@
         <message>
             <source>Keep conversations ready</source>
             <translation>Unterhaltungen bereithalten</translation>
+        </message>
+        <message>
+            <source>Keeping the source and tuning are yes or no.</source>
+            <translation>Für das Behalten der Quelle und das Abstimmen gibt es nur Ja oder Nein.</translation>
+        </message>
+        <message>
+            <source>Keeps the model from writing the same phrase again; 0 is off.</source>
+            <translation>Hält das Modell davon ab, dieselbe Wendung noch einmal zu schreiben; 0 heißt aus.</translation>
         </message>
         <message>
             <source>Keyboard shortcuts</source>
@@ -631,6 +801,14 @@
             <translation>Lädt …</translation>
         </message>
         <message>
+            <source>Log</source>
+            <translation>Protokoll</translation>
+        </message>
+        <message>
+            <source>Log of {name}</source>
+            <translation>Protokoll von {name}</translation>
+        </message>
+        <message>
             <source>Longest answer (tokens)</source>
             <translation>Längste Antwort (Token)</translation>
         </message>
@@ -651,8 +829,16 @@
             <translation>Schlägt nach</translation>
         </message>
         <message>
+            <source>Made from {source}, licence {licence}.</source>
+            <translation>Gemacht aus {source}, Lizenz {licence}.</translation>
+        </message>
+        <message>
             <source>Made with the work of others</source>
             <translation>Entstanden mit der Arbeit anderer</translation>
+        </message>
+        <message>
+            <source>Makes words that were written already less likely; 1 is off.</source>
+            <translation>Macht schon geschriebene Wörter unwahrscheinlicher; 1 heißt aus.</translation>
         </message>
         <message>
             <source>March</source>
@@ -661,6 +847,18 @@
         <message>
             <source>May</source>
             <translation>Mai</translation>
+        </message>
+        <message>
+            <source>Measure now</source>
+            <translation>Jetzt messen</translation>
+        </message>
+        <message>
+            <source>Measured on {tokens} tokens of text that it was not made with.</source>
+            <translation>Gemessen an {tokens} Token Text, mit dem es nicht gemacht wurde.</translation>
+        </message>
+        <message>
+            <source>Measurement</source>
+            <translation>Messung</translation>
         </message>
         <message>
             <source>Memory</source>
@@ -691,6 +889,10 @@
             <translation>Modell</translation>
         </message>
         <message>
+            <source>Model's own</source>
+            <translation>Vom Modell</translation>
+        </message>
+        <message>
             <source>Models make mistakes. Check what matters.</source>
             <translation>Modelle machen Fehler. Prüfe, was wichtig ist.</translation>
         </message>
@@ -699,8 +901,28 @@
             <translation>Modelle der Familie {family}, oder solche, die wie dieses gespeichert sind, lassen sich noch nicht ternarisieren.</translation>
         </message>
         <message>
+            <source>More</source>
+            <translation>Mehr</translation>
+        </message>
+        <message>
             <source>More than the {count} tokens that the model was made for: past them its answers may lose the thread. What exactly suffers is said once it is open.</source>
             <translation>Mehr als die {count} Token, für die das Modell gemacht ist: Darüber hinaus können seine Antworten den Faden verlieren. Was genau leidet, steht da, sobald es offen ist.</translation>
+        </message>
+        <message>
+            <source>Move down</source>
+            <translation>Nach unten</translation>
+        </message>
+        <message>
+            <source>Move to the top</source>
+            <translation>Ganz nach oben</translation>
+        </message>
+        <message>
+            <source>Move up</source>
+            <translation>Nach oben</translation>
+        </message>
+        <message>
+            <source>Nearly as good as the original.</source>
+            <translation>Fast so gut wie das Original.</translation>
         </message>
         <message>
             <source>Nearly lossless</source>
@@ -755,8 +977,20 @@
             <translation>Nichts geht ins Netz: keine Suche, kein Herunterladen. Installierte Modelle arbeiten wie zuvor.</translation>
         </message>
         <message>
+            <source>Nothing has been written yet.</source>
+            <translation>Noch wurde nichts geschrieben.</translation>
+        </message>
+        <message>
+            <source>Nothing is under way. Models that you get appear here while they are made.</source>
+            <translation>Nichts ist in Arbeit. Modelle, die du holst, erscheinen hier, während sie entstehen.</translation>
+        </message>
+        <message>
             <source>Nothing was found.</source>
             <translation>Es wurde nichts gefunden.</translation>
+        </message>
+        <message>
+            <source>Noticeably weaker than the original: check what it says.</source>
+            <translation>Merklich schwächer als das Original: Prüfe, was es sagt.</translation>
         </message>
         <message>
             <source>November</source>
@@ -771,6 +1005,14 @@
             <translation>Offline</translation>
         </message>
         <message>
+            <source>One is running, about {time} left.</source>
+            <translation>Einer läuft, noch etwa {time}.</translation>
+        </message>
+        <message>
+            <source>One is running.</source>
+            <translation>Einer läuft.</translation>
+        </message>
+        <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
             <translation>Eine ternäre Ebene. Am kleinsten; kleine Modelle verlieren dabei den Verstand.</translation>
         </message>
@@ -781,6 +1023,10 @@
         <message>
             <source>Only this many of the most likely words; 0 means no limit.</source>
             <translation>Nur so viele der wahrscheinlichsten Wörter; 0 heißt unbegrenzt.</translation>
+        </message>
+        <message>
+            <source>Open folder</source>
+            <translation>Ordner öffnen</translation>
         </message>
         <message>
             <source>Open the conversation</source>
@@ -803,6 +1049,10 @@
             <translation>Zeigt, was geschieht, wenn er voll ist</translation>
         </message>
         <message>
+            <source>Original</source>
+            <translation>Original</translation>
+        </message>
+        <message>
             <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
             <translation>Unter dieser Nummer finden andere Programme den Server. Ab 1024 darf jedes Programm eine benutzen.</translation>
         </message>
@@ -815,8 +1065,20 @@
             <translation>Anhalten</translation>
         </message>
         <message>
+            <source>Paused. What is done is kept.</source>
+            <translation>Angehalten. Was fertig ist, bleibt.</translation>
+        </message>
+        <message>
             <source>Paused: what is done is kept</source>
             <translation>Angehalten: was fertig ist, bleibt</translation>
+        </message>
+        <message>
+            <source>Penalty for repeated phrases (DRY)</source>
+            <translation>Strafe für wiederholte Wendungen (DRY)</translation>
+        </message>
+        <message>
+            <source>Perplexity</source>
+            <translation>Perplexität</translation>
         </message>
         <message>
             <source>Pick a model, and it is downloaded, ternarised and kept on this machine. From then on everything stays here, with no network.</source>
@@ -827,12 +1089,20 @@
             <translation>Port</translation>
         </message>
         <message>
+            <source>Precise</source>
+            <translation>Genau</translation>
+        </message>
+        <message>
             <source>Precision</source>
             <translation>Genauigkeit</translation>
         </message>
         <message>
             <source>Precision of the context</source>
             <translation>Genauigkeit des Kontexts</translation>
+        </message>
+        <message>
+            <source>Prepare</source>
+            <translation>Vorbereiten</translation>
         </message>
         <message>
             <source>Previous 30 days</source>
@@ -859,6 +1129,10 @@
             <translation>Programme auf diesem Rechner können die Modelle über die OpenAI-Schnittstelle benutzen, solange das Fenster offen ist.</translation>
         </message>
         <message>
+            <source>Progress of {name}</source>
+            <translation>Fortschritt von {name}</translation>
+        </message>
+        <message>
             <source>Proxy</source>
             <translation>Proxy</translation>
         </message>
@@ -883,6 +1157,14 @@
             <translation>Liest {done} von {total} Token · {percent} % · noch etwa {time}</translation>
         </message>
         <message>
+            <source>Receipt</source>
+            <translation>Beleg</translation>
+        </message>
+        <message>
+            <source>Receipt of {name}</source>
+            <translation>Beleg von {name}</translation>
+        </message>
+        <message>
             <source>Recommended</source>
             <translation>Empfohlen</translation>
         </message>
@@ -903,6 +1185,10 @@
             <translation>Umbenennen …</translation>
         </message>
         <message>
+            <source>Repetition penalty</source>
+            <translation>Strafe für Wiederholungen</translation>
+        </message>
+        <message>
             <source>Report a problem</source>
             <translation>Problem melden</translation>
         </message>
@@ -919,8 +1205,20 @@
             <translation>Fortsetzen</translation>
         </message>
         <message>
+            <source>Resume all</source>
+            <translation>Alle fortsetzen</translation>
+        </message>
+        <message>
             <source>Room for about {count} more tokens of questions and answers.</source>
             <translation>Noch Platz für etwa {count} Token an Fragen und Antworten.</translation>
+        </message>
+        <message>
+            <source>Same next word</source>
+            <translation>Gleiches nächstes Wort</translation>
+        </message>
+        <message>
+            <source>Sample answers</source>
+            <translation>Beispielantworten</translation>
         </message>
         <message>
             <source>Search</source>
@@ -975,6 +1273,10 @@
             <translation>Tastenkürzel, Protokolle, über dieses Programm</translation>
         </message>
         <message>
+            <source>Show</source>
+            <translation>Zeigen</translation>
+        </message>
+        <message>
             <source>Show earlier messages</source>
             <translation>Frühere Nachrichten zeigen</translation>
         </message>
@@ -985,6 +1287,10 @@
         <message>
             <source>Show the list</source>
             <translation>Liste zeigen</translation>
+        </message>
+        <message>
+            <source>Show the log</source>
+            <translation>Protokoll zeigen</translation>
         </message>
         <message>
             <source>Show the server</source>
@@ -1043,6 +1349,10 @@
             <translation>Gestoppt.</translation>
         </message>
         <message>
+            <source>Stored for each weight of the projections; the original's usually have 16.</source>
+            <translation>Für jedes Gewicht der Projektionen gespeichert; beim Original sind es meist 16.</translation>
+        </message>
+        <message>
             <source>Summarise the oldest</source>
             <translation>Älteste zusammenfassen</translation>
         </message>
@@ -1075,6 +1385,10 @@
             <translation>Von der Liste nehmen</translation>
         </message>
         <message>
+            <source>Takes a few minutes for a small model. The original is needed for it: if it is not on this machine any more, it is fetched again.</source>
+            <translation>Dauert bei einem kleinen Modell ein paar Minuten. Das Original wird dafür gebraucht: Ist es nicht mehr auf diesem Rechner, wird es noch einmal geholt.</translation>
+        </message>
+        <message>
             <source>Takes effect at the next start.</source>
             <translation>Gilt ab dem nächsten Start.</translation>
         </message>
@@ -1085,6 +1399,10 @@
         <message>
             <source>Temperature</source>
             <translation>Temperatur</translation>
+        </message>
+        <message>
+            <source>Ternarise</source>
+            <translation>Ternarisieren</translation>
         </message>
         <message>
             <source>Ternarise as</source>
@@ -1107,6 +1425,10 @@
             <translation>Schrift in üblicher Größe</translation>
         </message>
         <message>
+            <source>The answer cannot be saved now. It is kept in memory, and saved as soon as that works: please make room on the disk before you close the window. {reason}</source>
+            <translation>Die Antwort lässt sich gerade nicht speichern. Sie bleibt im Speicher und wird gesichert, sobald es geht: Schaffe bitte Platz auf der Platte, bevor du das Fenster schließt. {reason}</translation>
+        </message>
+        <message>
             <source>The answer ends here because it reached the length limit.</source>
             <translation>Die Antwort endet hier, weil sie die Längengrenze erreicht hat.</translation>
         </message>
@@ -1125,6 +1447,10 @@
         <message>
             <source>The answer: {text}</source>
             <translation>Die Antwort: {text}</translation>
+        </message>
+        <message>
+            <source>The bits of a weight are a number from 1 to 16.</source>
+            <translation>Die Bit eines Gewichts sind eine Zahl von 1 bis 16.</translation>
         </message>
         <message>
             <source>The choice holds for all models.</source>
@@ -1203,6 +1529,30 @@
             <translation>Die Antwort der Engine ist nicht zu verstehen.</translation>
         </message>
         <message>
+            <source>The file with your conversations is damaged ({reason}). Close this window and open it again: what can be restored will be restored then.</source>
+            <translation>Die Datei mit deinen Unterhaltungen ist beschädigt ({reason}). Schließe dieses Fenster und öffne es neu: Was sich wiederherstellen lässt, wird dann wiederhergestellt.</translation>
+        </message>
+        <message>
+            <source>The file with your conversations was damaged and there was no backup yet. {total} conversations with {added} messages could still be read from it. The damaged file is kept as {name}.</source>
+            <translation>Die Datei mit deinen Unterhaltungen war beschädigt, und es gab noch keine Sicherung. {total} Unterhaltungen mit {added} Nachrichten ließen sich noch daraus lesen. Die beschädigte Datei liegt als {name} bereit.</translation>
+        </message>
+        <message>
+            <source>The file with your conversations was damaged, there was no backup yet, and nothing could be read from it. It is kept as {name}; a new one was begun.</source>
+            <translation>Die Datei mit deinen Unterhaltungen war beschädigt, es gab noch keine Sicherung, und nichts ließ sich daraus lesen. Sie liegt als {name} bereit; eine neue wurde begonnen.</translation>
+        </message>
+        <message>
+            <source>The file with your conversations was damaged. The backup of {time} with {restored} conversations was restored, and {added} later messages could still be read from the damaged file: {total} conversations now. The damaged file is kept as {name}.</source>
+            <translation>Die Datei mit deinen Unterhaltungen war beschädigt. Die Sicherung vom {time} mit {restored} Unterhaltungen wurde wiederhergestellt, und {added} spätere Nachrichten ließen sich noch aus der beschädigten Datei lesen: jetzt {total} Unterhaltungen. Die beschädigte Datei liegt als {name} bereit.</translation>
+        </message>
+        <message>
+            <source>The file with your conversations was damaged. The backup of {time} with {restored} conversations was restored; messages written after it may be missing. The damaged file is kept as {name}.</source>
+            <translation>Die Datei mit deinen Unterhaltungen war beschädigt. Die Sicherung vom {time} mit {restored} Unterhaltungen wurde wiederhergestellt; später geschriebene Nachrichten können fehlen. Die beschädigte Datei liegt als {name} bereit.</translation>
+        </message>
+        <message>
+            <source>The full-screen program is over: work goes on.</source>
+            <translation>Das Vollbildprogramm ist zu Ende: Die Arbeit geht weiter.</translation>
+        </message>
+        <message>
             <source>The hub does not answer. Is this computer connected to the internet?</source>
             <translation>Der Hub antwortet nicht. Ist dieser Rechner mit dem Internet verbunden?</translation>
         </message>
@@ -1225,6 +1575,10 @@
         <message>
             <source>The list of installed models cannot be read.</source>
             <translation>Die Liste der installierten Modelle ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The list of jobs was damaged and begins anew; the old file is {file}. What was converted is kept: order a model again and it goes on from where it was.</source>
+            <translation>Die Liste der Aufträge war beschädigt und beginnt neu; die alte Datei ist {file}. Was ternarisiert wurde, bleibt: Bestelle ein Modell noch einmal, und es geht dort weiter, wo es war.</translation>
         </message>
         <message>
             <source>The message above is not read by the model any more ({tokens} tokens)</source>
@@ -1255,6 +1609,10 @@
             <translation>Das Modell fährt mit einer Zusammenfassung fort, die es von ihnen schreibt.</translation>
         </message>
         <message>
+            <source>The model is not installed any more.</source>
+            <translation>Das Modell ist nicht mehr installiert.</translation>
+        </message>
+        <message>
             <source>The model that answers</source>
             <translation>Das Modell, das antwortet</translation>
         </message>
@@ -1273,6 +1631,22 @@
         <message>
             <source>The program was closed while this was under way.</source>
             <translation>Das Programm wurde beendet, während dies lief.</translation>
+        </message>
+        <message>
+            <source>The receipt of this model cannot be read.</source>
+            <translation>Der Beleg dieses Modells ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The same as the original: its weights were not quantised.</source>
+            <translation>Wie das Original: Seine Gewichte wurden nicht quantisiert.</translation>
+        </message>
+        <message>
+            <source>The same as the original: its weights were ternary before.</source>
+            <translation>Wie das Original: Seine Gewichte waren schon ternär.</translation>
+        </message>
+        <message>
+            <source>The same questions to both</source>
+            <translation>Dieselben Fragen an beide</translation>
         </message>
         <message>
             <source>The same seed and settings give the same answer.</source>
@@ -1303,6 +1677,10 @@
             <translation>Die {count} Nachrichten am Anfang sind für das Modell zusammengefasst ({tokens} Token weniger zu lesen).</translation>
         </message>
         <message>
+            <source>There are pages 1 to {count}.</source>
+            <translation>Es gibt die Seiten 1 bis {count}.</translation>
+        </message>
+        <message>
             <source>There is no answer.</source>
             <translation>Es kommt keine Antwort.</translation>
         </message>
@@ -1329,6 +1707,10 @@
         <message>
             <source>This is a mistake of the program, not yours. Your conversations are safe. You can go on; if something does not work any more, close the window and open it again.</source>
             <translation>Das ist ein Fehler des Programms, nicht deiner. Deine Unterhaltungen sind sicher. Du kannst weitermachen; wenn etwas nicht mehr geht, schließe das Fenster und öffne es neu.</translation>
+        </message>
+        <message>
+            <source>This model</source>
+            <translation>Dieses Modell</translation>
         </message>
         <message>
             <source>This model is not installed any more: choose another above</source>
@@ -1375,8 +1757,16 @@
             <translation>Noch einmal</translation>
         </message>
         <message>
+            <source>Tune</source>
+            <translation>Abstimmen</translation>
+        </message>
+        <message>
             <source>Tuning</source>
             <translation>Stimmt ab</translation>
+        </message>
+        <message>
+            <source>Turn off offline mode in the settings, then try again.</source>
+            <translation>Schalte in den Einstellungen den Offline-Modus aus und versuche es noch einmal.</translation>
         </message>
         <message>
             <source>Two ternary planes. Close to the original; right for models under about 10 B.</source>
@@ -1471,6 +1861,10 @@
             <translation>Schreibe ein kurzes Gedicht über das Meer im Winter</translation>
         </message>
         <message>
+            <source>Write pages as 1-5, 8.</source>
+            <translation>Schreibe Seiten als 1-5, 8.</translation>
+        </message>
+        <message>
             <source>Yesterday</source>
             <translation>Gestern</translation>
         </message>
@@ -1511,8 +1905,16 @@
             <translation>so weit der Kontext reicht</translation>
         </message>
         <message>
+            <source>at most {size}</source>
+            <translation>höchstens {size}</translation>
+        </message>
+        <message>
             <source>blocks</source>
             <translation>Blöcke</translation>
+        </message>
+        <message>
+            <source>by version {version}</source>
+            <translation>mit Version {version}</translation>
         </message>
         <message>
             <source>bytes</source>
@@ -1587,6 +1989,10 @@
             <translation>passt: braucht {need} von {memory}</translation>
         </message>
         <message>
+            <source>for {size} of a card</source>
+            <translation>für {size} einer Grafikkarte</translation>
+        </message>
+        <message>
             <source>from its sources</source>
             <translation>aus den Quellen</translation>
         </message>
@@ -1597,6 +2003,10 @@
         <message>
             <source>i8 · 8-bit integers</source>
             <translation>i8 · 8-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>in {duration}</source>
+            <translation>in {duration}</translation>
         </message>
         <message>
             <source>internet, airplane mode, connection</source>
@@ -1640,12 +2050,28 @@
             <translation>nicht gesetzt</translation>
         </message>
         <message>
+            <source>on {device}</source>
+            <translation>auf {device}</translation>
+        </message>
+        <message>
             <source>one for each core</source>
             <translation>einer je Kern</translation>
         </message>
         <message>
+            <source>original not kept</source>
+            <translation>Original nicht behalten</translation>
+        </message>
+        <message>
+            <source>pages {range}</source>
+            <translation>Seiten {range}</translation>
+        </message>
+        <message>
             <source>q2 · four levels</source>
             <translation>q2 · vier Stufen</translation>
+        </message>
+        <message>
+            <source>quality: {name}</source>
+            <translation>Qualität: {name}</translation>
         </message>
         <message>
             <source>size not known before its metadata is read</source>
@@ -1672,12 +2098,20 @@
             <translation>Thema, dunkler Modus, Farben</translation>
         </message>
         <message>
+            <source>today, {time}</source>
+            <translation>heute, {time}</translation>
+        </message>
+        <message>
             <source>tokens</source>
             <translation>Token</translation>
         </message>
         <message>
             <source>tz ended with exit code {code}.</source>
             <translation>tz endete mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>unknown</source>
+            <translation>unbekannt</translation>
         </message>
         <message>
             <source>weights</source>
@@ -1776,8 +2210,104 @@
             <translation>{name} antwortet hier, auf diesem Rechner.</translation>
         </message>
         <message>
+            <source>{name} cannot be read: it took too much memory or is damaged.</source>
+            <translation>{name} ist nicht zu lesen: Es brauchte zu viel Speicher oder ist beschädigt.</translation>
+        </message>
+        <message>
+            <source>{name} cannot be read: {reason}.</source>
+            <translation>{name} ist nicht zu lesen: {reason}.</translation>
+        </message>
+        <message>
+            <source>{name} could not be made.</source>
+            <translation>{name} ließ sich nicht machen.</translation>
+        </message>
+        <message>
+            <source>{name} could not be measured: {reason}</source>
+            <translation>{name} ließ sich nicht messen: {reason}</translation>
+        </message>
+        <message>
+            <source>{name} failed: {reason}</source>
+            <translation>{name} ist fehlgeschlagen: {reason}</translation>
+        </message>
+        <message>
+            <source>{name} holds more text than any model reads at once: attach a part of it.</source>
+            <translation>{name} enthält mehr Text, als ein Modell auf einmal liest: Hänge einen Teil davon an.</translation>
+        </message>
+        <message>
+            <source>{name} holds pictures of its pages and no text: run text recognition (OCR) on it first.</source>
+            <translation>{name} enthält Bilder seiner Seiten und keinen Text: Lass zuerst eine Texterkennung (OCR) darüberlaufen.</translation>
+        </message>
+        <message>
+            <source>{name} holds slides: save them as PDF to attach them.</source>
+            <translation>{name} enthält Folien: Speichere sie als PDF, um sie anzuhängen.</translation>
+        </message>
+        <message>
+            <source>{name} is a folder: attach the files in it.</source>
+            <translation>{name} ist ein Ordner: Hänge die Dateien darin an.</translation>
+        </message>
+        <message>
+            <source>{name} is a spreadsheet: save it as CSV to attach it.</source>
+            <translation>{name} ist eine Tabellenkalkulation: Speichere sie als CSV, um sie anzuhängen.</translation>
+        </message>
+        <message>
+            <source>{name} is an archive: unpack it and attach the files in it.</source>
+            <translation>{name} ist ein Archiv: Packe es aus und hänge die Dateien darin an.</translation>
+        </message>
+        <message>
+            <source>{name} is damaged and cannot be read.</source>
+            <translation>{name} ist beschädigt und nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>{name} is empty.</source>
+            <translation>{name} ist leer.</translation>
+        </message>
+        <message>
+            <source>{name} is in the old Word format: save it as .docx or PDF to attach it.</source>
+            <translation>{name} ist im alten Word-Format: Speichere es als .docx oder PDF, um es anzuhängen.</translation>
+        </message>
+        <message>
+            <source>{name} is in the rich text format: save it as .docx, PDF or plain text to attach it.</source>
+            <translation>{name} ist im Rich-Text-Format: Speichere es als .docx, PDF oder reinen Text, um es anzuhängen.</translation>
+        </message>
+        <message>
+            <source>{name} is measured.</source>
+            <translation>{name} ist gemessen.</translation>
+        </message>
+        <message>
+            <source>{name} is no option of a conversion.</source>
+            <translation>{name} ist keine Option des Ternarisierens.</translation>
+        </message>
+        <message>
+            <source>{name} is not text: pictures, sound, programs and archives cannot be read.</source>
+            <translation>{name} ist kein Text: Bilder, Töne, Programme und Archive lassen sich nicht lesen.</translation>
+        </message>
+        <message>
+            <source>{name} is not there any more, or it is no file.</source>
+            <translation>{name} ist nicht mehr da oder keine Datei.</translation>
+        </message>
+        <message>
+            <source>{name} is protected with a password: save a copy without one to attach it.</source>
+            <translation>{name} ist mit einem Passwort geschützt: Speichere eine Kopie ohne, um sie anzuhängen.</translation>
+        </message>
+        <message>
             <source>{name} is ready.</source>
             <translation>{name} ist bereit.</translation>
+        </message>
+        <message>
+            <source>{name} is too large: files of up to {most} MB can be attached.</source>
+            <translation>{name} ist zu groß: Dateien bis {most} MB lassen sich anhängen.</translation>
+        </message>
+        <message>
+            <source>{name} takes too long to be read: it may be damaged; attach a part of it.</source>
+            <translation>{name} zu lesen dauert zu lange: Vielleicht ist es beschädigt; hänge einen Teil davon an.</translation>
+        </message>
+        <message>
+            <source>{name} takes too much memory to be read: it may be damaged; attach a part of it.</source>
+            <translation>{name} zu lesen braucht zu viel Speicher: Vielleicht ist es beschädigt; hänge einen Teil davon an.</translation>
+        </message>
+        <message>
+            <source>{name} unpacks to far more than a document holds and is not opened.</source>
+            <translation>{name} entpackt sich zu weit mehr, als ein Dokument enthält, und wird nicht geöffnet.</translation>
         </message>
         <message>
             <source>{name}: a value is needed</source>
@@ -1820,8 +2350,28 @@
             <translation>{path} ist nicht zu gebrauchen ({reason}); schaffe sie beiseite, um mit einer leeren anzufangen</translation>
         </message>
         <message>
+            <source>{path} cannot be written: {reason}</source>
+            <translation>{path} lässt sich nicht schreiben: {reason}</translation>
+        </message>
+        <message>
+            <source>{path} is damaged and cannot be renamed: {reason}</source>
+            <translation>{path} ist beschädigt und lässt sich nicht umbenennen: {reason}</translation>
+        </message>
+        <message>
+            <source>{path} is damaged: {reason}</source>
+            <translation>{path} ist beschädigt: {reason}</translation>
+        </message>
+        <message>
             <source>{path} was written by a newer version of this program: update the program to open it</source>
             <translation>{path} stammt von einer neueren Version dieses Programms: Aktualisiere es, um sie zu öffnen</translation>
+        </message>
+        <message>
+            <source>{percent} %</source>
+            <translation>{percent} %</translation>
+        </message>
+        <message>
+            <source>{percent} %  ·  about {time} left</source>
+            <translation>{percent} %  ·  noch etwa {time}</translation>
         </message>
         <message>
             <source>{size} to download</source>
@@ -1830,6 +2380,18 @@
         <message>
             <source>{size} too much</source>
             <translation>{size} zu viel</translation>
+        </message>
+        <message>
+            <source>{step}: done</source>
+            <translation>{step}: fertig</translation>
+        </message>
+        <message>
+            <source>{step}: to come</source>
+            <translation>{step}: kommt noch</translation>
+        </message>
+        <message>
+            <source>{step}: under way</source>
+            <translation>{step}: in Arbeit</translation>
         </message>
         <message>
             <source>{text}  ({keys})</source>
@@ -1842,6 +2404,18 @@
         <message>
             <source>{used} of {total} tokens used</source>
             <translation>{used} von {total} Token belegt</translation>
+        </message>
+        <message>
+            <source>{value} is no size: write a number and its unit, as in 20GB.</source>
+            <translation>{value} ist keine Größe: Schreibe eine Zahl und ihre Einheit, wie in 20GB.</translation>
+        </message>
+        <message>
+            <source>{value} is none of the qualities high, balanced and small.</source>
+            <translation>{value} ist keine der Qualitäten hoch, ausgewogen und klein.</translation>
+        </message>
+        <message>
+            <source>{who}, answer to: {question}</source>
+            <translation>{who}, Antwort auf: {question}</translation>
         </message>
         <message>
             <source>“{title}” was deleted.</source>

@@ -4,10 +4,24 @@
     <context>
         <name />
         <message numerus="yes">
+            <source>%n job was interrupted. What is done is kept.</source>
+            <translation>
+                <numerusform>%n job was interrupted. What is done is kept.</numerusform>
+                <numerusform>%n jobs were interrupted. What is done is kept.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
             <source>%n under way</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n under way</numerusform>
+                <numerusform>%n under way</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n waiting.</source>
+            <translation>
+                <numerusform>%n waiting.</numerusform>
+                <numerusform>%n waiting.</numerusform>
             </translation>
         </message>
     </context>

@@ -55,6 +55,7 @@ class Studio:
         from app.views.main_window import MainWindow
         from tests.bench.window_seeds import seed, seed_jobs
 
+        self.undo: list[Callable[[], object]] = []
         self.application = QApplication(["ternary-zero"])
         if right_to_left:
             self.application.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
@@ -101,6 +102,10 @@ class Studio:
         self.settle()
         shown = [w for w in self.application.topLevelWidgets() if w not in before and w.isVisible()]
         return shown[-1] if shown else None
+
+    def later(self, undo: Callable[[], object]) -> None:
+        """Done once the picture is taken."""
+        self.undo.append(undo)
 
     def page(self, key: str) -> QWidget | None:
         if key not in self.window._pages:
@@ -161,10 +166,37 @@ def _about(studio: Studio) -> QWidget | None:
     return studio.dialog(lambda: show_about(studio.window))
 
 
-@scene("help")
-def _help(studio: Studio) -> QWidget | None:
-    menu = studio.window.rail.help.menu()
-    return studio.dialog(lambda: menu.popup(studio.window.mapToGlobal(studio.window.rect().center())))
+@scene("fault")
+def _fault(studio: Studio) -> QWidget | None:
+    studio.window.show_fault("ZeroDivisionError: division by zero", "Traceback (most recent call last):\n  …")
+    return studio.dialog(studio.window.notice._act)
+
+
+@scene("report")
+def _report(studio: Studio) -> QWidget | None:
+    show = getattr(studio.window, "show_report", None)
+    return studio.dialog(show) if show else None
+
+
+@scene("panel")
+def _panel(studio: Studio) -> QWidget | None:
+    toggle = getattr(studio.window.chat, "toggle_panel", None)
+    if toggle is None:
+        return None
+    studio.window.open_conversation(studio.ids["rich"])
+    toggle()
+    studio.later(toggle)
+    return studio.window
+
+
+@scene("find")
+def _find(studio: Studio) -> QWidget | None:
+    show = getattr(studio.window.chat, "show_find", None)
+    if show is None:
+        return None
+    studio.window.open_conversation(studio.ids["rich"])
+    show()
+    return studio.window
 
 
 @scene("context")
@@ -194,6 +226,8 @@ def take(arguments: argparse.Namespace) -> None:
                     shown.grab().save(str(out / f"{name}-{size}-{density}-{mode}.png"))
                     if shown is not studio.window:
                         shown.close()
+                    while studio.undo:
+                        studio.undo.pop()()
                     studio.window.notice.hide()
         studio.window.close()
         studio.services.shutdown()

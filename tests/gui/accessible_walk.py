@@ -74,8 +74,8 @@ def controls(root: QWidget) -> list[Control]:
 
 
 def _widgets(root: QWidget) -> Iterator[QWidget]:
-    for child in root.children():
-        if isinstance(child, QWidget) and child.isVisibleTo(root) and not child.isWindow():
+    for child in root.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        if child.isVisibleTo(root) and not child.isWindow():
             yield child
             yield from _widgets(child)
 
@@ -124,9 +124,8 @@ def tab_stops(window: QWidget) -> list[QWidget]:
         if QApplication.activeWindow() is window:
             break
         QTest.qWait(10)
-    if (now := QApplication.focusWidget()) is None or not window.isAncestorOf(now):
-        window.setFocus()
-        QTest.keyClick(window, Qt.Key.Key_Tab)
+    window.setFocus()  # Tab goes on from here to the first of the window's own order
+    QTest.keyClick(window, Qt.Key.Key_Tab)
     found: list[QWidget] = []
     while (now := QApplication.focusWidget()) is not None and now not in found:
         found.append(now)
@@ -134,17 +133,6 @@ def tab_stops(window: QWidget) -> list[QWidget]:
             QTest.keyClick(now, Qt.Key.Key_Tab)
             if QApplication.focusWidget() is not now:
                 break
-    return _from_the_start(window, found)
-
-
-def _from_the_start(window: QWidget, found: list[QWidget]) -> list[QWidget]:
-    """The same round, begun where the window's own order begins."""
-    one = window.nextInFocusChain()
-    while one is not window and one is not None:
-        if one in found:
-            at = found.index(one)
-            return [*found[at:], *found[:at]]
-        one = one.nextInFocusChain()
     return found
 
 
@@ -198,14 +186,27 @@ def _unreachable(window: QWidget, listed: list[Control]) -> list[str]:
         widget = one.widget
         if widget in stops or not widget.isEnabled() or widget.focusProxy() in stops:
             continue
-        if isinstance(widget, QRadioButton) and any(
-            isinstance(stop, QRadioButton) and stop.parentWidget() is widget.parentWidget() for stop in stops
-        ):
-            continue  # the arrow keys go through a group
-        if _reads_only(widget):
+        if _reads_only(widget) or _one_of_a_group(widget, stops) or _beside_a_number(widget):
             continue
         found.append(f"not reached by Tab: {one.role.name} “{one.name}” {_where(widget)}")
     return found
+
+
+def _one_of_a_group(widget: QWidget, stops: set[QWidget]) -> bool:
+    """Of buttons of which one is chosen, Tab reaches that one, and the arrow keys the others."""
+    if not isinstance(widget, QAbstractButton):
+        return False
+    if (group := widget.group()) is not None and group.exclusive():
+        return any(button in stops for button in group.buttons())
+    return widget.autoExclusive() and any(
+        isinstance(stop, type(widget)) and stop.parentWidget() is widget.parentWidget() for stop in stops
+    )
+
+
+def _beside_a_number(widget: QWidget) -> bool:
+    """A slider for the mouse beside a field that takes the same number from the keyboard."""
+    above = widget.parentWidget()
+    return isinstance(widget, QSlider) and above is not None and above.findChild(QAbstractSpinBox) is not None
 
 
 def _reads_only(widget: QWidget) -> bool:

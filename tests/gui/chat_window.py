@@ -7,8 +7,8 @@ from typing import Any
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from app.views.chat.answer_message import AnswerMessage
 from app.views.chat.code_view import CodeView
-from app.views.chat.message_view import AnswerMessage
 from app.views.chat.rich_text import RichText
 from app.views.main_window import MainWindow
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QLocale
 from pytestqt.qtbot import QtBot
 
+from app import translation
 from app.application import Services
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL
@@ -19,6 +21,16 @@ def home(home: Path) -> Path:
     """``TZ_HOME`` of this test alone, and of its children."""
     home.mkdir()
     return home
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Numbers and dates as in English, whatever the machine's language is."""
+    before = QLocale()
+    QLocale.setDefault(QLocale(QLocale.Language.English, QLocale.Country.UnitedKingdom))
+    yield
+    translation.unload()
+    QLocale.setDefault(before)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.history.history import MIGRATIONS, History, title_from
+from app.transfer.markdown import to_markdown
 from tzcore.errors import StorageError
 
 
@@ -134,7 +135,7 @@ def test_export(history: History) -> None:
     conversation = history.create("starter:t2")
     question = history.append(conversation, None, "user", "Two plus two?")
     history.append(conversation, question.id, "assistant", "Four, and", "starter:t2", "stopped")
-    assert history.export_markdown(conversation) == (
+    assert to_markdown(history, conversation) == (
         "# Two plus two?\n\n## You\n\nTwo plus two?\n\n## starter:t2 (stopped)\n\nFour, and\n"
     )
 

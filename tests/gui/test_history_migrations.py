@@ -39,6 +39,8 @@ def old_file(path: Path, version: int) -> None:
     if version >= 3:
         old.execute("UPDATE conversation SET context_overflow = 'slide' WHERE id = 1")
         old.execute("""UPDATE message SET context_changes = '[{"kind": "slide", "through": 2}]' WHERE id = 3""")
+    if version >= 4:
+        old.execute("UPDATE conversation SET place = updated")
     old.commit()
     old.close()
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.text.markdown import Block, Code, Prose, Quote, Rule, Stream, Table, join, parse
+from app.text.markdown import Block, Code, Prose, Quote, Rule, Table, parse
+from app.text.stream import Stream, join
 from app.text.thinking import split_thinking
 
 DOCUMENT = """# Title
@@ -112,7 +113,7 @@ def test_images_become_links_and_are_never_loaded() -> None:
     shown = html("![a cat](https://example.org/cat.png)")
     assert "<img" not in shown
     assert '<a href="https://example.org/cat.png"' in shown
-    assert "[image: a cat]" in shown
+    assert "[Image from example.org: a cat — show]" in shown
 
 
 @pytest.mark.parametrize("target", ["javascript:alert(1)", "file:///etc/passwd", "data:text/html,x", "vbscript:x"])

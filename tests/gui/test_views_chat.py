@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QMessageBox
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
 from app.views.chat.code_view import CodeView
 from app.views.chat.message_body import MessageBody
-from app.views.chat.message_view import UserMessage
 from app.views.chat.rich_text import RichText
+from app.views.chat.user_message import UserMessage
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL, ask, last_answer, shown_text
 from tests.gui.window_services import ScriptedClient, ScriptedEngine, ScriptedLibrary
@@ -36,7 +37,7 @@ def test_question_and_answer(qtbot: QtBot, window: MainWindow, client: ScriptedC
     )
     assert "It is 4." in shown_text(last_answer(window))
     numbers = last_answer(window).actions_row._numbers.text()
-    assert numbers == "42 tokens/s  ·  first word after 0.3 s  ·  5 tokens"
+    assert numbers == "42 tokens/s  ·  first word after 0.3 s  ·  5 tokens  ·  starter:t2"
     saved = services.history.messages(services.history.conversations()[0].id)
     assert [(m.role, m.text, m.state) for m in saved] == [
         ("user", "What is 2 + 2?", "done"), ("assistant", "It is **4**.", "done"),
@@ -127,14 +128,15 @@ def test_regenerate_edit_and_switch_branches(
     user = window.chat.messages.views[0]
     assert isinstance(user, UserMessage)
     user.begin_edit()
-    assert user._editor is not None
-    user._editor._edit.setPlainText("Name an animal")
-    qtbot.keyClick(user._editor._edit, Qt.Key.Key_Return)
+    assert user.editor is not None
+    user.editor._edit.setPlainText("Name an animal")
+    qtbot.keyClick(user.editor._edit, Qt.Key.Key_Return)
     assert client.stream.messages == [{"role": "user", "content": "Name an animal"}]
     client.stream.answer("Fox")
     first = window.chat.messages.views[0]
     assert isinstance(first, UserMessage)
-    assert first._text.toPlainText() == "Name an animal"
+    assert first.text == "Name an animal"
+    first.set_always_show_actions(True)
     assert first.actions_row.switcher._place.text() == "2/2"
     first.actions_row.switcher._previous.click()
     assert [view.message.text for view in window.chat.messages.views] == ["Name a colour", "Red"]
@@ -209,11 +211,25 @@ def test_links_open_only_on_a_click_and_only_safe_ones(
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: opened.append(url.toString()))
     body = MessageBody(window.theme)
     qtbot.addWidget(body)
-    body.set_text("[a](https://example.org/)")
+    body.set_text("[a](https://example.org/) and https://example.net/x")
     text = body.findChild(RichText)
     assert text is not None
     assert opened == []
     text.anchorClicked.emit(QUrl("https://example.org/"))
+    assert opened == []  # its words do not say where it leads
+    dialog = body.findChild(QMessageBox)
+    assert dialog is not None
+    assert dialog.informativeText() == "https://example.org/"
+    next(button for button in dialog.buttons() if button.text() == "Open").click()
+    assert opened.pop() == "https://example.org/"
+    text.anchorClicked.emit(QUrl("https://example.net/x"))
+    assert opened.pop() == "https://example.net/x"
+    text.anchorClicked.emit(QUrl("https://example.org/"))
+    assert opened == []
+    next(
+        button for box in body.findChildren(QMessageBox) if box.isVisible()
+        for button in box.buttons() if button.text() == "Open"
+    ).click()
     text.anchorClicked.emit(QUrl("file:///etc/passwd"))
     assert opened == ["https://example.org/"]
     assert text.loadResource(2, QUrl("https://example.org/x.png")) is None
@@ -248,12 +264,15 @@ def test_a_long_conversation_is_shown_from_its_end(
         parent = history.append(conversation, parent, role, f"message {number}").id
     window.conversations.refresh()
     window.open_conversation(conversation)
-    views = window.chat.messages.views
-    assert [views[0].message.text, views[-1].message.text] == ["message 46", "message 69"]
-    window.chat.messages._show_earlier()
-    window.chat.messages._show_earlier()
-    assert [view.message.text for view in window.chat.messages.views] == [f"message {n}" for n in range(70)]
-    assert not window.chat.messages._earlier.isVisible()
+    messages = window.chat.messages
+    qtbot.waitUntil(lambda: messages.complete)
+    assert messages.views[-1].message.text == "message 69"
+    assert messages.verticalScrollBar().value() == messages.verticalScrollBar().maximum()
+    assert 4 < len(messages.views) < 40
+    messages.verticalScrollBar().setValue(0)
+    qtbot.waitUntil(lambda: messages.complete)
+    assert messages.views[0].message.text == "message 0"
+    assert len(messages.views) < 50  # what is far away was given up
 
 
 def test_context_gauge(qtbot: QtBot, window: MainWindow, client: ScriptedClient) -> None:
@@ -290,8 +309,8 @@ def test_loading_and_its_failure(
 
 def test_picking_a_model(qtbot: QtBot, window: MainWindow, client: ScriptedClient, services: Services) -> None:
     picker = window.chat.header.picker
-    assert [picker.itemText(i) for i in range(picker.count())] == ["SmolLM2 135M  ·  t2", "Other-1B  ·  t1"]
-    picker.activated.emit(1)
+    assert [one.name for one in picker.choices] == ["SmolLM2 135M  ·  t2", "Other-1B  ·  t1"]
+    picker.picked.emit("org/Other-1B:t1")
     assert client.loads[-1][0] == "org/Other-1B:t1"
     assert services.settings.get("last_model") == "org/Other-1B:t1"
     ask(qtbot, window, "Hi")

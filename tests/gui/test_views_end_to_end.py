@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from app.application import Services
 from app.engine.process import RESTARTED
-from app.views.chat.message_view import AnswerMessage
+from app.views.chat.answer_message import AnswerMessage
 from app.views.main_window import MainWindow
 from tests.tiny_models import tiny_folder
 
@@ -55,7 +55,7 @@ def answer(window: MainWindow) -> AnswerMessage:
 def test_chat_stop_kill_regenerate(qtbot: QtBot, window: MainWindow) -> None:
     services, chat = window._services, window.chat
     qtbot.waitUntil(lambda: chat.loaded.state == "ready", timeout=PATIENCE)
-    assert chat.header.picker.currentText() == "tiny  ·  t2"
+    assert chat.header.picker.text().startswith("tiny  ·  t2")
     assert chat.loaded.context > 0
 
     services.settings.set("max_tokens", 12)

@@ -125,6 +125,13 @@ def headers(token: str | None) -> dict[str, str]:
 
 def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
     """The repository ``org/name`` at ``revision`` (its default branch for ``None``): one request."""
+    return look_up_popular(repo, revision, token)[0]
+
+
+def look_up_popular(
+    repo: str, revision: str | None, token: str | None
+) -> tuple[Repository, tuple[int | None, int | None]]:
+    """:func:`look_up`, and how often it was downloaded and liked."""
     client = api(token)
     info = ask(lambda: client.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT), repo, token)
     files = []
@@ -139,7 +146,8 @@ def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
         raise NetworkError(f"the Hub did not say which commit {repo} is at; try again later")
     parameters = _parameters(info.safetensors.parameters) if info.safetensors else None
     model_type = (info.config or {}).get("model_type")
-    return Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
+    found = Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
+    return found, (info.downloads, info.likes)
 
 
 def _parameters(by_type: dict[str, int]) -> int:

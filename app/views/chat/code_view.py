@@ -6,71 +6,29 @@ from collections.abc import Iterator
 from time import perf_counter
 
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import (
-    QColor,
-    QFontMetricsF,
-    QGuiApplication,
-    QSyntaxHighlighter,
-    QTextCharFormat,
-    QTextCursor,
-    QTextDocument,
-    QWheelEvent,
-)
+from PySide6.QtGui import QFontMetricsF, QGuiApplication, QTextCursor, QTextOption
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout
 
-from app.text import highlight
+from app.text import highlight, inert
 from app.text.markdown import Code
-from app.theme import Colours, Theme, code_font
+from app.theme import Theme
 from app.translation import tr
-from app.views.controls.controls import IconButton, label
+from app.views.chat.code_edit import CodeEdit, Painter
+from app.views.controls.controls import Button, IconButton, label
 
 SLICE = 0.004
 """Seconds of lexing before the event loop gets its turn."""
 LIVE_LIMIT = 3000
 """Characters up to which an unfinished block is coloured anew on every change."""
+COLOURED = 200_000
+"""Characters up to which code is coloured at all."""
+FOLD, FOLDED = 400, 40
+"""Lines beyond which finished code is folded, and how many it then shows."""
+UNFOLDED = 5000
+"""Lines added each time more are asked for: what is laid out at once stays within a tenth of a second."""
+LONGEST_LINE = 3000
+"""Characters of a line; what goes on is continued on the next one, where a layout would take seconds."""
 PADDING = 12
-
-
-class _Painter(QSyntaxHighlighter):
-    """Applies spans, kept by line, to the document."""
-
-    def __init__(self, document: QTextDocument, colours: Colours) -> None:
-        super().__init__(document)
-        self.lines: list[list[highlight.Span]] = []
-        self.recolour(colours)
-
-    def recolour(self, colours: Colours) -> None:
-        self._formats = {}
-        for role in highlight.ROLES:
-            text_format = QTextCharFormat()
-            text_format.setForeground(QColor(colours.code(role)))
-            text_format.setFontItalic(role == "comment")
-            self._formats[role] = text_format
-
-    def highlightBlock(self, text: str) -> None:  # noqa: N802
-        number = self.currentBlock().blockNumber()
-        if number < len(self.lines):
-            for start, length, role in self.lines[number]:
-                self.setFormat(start, length, self._formats[role])
-
-    def show_lines(self, first: int, lines: list[list[highlight.Span]]) -> None:
-        """Set the spans of the lines from ``first`` on and repaint those that differ."""
-        while len(self.lines) < first + len(lines):
-            self.lines.append([])
-        for number, spans in enumerate(lines, first):
-            if self.lines[number] != spans:
-                self.lines[number] = spans
-                self.rehighlightBlock(self.document().findBlockByNumber(number))
-
-
-class _Edit(QPlainTextEdit):
-    """Read-only code that is as high as its lines and scrolls sideways only."""
-
-    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
-        if abs(event.angleDelta().x()) > abs(event.angleDelta().y()):
-            super().wheelEvent(event)
-        else:
-            event.ignore()
 
 
 class CodeView(QFrame):
@@ -80,31 +38,27 @@ class CodeView(QFrame):
         super().__init__()
         self._theme, self._block = theme, Code("")
         self._lexing: Iterator[highlight.Span] | None = None
+        self._shown = ""
+        self._lines = 0
+        """How many lines are shown at most; 0: all."""
+        self._grew = False
         self.setProperty("role", "code")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
         self._language = label("", "small")
+        self._wrap = IconButton(theme, "wrap", tr("Wrap long lines"), self._toggle_wrap, size=15)
+        self._wrap.setCheckable(True)
         self._copy = IconButton(theme, "copy", tr("Copy code"), self.copy, size=15)
         head = QHBoxLayout()
         head.setContentsMargins(PADDING + 2, 5, 6, 0)
         head.addWidget(self._language)
         head.addStretch()
+        head.addWidget(self._wrap)
         head.addWidget(self._copy)
 
-        self._edit = _Edit()
-        self._edit.setReadOnly(True)
-        self._edit.setUndoRedoEnabled(False)
-        self._edit.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self._edit.setFont(code_font())
-        self._edit.setFrameShape(QFrame.Shape.NoFrame)
-        self._edit.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._edit.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self._edit.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
-        )
-        self._edit.document().setDocumentMargin(0)
+        self._edit = CodeEdit()
         self._edit.setAccessibleName(tr("Code"))
-        self._painter = _Painter(self._edit.document(), theme.colours)
+        self._painter = Painter(self._edit.document(), theme.colours)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -114,6 +68,14 @@ class CodeView(QFrame):
         body.setContentsMargins(PADDING + 2, 2, 4, PADDING)
         body.addWidget(self._edit)
         layout.addLayout(body)
+        self._more = Button(theme, "", self._unfold, kind="fold", icon_name="chevron-down")
+        self._more.hide()
+        below = QHBoxLayout()
+        below.setContentsMargins(PADDING, 0, PADDING, 6)
+        below.addWidget(self._more)
+        below.addStretch()
+        self._below = below
+        layout.addLayout(below)
 
         self._timer = QTimer(self)
         self._timer.setInterval(0)
@@ -125,18 +87,79 @@ class CodeView(QFrame):
 
     @property
     def text(self) -> str:
+        """The code as it was written."""
         return self._block.text
+
+    @property
+    def folded(self) -> bool:
+        """Whether there is more of it than is shown."""
+        return not self._more.isHidden()
 
     def show_block(self, block: Code) -> None:
         """Show ``block``; cheap when it continues the one before."""
         before, self._block = self._block, block
-        self.setContentsMargins(26 * block.depth, 0, 0, 0)
-        self._language.setText(block.language or tr("code"))
+        self._grew = self._grew or not block.closed
+        depth = 26 * block.depth
+        right = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
+        self.setContentsMargins(0 if right else depth, 0, depth if right else 0, 0)
+        self._language.setText(inert.link(block.language) or tr("code"))
+        if not before.text and not self._grew and block.text.count("\n") >= FOLD:
+            self._lines = FOLDED  # what grew before the reader's eyes stays unfolded
         if block.text != before.text:
-            self._insert(before.text, block.text)
-            self._fit()
+            self._show(self._grew)
         if block.closed or len(block.text) <= LIVE_LIMIT:
             self._start_lexing()
+
+    def _show(self, growing: bool = False) -> None:
+        text, whole = self._block.text, True
+        if self._lines:
+            lines = text.split("\n", self._lines)
+            whole = len(lines) <= self._lines
+            text = text if whole else "\n".join(lines[:-1])
+        shown = _displayed(text)
+        self._insert(self._shown if growing else "", shown)
+        self._shown = shown
+        count = self._block.text.count("\n") + 1
+        self._more.setVisible(not whole)
+        if not whole:
+            more = tr("Show more of {count} lines") if self._lines > FOLDED or count > UNFOLDED else ""
+            self._more.set_text((more or tr("Show all {count} lines")).format(count=count))
+        self._fit()
+
+    def _unfold(self) -> None:
+        count = self._block.text.count("\n") + 1
+        self._lines = 0 if count <= UNFOLDED else (self._lines if self._lines > FOLDED else 0) + UNFOLDED
+        if self._lines >= count:
+            self._lines = 0
+        self._show()
+        self._start_lexing()
+        self.updateGeometry()
+
+    def unfold_all(self) -> None:
+        """Show every line, for something in it was found."""
+        self._lines = 0
+        self._show()
+        self._start_lexing()
+        self.updateGeometry()
+
+    def fit(self, width: int) -> int:
+        """The height at ``width``."""
+        if self._wrap.isChecked():
+            margins = self.contentsMargins()
+            self._edit.resize(width - margins.left() - margins.right() - 2 * PADDING, self._edit.height())
+            self._fit()
+        return self.sizeHint().height()
+
+    def _toggle_wrap(self) -> None:
+        wrap = self._wrap.isChecked()
+        self._edit.setWordWrapMode(
+            QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere if wrap else QTextOption.WrapMode.NoWrap
+        )
+        mode = QPlainTextEdit.LineWrapMode
+        self._edit.setLineWrapMode(mode.WidgetWidth if wrap else mode.NoWrap)
+        self._wrap.set_name(tr("Do not wrap lines") if wrap else tr("Wrap long lines"))
+        self._fit()
+        self.updateGeometry()
 
     def restyle(self) -> None:
         self._painter.recolour(self._theme.colours)
@@ -164,14 +187,17 @@ class CodeView(QFrame):
 
     def _fit(self) -> None:
         metrics = QFontMetricsF(self._edit.font())
-        height = metrics.lineSpacing() * self._edit.document().blockCount() + 4
+        lines = self._edit.document().blockCount()
+        if self._wrap.isChecked():
+            lines = round(self._edit.document().documentLayout().documentSize().height())
         bar = self._edit.horizontalScrollBar().sizeHint().height()
-        self._edit.setFixedHeight(round(height) + bar)
+        self._edit.setFixedHeight(round(metrics.lineSpacing() * lines + 4) + bar)
 
     def _start_lexing(self) -> None:
         self._lexing = None
-        self._timer.setInterval(0)
-        self._timer.start()
+        if len(self._shown) <= COLOURED:
+            self._timer.setInterval(0)
+            self._timer.start()
 
     def _lex_slice(self) -> None:
         """Colour as many lines as the time slice allows; the next turn of the event loop goes on."""
@@ -179,8 +205,8 @@ class CodeView(QFrame):
             self._timer.setInterval(50)
             return
         if self._lexing is None:
-            self._lexing = highlight.spans(self._block.text, self._block.language)
-            self._line_starts = _line_starts(self._block.text)
+            self._lexing = highlight.spans(self._shown, self._block.language)
+            self._line_starts = _line_starts(self._shown)
             self._line = 0
             self._pending: list[list[highlight.Span]] = [[]]
         self._timer.setInterval(0)
@@ -205,12 +231,25 @@ class CodeView(QFrame):
             while line + 1 < len(self._line_starts) and self._line_starts[line + 1] <= start:
                 self._pending.append([])
                 line += 1
-            line_end = self._line_starts[line + 1] - 1 if line + 1 < len(self._line_starts) else len(self._block.text)
+            line_end = self._line_starts[line + 1] - 1 if line + 1 < len(self._line_starts) else len(self._shown)
             stop = min(end, line_end)
             if stop > start:
                 column = start - self._line_starts[line]
                 self._pending[-1].append(highlight.Span(column, stop - start, span.role))
             start = max(stop, line_end + 1)
+
+
+def _displayed(text: str) -> str:
+    """``text`` with nothing hidden in it, and no line that a layout could not bear."""
+    text = inert.code(text)
+    if len(text) <= LONGEST_LINE:
+        return text
+    lines = text.split("\n")
+    if max(map(len, lines)) <= LONGEST_LINE:
+        return text
+    return "\n".join(
+        line[at : at + LONGEST_LINE] for line in lines for at in range(0, max(1, len(line)), LONGEST_LINE)
+    )
 
 
 def _line_starts(text: str) -> list[int]:

@@ -1,63 +1,110 @@
-"""One message of a conversation: what the user said, or an answer."""
+"""What every message of a conversation has: focus, keys, actions, a menu, the text, and who edits it."""
 
 from __future__ import annotations
 
-from functools import partial
+from PySide6.QtCore import QEvent, QPoint, Qt, Signal
+from PySide6.QtGui import QContextMenuEvent, QEnterEvent, QFocusEvent, QGuiApplication, QKeyEvent
 
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QEnterEvent, QFocusEvent, QKeyEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QPlainTextEdit, QSizePolicy, QVBoxLayout, QWidget
-
-from app.chat.context_change import OVERFLOWS, Change, sentence
+from app.chat.context_change import Change
 from app.history.history import Message
+from app.text.markdown import parse, references
+from app.text.plain import of_blocks
+from app.text.stream import pieces
 from app.text.thinking import split_thinking
 from app.theme import Theme
-from app.translation import mark, tr
 from app.views.chat.context_marker import ContextMarker
 from app.views.chat.message_actions import MessageActions
 from app.views.chat.message_body import MessageBody
-from app.views.chat.rich_text import RichText
-from app.views.chat.thinking_view import ThinkingView
-from app.views.controls.controls import Button, discard, frame, label, set_property
-from app.wording import short_model
+from app.views.chat.message_editor import MessageEditor
+from app.views.chat.stack import Stack
+from app.views.controls.controls import discard
 
-BUBBLE = 600
-"""Widest bubble of a user's message, in pixels."""
-
-ENDINGS = {
-    "interrupted": mark("The answer was interrupted before it was finished."),
-    "failed": mark("There is no answer."),
-    "stopped": mark("Stopped."),
-}
+PLAIN_LIMIT = 2_000_000
+"""Characters up to which Markdown is made plain for the clipboard; beyond it is copied as it is."""
 
 
-class MessageView(QWidget):
+class MessageView(Stack):
     """Common to both: focus by keyboard, actions that appear under the pointer or on focus."""
 
     step = Signal(int, int)
     """Message id and which way: show the version beside this one."""
+    edited = Signal(int, str)
+    """Message id, and the text that is to stand in its place."""
+    regenerate = Signal(int)
+    continue_wanted = Signal(int)
+    travel = Signal(int)
+    """The focus is to go to the message so many places on."""
 
-    def __init__(self, theme: Theme, message: Message, *, of_user: bool) -> None:
-        super().__init__()
+    def __init__(self, theme: Theme, message: Message, body: MessageBody, *, spacing: int) -> None:
+        super().__init__(spacing)
         self.message = message
+        self.theme = theme
+        self.body = body
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.actions_row = MessageActions(theme, of_user=of_user)
+        self.actions_row = MessageActions(theme, of_user=message.role == "user")
         self.actions_row.step.connect(lambda step: self.step.emit(self.message.id, step))
+        self.actions_row.copy.connect(self.copy_markdown)
+        self.actions_row.edit.connect(self.begin_edit)
+        self.actions_row.regenerate.connect(lambda: self.regenerate.emit(self.message.id))
+        self.actions_row.go_on.connect(lambda: self.continue_wanted.emit(self.message.id))
+        self.actions_row.more.connect(self.show_menu)
         self.always_show_actions = False
+        self.editor: MessageEditor | None = None
         self._hovered = False
         self.marker: ContextMarker | None = None
+
+    @property
+    def text(self) -> str:
+        """What the message says, thinking left out."""
+        if self.message.role == "user":
+            return self.message.text
+        return split_thinking(self.message.text).text.strip()
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the answer broke off where it could go on."""
+        message = self.message
+        if message.role != "assistant" or not message.text:
+            return False
+        cut = message.state == "done" and (message.timings or {}).get("reason") == "length"
+        return cut or message.state in ("stopped", "interrupted")
+
+    # What is in view
+
+    def realise(self, top: int, bottom: int, deadline: float, upwards: bool) -> bool:
+        """Make the widgets of the text between two heights; whether all are there."""
+        y = self.body_offset()
+        return self.body.realise(top - y, bottom - y, deadline, upwards)
+
+    def release(self, top: int, bottom: int) -> bool:
+        """Do away with some widgets outside of two heights; whether there were any."""
+        y = self.body_offset()
+        return self.body.release(top - y, bottom - y)
+
+    def body_offset(self) -> int:
+        """Where the text begins."""
+        return self.body.mapTo(self, QPoint(0, 0)).y()
 
     def set_marker(self, theme: Theme, change: Change | None) -> None:
         """Show below this message what the model does not read any more, or nothing."""
         if (self.marker.change if self.marker else None) == change:
             return
         if self.marker is not None:
+            self.take(self.marker)
             discard(self.marker)
             self.marker = None
-        layout = self.layout()
-        if change is not None and layout is not None:
+        if change is not None:
             self.marker = ContextMarker(theme, change)
-            layout.addWidget(self.marker)
+            self.add(self.marker)
+        self.updateGeometry()
+
+    def restyle(self) -> None:
+        """The theme is another."""
+        self.body.restyle()
+        if self.marker is not None:
+            self.marker.restyle()
+
+    # Actions
 
     def set_always_show_actions(self, always: bool) -> None:
         """The last answer keeps its actions in view."""
@@ -65,10 +112,70 @@ class MessageView(QWidget):
         self.show_actions()
 
     def show_actions(self) -> None:
+        """Show or hide the row of actions, as pointer and focus are."""
         focus = self.window().focusWidget() if self.isVisible() else None
         focused = focus is not None and (focus is self or self.isAncestorOf(focus))
-        visible = self.message.state != "streaming" and (self.always_show_actions or self._hovered or focused)
-        self.actions_row.setVisible(visible)
+        wanted = self.always_show_actions or self._hovered or focused
+        visible = self.message.state != "streaming" and self.editor is None and wanted
+        if visible:
+            self.actions_row.show_message(self.message, self.can_continue)
+        if self.actions_row.isHidden() == visible:
+            self.actions_row.setVisible(visible)
+
+    def copy_markdown(self) -> None:
+        """The message as it was written, to the clipboard."""
+        QGuiApplication.clipboard().setText(self.text)
+
+    def copy_plain(self) -> None:
+        """The message without its marks, to the clipboard."""
+        text = self.text
+        if self.message.role != "user" and len(text) <= PLAIN_LIMIT:
+            defined = references(text)
+            text = "\n\n".join(of_blocks(parse(piece, defined)) for piece in pieces(text))
+        QGuiApplication.clipboard().setText(text)
+
+    def show_menu(self, at: QPoint | None = None) -> None:
+        """All that can be done with the message."""
+        from app.views.chat.message_menu import message_menu
+
+        menu = message_menu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.popup(at if isinstance(at, QPoint) else self.actions_row.menu_place())
+
+    def begin_edit(self) -> None:
+        """Put an editor in the text's place."""
+        if self.editor is not None or not self.actions_row.enabled:
+            return
+        self.editor = MessageEditor(self.theme, self.text, of_user=self.message.role == "user")
+        self.editor.accepted.connect(self._accept)
+        self.editor.rejected.connect(self._end_edit)
+        self.show_text(False)
+        self.add(self.editor, 0)
+        self.show_actions()
+        self.updateGeometry()
+        self.editor.take_focus()
+
+    def show_text(self, visible: bool) -> None:
+        """Show or hide what an editor takes the place of."""
+        self.body.setVisible(visible)
+
+    def _accept(self, text: str) -> None:
+        before = self.text
+        self._end_edit()
+        if text.strip() and text.strip() != before.strip():
+            self.edited.emit(self.message.id, text.strip())
+
+    def _end_edit(self) -> None:
+        if self.editor is not None:
+            self.take(self.editor)
+            discard(self.editor)
+            self.editor = None
+            self.show_text(True)
+            self.setFocus()
+            self.show_actions()
+            self.updateGeometry()
+
+    # Events
 
     def enterEvent(self, event: QEnterEvent) -> None:  # noqa: N802
         self._hovered = True
@@ -83,252 +190,34 @@ class MessageView(QWidget):
     def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
         super().focusInEvent(event)
         self.show_actions()
+        self.update()
 
-    def restyle(self) -> None:
-        if self.marker is not None:
-            self.marker.restyle()
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:  # noqa: N802
+        place = event.globalPos()
+        if event.reason() == QContextMenuEvent.Reason.Keyboard:
+            place = self.mapToGlobal(QPoint(20, 20))
+        self.show_menu(place)
 
-
-class UserMessage(MessageView):
-    """A bubble on the right; editing it happens in place."""
-
-    edited = Signal(int, str)
-
-    def __init__(self, theme: Theme, message: Message) -> None:
-        super().__init__(theme, message, of_user=True)
-        self._theme = theme
-        self.setAccessibleName(tr("You: {text}").format(text=message.text[:300]))
-        self._text = RichText(theme)
-        self._text.setAccessibleName(tr("Your message"))
-        self._text.set_plain(message.text)
-        self._natural = self._text.natural_width()
-        self._bubble = frame("user")
-        self._bubble.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
-        inner = QVBoxLayout(self._bubble)
-        inner.setContentsMargins(16, 10, 16, 11)
-        inner.addWidget(self._text)
-        row = QHBoxLayout()
-        row.addStretch()
-        row.addWidget(self._bubble)
-        self._column = layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        layout.addLayout(row)
-        layout.addWidget(self.actions_row)
-        self.actions_row.change.connect(self.begin_edit)
-        self.actions_row.show_message(message, message.text)
-        self._editor: _Editor | None = None
-        self.show_actions()
-
-    def begin_edit(self) -> None:
-        """Put an editor in the bubble's place."""
-        if self._editor is None:
-            self._editor = _Editor(self._theme, self.message.text)
-            self._editor.accepted.connect(self._accept)
-            self._editor.rejected.connect(self._end_edit)
-            self._bubble.hide()
-            self.actions_row.setVisible(False)
-            self._column.insertWidget(0, self._editor)
-            self._editor.take_focus()
-
-    def _accept(self, text: str) -> None:
-        self._end_edit()
-        if text.strip() and text != self.message.text:
-            self.edited.emit(self.message.id, text.strip())
-
-    def _end_edit(self) -> None:
-        if self._editor is not None:
-            discard(self._editor)
-            self._editor = None
-            self._bubble.show()
-            self.show_actions()
-
-    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        super().resizeEvent(event)
-        room = min(BUBBLE, int(event.size().width() * 0.86)) - 32
-        self._text.setFixedWidth(max(24, min(self._natural, room)))
-
-    def restyle(self) -> None:
-        super().restyle()
-        self._text.restyle()
-
-
-class _Editor(QWidget):
-    accepted = Signal(str)
-    rejected = Signal()
-
-    def __init__(self, theme: Theme, text: str) -> None:
-        super().__init__()
-        self._edit = QPlainTextEdit(text)
-        self._edit.setProperty("role", "field")
-        self._edit.setAccessibleName(tr("Edit your message"))
-        lines = min(12, max(3, text.count("\n") + 1 + len(text) // 80))
-        self._edit.setFixedHeight(lines * self._edit.fontMetrics().lineSpacing() + 24)
-        self._edit.installEventFilter(self)
-        buttons = QHBoxLayout()
-        buttons.addStretch()
-        buttons.addWidget(Button(theme, tr("Cancel"), self.rejected.emit))
-        buttons.addWidget(Button(theme, tr("Send"), self._accept, kind="primary"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._edit)
-        layout.addLayout(buttons)
-
-    def take_focus(self) -> None:
-        self._edit.setFocus()
-        self._edit.moveCursor(self._edit.textCursor().MoveOperation.End)
-
-    def _accept(self) -> None:
-        self.accepted.emit(self._edit.toPlainText())
-
-    def eventFilter(self, watched: object, event: QEvent) -> bool:  # noqa: N802
-        if watched is self._edit and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
-            plain = not event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-            if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and plain:
-                self._accept()
-                return True
-            if event.key() == Qt.Key.Key_Escape:
-                self.rejected.emit()
-                return True
-        return False
-
-
-class AnswerMessage(MessageView):
-    """An answer over the whole width of the column; grows while it is written."""
-
-    regenerate = Signal(int)
-    overflow_chosen = Signal(int, str)
-    """Message id, and what is to happen with a conversation that does not fit; ``"larger"``: another context."""
-
-    def __init__(self, theme: Theme, message: Message) -> None:
-        super().__init__(theme, message, of_user=False)
-        self._raw, self._shown = "", ""
-        self._theme = theme
-        self._thinking: ThinkingView | None = None
-        self._body = MessageBody(theme)
-        self._waiting = label("", "muted")
-        self._ending = label("", wrap=True)
-        self._again = Button(theme, tr("Regenerate"), self._regenerate, icon_name="refresh")
-        ending = QHBoxLayout()
-        ending.setContentsMargins(0, 0, 0, 0)
-        ending.setSpacing(10)
-        ending.addWidget(self._ending, 1)
-        ending.addWidget(self._again)
-        self._ending_frame = frame("notice")
-        self.ways_out: dict[str, Button] = {}
-        ways = QHBoxLayout()
-        ways.setSpacing(8)
-        ways_out = [(value, name) for value, name, _ in OVERFLOWS[1:]]
-        for value, name in [*ways_out, ("larger", mark("Larger context…"))]:
-            way = Button(theme, tr(name), partial(self._choose_overflow, value))
-            self.ways_out[value] = way
-            ways.addWidget(way)
-        ways.addStretch()
-        whole = QVBoxLayout(self._ending_frame)
-        whole.setSpacing(8)
-        whole.addLayout(ending)
-        whole.addLayout(ways)
-        whole.setContentsMargins(12, 8, 8, 8)
-        self._column = layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        for widget in (self._body, self._waiting, self._ending_frame, self.actions_row):
-            layout.addWidget(widget)
-        self.actions_row.change.connect(self._regenerate)
-        self.show_message(message)
-
-    @property
-    def body(self) -> MessageBody:
-        return self._body
-
-    def show_message(self, message: Message) -> None:
-        """Show the message in the state that it has."""
-        self.message = message
-        name = short_model(message.model) or tr("the model")
-        self.setAccessibleName(tr("Answer of {name}: {text}").format(name=name, text=message.text[:300]))
-        if message.state == "streaming":
-            self._feed_to(message.text, final=False)
-            if not message.text:
-                self.set_waiting("…")
-        else:
-            self._feed_to(message.text, final=True)
-            self.set_waiting("")
-        self._show_ending()
-        self.actions_row.show_message(message, split_thinking(message.text).text.strip())
-        self.show_actions()
-
-    def feed(self, delta: str) -> None:
-        """More of the answer; call at most thirty times a second."""
-        self.set_waiting("")
-        self._feed_to(self._raw + delta, final=False)
-
-    def set_waiting(self, text: str) -> None:
-        """What is going on before the first word."""
-        self._waiting.setText(text)
-        self._waiting.setVisible(bool(text))
-
-    def restyle(self) -> None:
-        super().restyle()
-        self._body.restyle()
-        if self._thinking is not None:
-            self._thinking.restyle()
-
-    def _feed_to(self, raw: str, final: bool) -> None:
-        growing = bool(self._raw) or not final
-        self._raw = raw
-        answer = split_thinking(raw)
-        if answer.thinking or answer.thinking_open:
-            self._think(answer.thinking, answer.thinking_open and not final)
-        if not growing:
-            self._body.set_text(answer.text)
-        else:
-            if not answer.text.startswith(self._shown):  # what looked like the answer was thinking
-                self._body.set_text("")
-                self._shown = ""
-            if delta := answer.text[len(self._shown) :]:
-                self._body.feed(delta)
-            if final:
-                self._body.finish()
-        self._shown = answer.text
-
-    def _think(self, text: str, still: bool) -> None:
-        if self._thinking is None:
-            self._thinking = ThinkingView(self._theme)
-            self._column.insertWidget(0, self._thinking)
-        self._thinking.show_thinking(text, still)
-
-    def _show_ending(self) -> None:
-        message = self.message
-        timings = message.timings or {}
-        text = tr(ENDINGS[message.state]) if message.state in ENDINGS else ""
-        if message.state in ("interrupted", "failed") and timings.get("error"):
-            text = f"{text} {timings['error']}"
-        full = message.state == "failed" and timings.get("code") == "context_length_exceeded"
-        if full:
-            text = tr("The conversation does not fit into the context. {reason}.").format(reason=timings["error"])
-        if message.state == "done" and timings.get("reason") == "length":
-            full_now = timings.get("stop_reason") == "context"
-            text = tr("The answer ends here because it reached the length limit.")
-            if full_now:
-                text = tr(
-                    "The answer ends here because the context is full. The gauge below can let the next one go on."
-                )
-        slid = [change for change in message.context_changes if change.get("through") is None]
-        text = "\n".join(filter(None, [*map(sentence, slid), text]))
-        if message.state == "done" and not message.text.strip():
-            text = tr("The model ended its answer without saying anything.")
-        tones = {"interrupted": "warning", "failed": "warning" if full else "danger"}
-        set_property(self._ending, "role", "" if message.state in tones else "small")
-        set_property(self._ending_frame, "role", "notice" if message.state in tones else "plain")
-        set_property(self._ending_frame, "tone", tones.get(message.state, ""))
-        self._ending.setText(text)
-        self._again.setVisible(message.state in tones and not full)
-        for choice, way in self.ways_out.items():  # where leaving out was not enough, only a larger context is
-            way.setVisible(full and (choice == "larger" or timings.get("overflow") == "stop"))
-        self._ending_frame.setVisible(bool(text))
-
-    def _choose_overflow(self, choice: str) -> None:
-        self.overflow_chosen.emit(self.message.id, choice)
-
-    def _regenerate(self) -> None:
-        self.regenerate.emit(self.message.id)
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
+        """While the message itself has the focus, one key does one thing."""
+        if self.editor is not None or event.modifiers() & ~Qt.KeyboardModifier.KeypadModifier:
+            super().keyPressEvent(event)
+            return
+        back = 1 if self.layoutDirection() == Qt.LayoutDirection.RightToLeft else -1
+        match event.key():
+            case Qt.Key.Key_Up:
+                self.travel.emit(-1)
+            case Qt.Key.Key_Down:
+                self.travel.emit(1)
+            case Qt.Key.Key_Left | Qt.Key.Key_Right if self.message.siblings > 1 and self.actions_row.enabled:
+                self.step.emit(self.message.id, back if event.key() == Qt.Key.Key_Left else -back)
+            case Qt.Key.Key_C:
+                self.copy_markdown()
+            case Qt.Key.Key_E:
+                self.begin_edit()
+            case Qt.Key.Key_R if self.message.role == "assistant" and self.actions_row.enabled:
+                self.regenerate.emit(self.message.id)
+            case Qt.Key.Key_G if self.can_continue and self.actions_row.enabled:
+                self.continue_wanted.emit(self.message.id)
+            case _:
+                super().keyPressEvent(event)

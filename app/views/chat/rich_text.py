@@ -8,14 +8,20 @@ only when the user clicks it.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt, QUrl
-from PySide6.QtGui import QDesktopServices, QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtCore import QMimeData, QSize, Qt, QUrl
+from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
+from app.text import formulas, inert
 from app.text.markdown import SAFE_SCHEMES
 from app.theme import Colours, Theme, code_font
 
+if TYPE_CHECKING:
+    from app.views.chat.formula_text import FormulaText
+
+QWIDGETSIZE_MAX = (1 << 24) - 1
 READING_SCALE = 1.06
 """Answers are set a little larger than the controls around them."""
 
@@ -43,8 +49,11 @@ class RichText(QTextBrowser):
 
     def __init__(self, theme: Theme, *, muted: bool = False, scroll_sideways: bool = False) -> None:
         super().__init__()
-        self._theme, self._muted = theme, muted
+        self.theme, self._muted = theme, muted
         self._content, self._plain = "", False
+        self._fitted = (-1, 0)
+        self._in_stack = False
+        self._formulas: FormulaText | None = None
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -97,7 +106,7 @@ class RichText(QTextBrowser):
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
-        if event.oldSize().width() != event.size().width():
+        if event.oldSize().width() != event.size().width() and not self._in_stack:
             self._fit()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
@@ -111,32 +120,99 @@ class RichText(QTextBrowser):
         return QSize(40, 0)
 
     def _restyle(self) -> None:
-        colours = self._theme.colours
+        colours = self.theme.colours
         css = document_css(colours)
         if self._muted:
             css += f" body, p, li, td, th {{ color: {colours.muted}; }}"
         self.document().setDefaultStyleSheet(css)
 
     def _render(self) -> None:
+        self._fitted = (-1, 0)
+        self._formulas = None
         if self._plain:
-            self.setPlainText(self._content)
+            self.setPlainText(inert.prose(self._content))
+        elif formulas.IMAGE.search(self._content):
+            from app.views.chat.formula_text import FormulaText
+
+            self._formulas = FormulaText(self, self._content)
+            self._show_formulas()
         else:
             self.setHtml(f"<body>{self._content}</body>")
-        self._fit()
+        if not self._in_stack and self.parentWidget() is not None:
+            self._fit()
 
-    def _fit(self) -> None:
+    def _show_formulas(self) -> None:
+        assert self._formulas is not None
+        self.setHtml(f"<body>{self._formulas.html()}</body>")
+        self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
+        self.setAccessibleDescription(self._formulas.text())
+
+    def refresh_formulas(self) -> None:
+        """Formulas were drawn that were not when the text was shown."""
+        if self._formulas is not None and not self.textCursor().hasSelection():
+            self._fitted = (-1, 0)
+            self._show_formulas()
+            if self._in_stack:
+                self.updateGeometry()
+            else:
+                self._fit()
+
+    def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802
+        """Formulas are copied as their source."""
+        if self._formulas is None:
+            return super().createMimeDataFromSelection()
+        data = QMimeData()
+        data.setText(self._formulas.selected_text())
+        return data
+
+    def fit(self, width: int) -> int:
+        """Lay the text out at ``width``, for a :class:`app.views.chat.stack.Stack`; the height that it takes."""
+        if not self._in_stack:
+            self._in_stack = True
+            self.setMinimumHeight(0)
+            self.setMaximumHeight(QWIDGETSIZE_MAX)
+        if self._fitted[0] != width:
+            if self._formulas is not None and self._formulas.reshape(width):
+                self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
+            self._fitted = (width, self._height_at(width))
+        return self._fitted[1]
+
+    def _height_at(self, width: int) -> int:
         document = self.document()
-        width = self.viewport().width()
         document.setTextWidth(width)
-        height = math.ceil(document.size().height())
+        size = document.size()
+        height = math.ceil(size.height())
         if self._sideways:
-            wide = document.size().width() > width + 4  # its longest words do not fit
+            wide = size.width() > width + 4  # its longest words do not fit
             policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
             self.setHorizontalScrollBarPolicy(policy)
             height += self.horizontalScrollBar().sizeHint().height() if wide else 0
+        return height
+
+    def _fit(self) -> None:
+        height = self._height_at(self.viewport().width())
         if height != self.height() or self.minimumHeight() != height:
             self.setFixedHeight(height)
 
     def _open(self, url: QUrl) -> None:
-        if url.toString().lower().startswith(SAFE_SCHEMES):
-            QDesktopServices.openUrl(url)
+        address = url.toString()
+        if address.lower().startswith(SAFE_SCHEMES):
+            from app.views.chat.links import open_address
+
+            open_address(self.window(), address, self._words_of(address))
+
+    def _words_of(self, address: str) -> str:
+        """What the link to ``address`` reads; nothing where several that differ lead there."""
+        words: set[str] = set()
+        block = self.document().begin()
+        while block.isValid():
+            text = ""
+            pieces = block.begin()
+            while not pieces.atEnd():
+                if (piece := pieces.fragment()).charFormat().anchorHref() == address:
+                    text += piece.text()
+                pieces += 1
+            if text:
+                words.add(text)
+            block = block.next()
+        return words.pop() if len(words) == 1 else ""

@@ -29,6 +29,10 @@ class TableView(QFrame):
         self._block = block
         self._text.set_html(_html(block, self._theme.colours))
 
+    def fit(self, width: int) -> int:
+        """The height at ``width``."""
+        return self._text.fit(width - 2) + 2
+
     def restyle(self) -> None:
         self._text.restyle()
         self.show_block(self._block)
@@ -44,8 +48,9 @@ def _html(table: Table, colours: Colours) -> str:
 
 
 def _row(tag: str, cells: tuple[str, ...], align: tuple[str, ...], style: str) -> str:
+    style += " padding-left:12px; vertical-align:middle;"
     inner = "".join(
-        f'<{tag} align="{align[i] if i < len(align) else "left"}" style="{style} padding-left:12px;">{cell}</{tag}>'
+        f'<{tag} align="{align[i] if i < len(align) else "left"}" style="{style}">{cell}</{tag}>'
         for i, cell in enumerate(cells)
     )
     return f"<tr>{inner}</tr>"

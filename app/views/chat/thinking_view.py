@@ -4,39 +4,38 @@ from __future__ import annotations
 
 from time import monotonic
 
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtCore import QMargins
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app import wording
 from app.theme import Theme
 from app.translation import tr
-from app.views.chat.rich_text import RichText
-from app.views.controls.controls import Button, frame
+from app.views.chat.message_body import MessageBody
+from app.views.chat.stack import Stack
+from app.views.controls.controls import Button
 
 
-class ThinkingView(QWidget):
+class ThinkingView(Stack):
     """The text is laid out only while it is unfolded."""
 
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self._text = ""
+        super().__init__(6)
+        self._text = self._shown = ""
         self._began: float | None = None
         self._button = Button(theme, "", self._toggle, kind="fold", icon_name="chevron-right")
-        self._frame: QFrame = frame("thinking")
-        self._content = RichText(theme, muted=True)
-        self._content.setAccessibleName(tr("Thinking"))
-        inner = QVBoxLayout(self._frame)
-        inner.setContentsMargins(14, 2, 0, 2)
-        inner.addWidget(self._content)
+        self._content = MessageBody(theme, muted=True)
+        self._frame = Stack(0, QMargins(14, 2, 0, 2))
+        self._frame.setProperty("role", "thinking")
+        self._frame.setAccessibleName(tr("Thinking"))
+        self._frame.add(self._content)
         self._frame.hide()
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        row = QVBoxLayout()
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self._button)
-        layout.addLayout(row)
-        layout.addWidget(self._frame)
-        self._button.setSizePolicy(self._button.sizePolicy().Policy.Maximum, self._button.sizePolicy().verticalPolicy())
+        row = QWidget()
+        inner = QHBoxLayout(row)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self._button)
+        inner.addStretch()
+        self.add(row)
+        self.add(self._frame)
 
     def show_thinking(self, text: str, still_thinking: bool) -> None:
         self._text = text
@@ -50,7 +49,7 @@ class ThinkingView(QWidget):
         elif not self._button.accessibleName():
             self._name(tr("Thoughts"))
         if self.unfolded:
-            self._content.set_plain(text)
+            self._show()
 
     @property
     def unfolded(self) -> bool:
@@ -67,5 +66,15 @@ class ThinkingView(QWidget):
         unfold = not self.unfolded
         self._button.set_icon("chevron-down" if unfold else "chevron-right")
         if unfold:
-            self._content.set_plain(self._text)
+            self._show()
         self._frame.setVisible(unfold)
+        self.updateGeometry()
+
+    def _show(self) -> None:
+        """What is new of the text."""
+        if not self._text.startswith(self._shown) or not self._shown:
+            self._content.set_text("")
+            self._shown = ""
+        if len(self._text) > len(self._shown):
+            self._content.feed(self._text[len(self._shown) :])
+        self._shown = self._text

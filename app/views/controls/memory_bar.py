@@ -12,7 +12,7 @@ HEIGHT = 14
 
 
 class MemoryBar(QWidget):
-    """Parts from left to right in shades of the accent, in the warning's colour where they do not fit."""
+    """Parts in the direction of reading, in shades of the accent, in the warning's colour where they do not fit."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -46,6 +46,9 @@ class MemoryBar(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if self.layoutDirection() == Qt.LayoutDirection.RightToLeft:
+            painter.translate(self.width(), 0)
+            painter.scale(-1, 1)
         box = QRectF(0, 0, self.width(), self.height())
         shape = QPainterPath()
         shape.addRoundedRect(box, 5, 5)

@@ -20,6 +20,7 @@ class ContextSlider(QSlider):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(Qt.Orientation.Horizontal)
+        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # a scale of numbers, in every language
         self._theme = theme
         theme.changed.connect(self.update)
 
@@ -45,6 +46,7 @@ class SliderScale(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
+        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self._theme, self._made_for = theme, 0
         self.setFixedHeight(18)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)

@@ -183,14 +183,16 @@ class Rail(QWidget):
     def _fit(self) -> None:
         """The words are left out where the window is too low for them, as it can be with a large text."""
         labelled = [*self.buttons.values(), self.help]
-        metrics = labelled[0].fontMetrics()
-        line = metrics.height()
-        needed = 64 + len(labelled) * (ICON + line + 18) + ICON + 14
-        icons_only = 0 < self.height() < needed
-        style = (
-            Qt.ToolButtonStyle.ToolButtonIconOnly if icons_only else Qt.ToolButtonStyle.ToolButtonTextUnderIcon
-        )
         for button in labelled:
-            button.setToolButtonStyle(style)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
+        layout = self.layout()
+        icons_only = layout is not None and 0 < self.height() < layout.totalMinimumSize().height()
+        if icons_only:
+            for button in labelled:
+                button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        metrics = labelled[0].fontMetrics()
         widest = 0 if icons_only else max(metrics.horizontalAdvance(button.text()) for button in labelled)
         self.setFixedWidth(max(NARROW, widest + 24))
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802
+        return QSize(NARROW, 0)  # the window's own least height decides, not the words

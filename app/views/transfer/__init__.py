@@ -1,0 +1,1 @@
+"""Dialogs that show an export or import going on."""

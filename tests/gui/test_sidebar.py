@@ -1,0 +1,350 @@
+"""The sidebar with real data: folders, pins, search, keys, the menu, the trash; import and export from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QMessageBox
+from pytestqt.qtbot import QtBot
+
+from app.application import Services
+from app.history.history import History
+from app.history.records import HIT, HIT_END
+from app.models.conversation_list import FOLDER, ID, SNIPPET, ConversationList, FolderRow
+from app.theme import Theme
+from app.transfer.source import open_source
+from app.views.main_window import MainWindow
+from app.views.sidebar.trash_dialog import TrashDialog
+from app.views.transfer.export_dialog import ExportDialog
+from app.views.transfer.import_dialog import ImportDialog
+
+FIXTURES = Path(__file__).parent / "exports"
+
+
+def talk(history: History, title: str, text: str = "words") -> int:
+    conversation = history.create("org/Model:t2", title)
+    history.append(conversation, None, "user", text)
+    return conversation
+
+
+def rows(model: ConversationList) -> list[str]:
+    """Headings as they are, folders with a slash, conversations with a dash."""
+    found = []
+    for number in range(model.rowCount()):
+        index = model.index(number)
+        folder = index.data(FOLDER)
+        name = str(index.data())
+        found.append(f"{name}/{folder.size}" if folder else f"- {name}" if index.data(ID) else name)
+    return found
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_: (text, bool(text)))
+
+
+def act(menu: QMenu, text: str) -> None:
+    """Choose what stands in a menu or one of its menus."""
+    for action in menu.actions():
+        if action.menu() is not None:
+            for inner in action.menu().actions():  # type: ignore[attr-defined]
+                if inner.text().startswith(text):
+                    inner.trigger()
+                    return
+        elif action.text().startswith(text):
+            action.trigger()
+            return
+    raise AssertionError(f"{text} is not in the menu")
+
+
+@pytest.fixture
+def history(services: Services) -> History:
+    return services.history
+
+
+def test_pinned_folders_days(window: MainWindow, history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = (talk(history, title) for title in ("one", "two", "three"))
+    window.conversations.refresh()
+    sidebar, model = window.sidebar, window.conversations
+    assert rows(model) == ["Today", "- three", "- two", "- one"]
+    sidebar.show_current(one)
+    answer(monkeypatch, "Work")
+    act(sidebar.menu(), "New folder")
+    assert rows(model) == ["Work/1", "- one", "Today", "- three", "- two"]
+    sidebar.show_current(two)
+    act(sidebar.menu(), "Pin")
+    assert rows(model) == ["Pinned", "- two", "Work/1", "- one", "Today", "- three"]
+    sidebar.show_current(three)
+    act(sidebar.menu(), "Work")
+    assert rows(model) == ["Pinned", "- two", "Work/2", "- three", "- one"]
+    sidebar.show_current(two)
+    act(sidebar.menu(), "Unpin")
+    sidebar.list.setCurrentIndex(model.folder_index(history.folders()[0].id))
+    answer(monkeypatch, "Job")
+    sidebar.list.rename_wanted.emit()
+    assert rows(model) == ["Job/2", "- three", "- one", "Today", "- two"]
+    assert sidebar.list.currentIndex().data(FOLDER).name == "Job"
+    act(sidebar.menu(), "Close folder")
+    assert rows(model) == ["Job/2", "Today", "- two"]
+    sidebar.list.delete_wanted.emit()
+    assert rows(model) == ["Today", "- three", "- two", "- one"]
+    assert window.notice._button.isVisible()
+    window.notice._button.click()
+    assert rows(model) == ["Job/2", "- three", "- one", "Today", "- two"]
+
+
+def test_dragging_into_a_folder_and_out(window: MainWindow, history: History, qtbot: QtBot) -> None:
+    one, two = talk(history, "one"), talk(history, "two")
+    folder = history.create_folder("Work")
+    model = window.conversations
+    model.refresh()
+    assert rows(model) == ["Work/0", "Today", "- two", "- one"]
+    data = model.mimeData([model.index_of(one), model.index_of(two)])
+    move = Qt.DropAction.MoveAction
+    assert model.canDropMimeData(data, move, -1, -1, model.folder_index(folder))
+    model.dropMimeData(data, move, -1, -1, model.folder_index(folder))
+    qtbot.waitUntil(lambda: rows(model) == ["Work/2", "- two", "- one"])
+    talk(history, "three")
+    model.refresh()
+    model.dropMimeData(model.mimeData([model.index_of(two)]), move, -1, -1, model.index_of(history.create("m", "x")))
+    assert history.conversation(two).folder == folder  # nothing was there to drop it on
+    model.dropMimeData(model.mimeData([model.index_of(two)]), move, -1, -1, model.index(3))
+    qtbot.waitUntil(lambda: history.conversation(two).folder is None)
+    assert model.index(0).flags() & Qt.ItemFlag.ItemIsDropEnabled
+
+
+def test_search_marks_the_words_and_counts(window: MainWindow, history: History, qtbot: QtBot) -> None:
+    first = talk(history, "Cake", "Preheat the oven to 180 degrees before you begin")
+    talk(history, "Oven", "something else")
+    talk(history, "Other")
+    window.conversations.refresh()
+    sidebar, model = window.sidebar, window.conversations
+    window.focus_search()
+    qtbot.keyClicks(sidebar.search, "ovens oven")
+    qtbot.waitUntil(lambda: model.query == "ovens oven")
+    assert sidebar._nothing.text() == "Nothing found."
+    sidebar.search.clear()
+    qtbot.keyClicks(sidebar.search, "oven")
+    qtbot.waitUntil(lambda: model.query == "oven")
+    assert rows(model) == ["- Oven", "- Cake"]
+    assert sidebar._nothing.text().startswith("2 ")
+    assert model.index_of(first).data(SNIPPET) == f"Preheat the {HIT}oven{HIT_END} to 180 degrees before you begin"
+    assert model.index(0).data(SNIPPET) == "Today"
+    qtbot.keyClick(sidebar.search, Qt.Key.Key_Return)
+    assert window.chat.conversation.id == model.summary(model.index(0)).id  # type: ignore[union-attr]
+    qtbot.keyClick(sidebar.search, Qt.Key.Key_Down)
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Down)
+    qtbot.keyClick(sidebar.list, Qt.Key.Key_Return)
+    assert window.chat.conversation.id == first
+    sidebar.search.setFocus()
+    qtbot.keyClick(sidebar.search, Qt.Key.Key_Escape)
+    assert sidebar.search.text() == ""
+    assert rows(model) == ["Today", "- Other", "- Oven", "- Cake"]
+
+
+def test_a_short_word_is_found_to_the_end_in_the_background(history: History, qtbot: QtBot) -> None:
+    whole, begun = talk(history, "a", "the ax is sharp"), talk(history, "b", "an axle")
+    history.append(begun, None, "user", "ax and axiom")
+    third = talk(history, "c", "axioms alone")
+    model = ConversationList(history)
+    model.refresh("ax")
+    assert {model.index(number).data(ID) for number in range(model.rowCount())} == {whole, begun}
+    assert not model.complete
+    with qtbot.waitSignal(model.found):
+        pass
+    assert {model.index(number).data(ID) for number in range(model.rowCount())} == {whole, begun, third}
+    assert model.complete
+    assert model.index_of(third).data(SNIPPET) == f"{HIT}axioms{HIT_END} alone"
+    model.refresh("ax")
+    model.refresh("nothing")  # the first search is given up
+    assert model.rowCount() == 0
+
+
+def test_several_at_once(window: MainWindow, history: History) -> None:
+    one, two, three = (talk(history, title) for title in ("one", "two", "three"))
+    window.conversations.refresh()
+    view, model = window.sidebar.list, window.conversations
+    view.setCurrentIndex(model.index_of(one))
+    view.selectionModel().select(model.index_of(three), QItemSelectionModel.SelectionFlag.Select)
+    assert view.chosen() == [three, one]
+    act(window.sidebar.menu(), "Pin")
+    assert rows(model) == ["Pinned", "- three", "- one", "Today", "- two"]
+    view.setCurrentIndex(model.index_of(one))
+    view.selectionModel().select(model.index_of(two), QItemSelectionModel.SelectionFlag.Select)
+    act(window.sidebar.menu(), "Delete")
+    assert rows(model) == ["Pinned", "- three"]
+    window.notice._button.click()
+    assert rows(model) == ["Pinned", "- three", "- one", "Today", "- two"]
+
+
+def test_rows_say_all_to_a_screen_reader(history: History, qtbot: QtBot) -> None:
+    conversation = talk(history, "Otters")
+    folder = history.create_folder("Animals")
+    history.move(conversation, folder)
+    model = ConversationList(history)
+    spoken = Qt.ItemDataRole.AccessibleTextRole
+    assert model.index_of(conversation).data(spoken) == "Otters, Model:t2, Today, in folder Animals"
+    assert model.folder_index(folder).data(spoken).startswith("Folder Animals, open, 1 ")
+    history.pin(conversation, True)
+    model.refresh()
+    model.set_busy(conversation, True)
+    assert model.index_of(conversation).data(spoken).endswith(", pinned, in folder Animals, an answer is being written")
+
+
+def test_headings_when_the_clock_was_wrong(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    for title, at in (("old", now - 40 * 86400), ("future", now + 900 * 86400), ("week", now - 3 * 86400)):
+        monkeypatch.setattr("time.time", lambda at=at: at)
+        talk(history, title)
+    monkeypatch.undo()
+    talk(history, "today")
+    model = ConversationList(history)
+    found = rows(model)
+    assert [row for row in found if row.startswith("-")] == ["- today", "- week", "- future", "- old"]
+    assert found[0] == "Today"
+    assert found[2] == "Previous 7 days"
+    assert found.index("- future") > found.index("- week") + 1  # under the heading of its older neighbour
+
+
+def test_the_trash(window: MainWindow, history: History, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = (talk(history, title) for title in ("one", "two", "three"))
+    window.conversations.refresh()
+    for number in (one, two, three):
+        window.delete(number)
+    dialog = TrashDialog(window.theme, history, window)
+    dialog.changed.connect(window.conversations.refresh)
+    qtbot.addWidget(dialog)
+    assert [dialog.list.item(row).text().splitlines()[0] for row in range(3)] == ["three", "two", "one"]
+    asked: list[str] = []
+
+    def answering(words: str) -> Callable[[QMessageBox], int]:
+        def execute(box: QMessageBox) -> int:
+            asked.append(f"{box.text()} {box.informativeText()}")
+            button = next(button for button in box.buttons() if words in button.text())
+            monkeypatch.setattr(box, "clickedButton", lambda: button)
+            return 0
+        return execute
+
+    dialog.list.setCurrentRow(0)
+    monkeypatch.setattr(QMessageBox, "exec", answering("Cancel"))
+    dialog.purge()
+    assert len(history.deleted()) == 3
+    monkeypatch.setattr(QMessageBox, "exec", answering("for ever"))
+    dialog.purge()
+    assert "“three”" in asked[-1]
+    assert "1 message" in asked[-1]
+    assert [found.title for found in history.deleted()] == ["two", "one"]
+    dialog.list.setCurrentRow(1)
+    dialog.restore()
+    assert rows(window.conversations) == ["Today", "- one"]
+    dialog.empty()
+    assert history.deleted() == []
+    assert not dialog.empty_button.isEnabled()
+
+
+def test_import_in_a_process_of_its_own(window: MainWindow, history: History, qtbot: QtBot, tmp_path: Path) -> None:
+    talk(history, "was here")
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("[1, 2]")
+    window.sidebar.list.files_dropped.emit([str(FIXTURES / "chatgpt.json"), str(wrong)])
+    dialog = window.findChild(ImportDialog)
+    assert dialog is not None
+    qtbot.waitUntil(lambda: dialog.button.text() == "Close", timeout=20_000)
+    said = dialog.words.text()
+    assert "from ChatGPT" in said
+    assert "• Broken" in said
+    assert "No conversations were recognised" in said
+    assert {"- Plan a garden", "- Tide tables", "- was here"} <= set(rows(window.conversations))
+    dialog.reject()
+
+
+def test_an_import_that_is_stopped_keeps_nothing(
+    window: MainWindow, history: History, qtbot: QtBot, tmp_path: Path
+) -> None:
+    other = History(tmp_path / "other.sqlite")
+    for number in range(400):
+        talk(other, f"talk {number}", "words " * 2000)
+    from app.transfer.export import everything, export
+
+    list(export(other, everything(other), tmp_path / "many.json"))
+    other.close()
+    window.sidebar.import_wanted.emit([str(tmp_path / "many.json")])
+    dialog = window.findChild(ImportDialog)
+    assert dialog is not None
+    qtbot.waitUntil(lambda: dialog.bar.maximum() > 0 and dialog.bar.value() > 0, timeout=20_000)
+    dialog.reject()
+    qtbot.waitUntil(lambda: not dialog.busy, timeout=10_000)
+    assert "Stopped" in dialog.words.text() or "complete" in dialog.words.text() or "imported" in dialog.words.text()
+    if "Stopped" in dialog.words.text():
+        assert history.conversations() == []
+        assert history.deleted() == []
+    dialog.reject()
+
+
+def test_export_one_and_all(
+    window: MainWindow, history: History, qtbot: QtBot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = talk(history, "one", "hello")
+    talk(history, "two")
+    target: list[Any] = [str(tmp_path / "one.md"), "Markdown (*.md)"]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: tuple(target))
+    window.sidebar.export.emit(one)
+    assert (tmp_path / "one.md").read_text(encoding="utf-8") == "# one\n\n## You\n\nhello\n"
+    target[0] = str(tmp_path / "all.json")
+    act(window.sidebar.more_menu(), "Export all")
+    dialog = window.findChild(ExportDialog)
+    assert dialog is not None
+    qtbot.waitUntil(lambda: not dialog.busy)
+    assert "2 " in dialog.words.text()
+    assert open_source(tmp_path / "all.json").count == 2
+    dialog.reject()
+    target[0] = str(tmp_path / "missing" / "all.json")
+    window.conversation_actions.export_all()
+    dialogs = window.findChildren(ExportDialog)
+    qtbot.waitUntil(lambda: any("cannot be written" in found.words.text() for found in dialogs))
+
+
+def test_a_restored_history_is_said_in_the_window(services: Services, qtbot: QtBot) -> None:
+    services.history.notices.append("The backup was restored.")
+    window = MainWindow(services)
+    qtbot.addWidget(window)
+    qtbot.waitUntil(lambda: window.notice.text == "The backup was restored.")
+
+
+def test_folder_keys(window: MainWindow, history: History, qtbot: QtBot) -> None:
+    conversation = talk(history, "one")
+    folder = history.create_folder("Work")
+    history.move(conversation, folder)
+    model, view = window.conversations, window.sidebar.list
+    model.refresh()
+    view.setFocus()
+    view.setCurrentIndex(model.index_of(conversation))
+    qtbot.keyClick(view, Qt.Key.Key_Left)
+    assert isinstance(view.currentIndex().data(FOLDER), FolderRow)
+    qtbot.keyClick(view, Qt.Key.Key_Left)
+    assert rows(model) == ["Work/1"]
+    qtbot.keyClick(view, Qt.Key.Key_Right)
+    assert rows(model) == ["Work/1", "- one"]
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert rows(model) == ["Work/1"]
+    assert view.currentIndex() != QModelIndex()
+
+
+def test_painting_reaches_every_kind_of_row(window: MainWindow, history: History, theme_of: Theme) -> None:
+    conversation = talk(history, "one", "the word here")
+    history.move(conversation, history.create_folder("Work"))
+    history.pin(talk(history, "two"), True)
+    for direction in (Qt.LayoutDirection.LeftToRight, Qt.LayoutDirection.RightToLeft):
+        window.sidebar.setLayoutDirection(direction)
+        for query in ("", "word"):
+            window.conversations.refresh(query)
+            assert not window.sidebar.grab().isNull()
+
+
+@pytest.fixture
+def theme_of(window: MainWindow) -> Theme:
+    return window.theme
