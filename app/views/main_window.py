@@ -310,6 +310,9 @@ class MainWindow(QMainWindow):
     def _on_setting(self, key: str) -> None:
         if key == "offline":
             self._show_offline()
+            if self._services.settings.get("offline") and any(j.state == "paused" for j in self._services.jobs.jobs()):
+                text = tr("Offline is switched on. Jobs that were under way are paused.")
+                self.notice.show_notice(text, "", tr("Show the jobs"), lambda: self.show_page("jobs"), seconds=20)
         elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
