@@ -142,7 +142,8 @@ class NumberEditor(Editor):
             self.slider = QuietSlider(Qt.Orientation.Horizontal)
             self.slider.setRange(0, steps)
             self.slider.setMinimumWidth(64)
-            self.slider.setProperty("role", "setting")
+            mirrored = self.slider.layoutDirection() == Qt.LayoutDirection.RightToLeft
+            self.slider.setProperty("role", "mirrored" if mirrored else "setting")
             self.slider.setAccessibleName(tr("{name}, slider").format(name=tr(setting.label)))
             self.slider.valueChanged.connect(self._on_slid)
             self._lay_out(self.spin, self.slider)
