@@ -196,6 +196,8 @@ class MainWindow(QMainWindow):
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
+        if self.conversation_actions.show(key):
+            return
         page = self._made.get(key)
         if page is None:
             page = self._made[key] = self._pages[key].make(self.theme, self._services)
