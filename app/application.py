@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from app.history.history import History
     from app.jobs.jobs import Jobs
     from app.library.library import Library
+    from app.server.server import ServerControl
     from app.settings.secrets import Secrets
     from app.settings.settings import Settings
     from app.views.main_window import MainWindow
@@ -49,6 +50,7 @@ class Services:
     history: History
     library: Library
     secrets: Secrets
+    server: ServerControl
 
     @classmethod
     def build(cls, owner: QObject | None = None) -> Services:
@@ -60,6 +62,7 @@ class Services:
         from app.jobs.jobs import Jobs
         from app.library.library import Library
         from app.network.environment import child_environment
+        from app.server.server import ServerControl
         from app.settings.secrets import Secrets
         from app.settings.settings import Settings
 
@@ -69,14 +72,16 @@ class Services:
         threads = settings.get("threads")
         engine = EngineProcess(int(threads) if threads else None, parent=owner)
         engine.snapshots = snapshots_quota(settings)
+        client = EngineClient(engine, parent=owner)
         services = cls(
             settings=settings,
             engine=engine,
-            client=EngineClient(engine, parent=owner),
+            client=client,
             jobs=Jobs(parent=owner),
             history=History(),
             library=Library(settings, parent=owner),
             secrets=secrets,
+            server=ServerControl(settings, secrets, engine, client, parent=owner),
         )
         settings.changed.connect(services.on_setting)
         services.jobs.finished.connect(lambda _: services.library.refresh())
@@ -85,6 +90,7 @@ class Services:
     def start(self) -> None:
         """Begin the work in the background."""
         self.secrets.load()
+        self.server.apply()
         self.library.refresh()
         self.engine.start()
         self.history.keep_backup()
@@ -154,7 +160,7 @@ def main(argv: list[str] | None = None) -> int:
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
-    _after_first_paint(window, services.start)
+    _after_first_paint(window, lambda: _begin(window, services))
     restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
@@ -175,6 +181,13 @@ def _language() -> str:
         return str(json.loads((paths.home() / "settings.json").read_text(encoding="utf-8")).get("language") or "")
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def _begin(window: MainWindow, services: Services) -> None:
+    from app.jobs.attendant import attend
+
+    services.start()
+    attend(window, services)
 
 
 def _refuse(message: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -19,8 +20,20 @@ def home() -> Path:
 
 
 def models() -> Path:
-    """Installed (ternarised) models, one folder each."""
+    """Installed (ternarised) models, one folder each; new ones are put here."""
     return home() / "models"
+
+
+def model_folders() -> list[Path]:
+    """All folders in which installed models lie: :func:`models`, then those of the setting ``model_folders``
+    (``settings.json``, one a line), whether or not they can be reached now."""
+    try:
+        told = json.loads((home() / "settings.json").read_text(encoding="utf-8")).get("model_folders", "")
+    except (OSError, ValueError, AttributeError):
+        told = ""
+    lines = told.splitlines() if isinstance(told, str) else []
+    more = [Path(line.strip()).expanduser() for line in lines if line.strip()]
+    return list(dict.fromkeys([models(), *(folder for folder in more if folder.is_absolute())]))
 
 
 def sources() -> Path:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
+
+from app.chat.measuring import record
 
 if TYPE_CHECKING:
     from app.application import Services
     from app.engine.client import Reply
+    from app.history.history import Message
 
 LOST = ("restarting", "failed")
 """Engine states in which whatever was loaded is gone, and a new engine is to have it again."""
 
 
 class LoadedModel(QObject):
-    """States: ``"none"`` (nothing wanted), ``"loading"``, ``"ready"``, ``"failed"`` (see ``message``).
+    """States: ``"none"`` (nothing wanted), ``"loading"``, ``"ready"``, ``"failed"`` (see ``message``),
+    ``"unloaded"`` (the user wants its memory back; it is loaded again when it is needed).
 
     After the engine was restarted the model is loaded again by itself.
     """
@@ -32,8 +36,11 @@ class LoadedModel(QObject):
         """Tokens that a conversation can hold; 0 while not known."""
         self.kv, self.kv_bytes = "", 0
         """In which precision the context is kept, and the memory that it takes."""
+        self.sampling: dict[str, Any] = {}
+        """How the model's own answers are drawn, by the names of the engine; empty while not known."""
         self.notices: list[str] = []
         """What the user should know about the model as it was loaded."""
+        self._planned = 0
         self.message = ""
         self.done, self.total = 0, 0
         self._reload = QTimer(self, singleShot=True, interval=0)
@@ -42,9 +49,10 @@ class LoadedModel(QObject):
         services.engine.failed.connect(self._on_failed)
         services.settings.changed.connect(self._on_setting)
 
-    def want(self, model_id: str) -> None:
-        """Load ``model_id`` unless it is there or on its way."""
-        if model_id != self.model_id or self.state in ("none", "failed"):
+    def want(self, model_id: str, needed: bool = False) -> None:
+        """Load ``model_id`` unless it is there or on its way; one that was unloaded only if it is ``needed``."""
+        again = ("none", "failed", "unloaded") if needed else ("none", "failed")
+        if model_id != self.model_id or self.state in again:
             self.model_id = model_id
             self._load()
 
@@ -53,6 +61,22 @@ class LoadedModel(QObject):
         self._drop_reply()
         self.model_id, self.context = "", 0
         self._set("none")
+
+    def unload(self) -> None:
+        """Give its memory back; it is loaded again when it is needed."""
+        if self.state == "ready":
+            self._services.client.unload(self.model_id)
+            self.context = 0
+            self._set("unloaded")
+
+    def answered(self, message: Message) -> None:
+        """It has answered: what that took is kept for the estimates of the next time."""
+        if message.state not in ("done", "stopped") or message.model != self.model_id:
+            return
+        planned, self._planned = self._planned, 0  # once for each load
+        if list(self._services.client.loaded) != [self.model_id]:
+            planned = 0  # the process has others too
+        record(message.model, message.timings or {}, planned, self._services.engine.pid)
 
     def retry(self) -> None:
         """After a failure: start the engine if need be, and load again."""
@@ -93,6 +117,9 @@ class LoadedModel(QObject):
         self.context = int(answer.get("context") or 0)
         self.kv = str(answer.get("kv") or "")
         self.kv_bytes = int((answer.get("memory") or {}).get("kv") or 0)
+        self.sampling = dict(answer.get("sampling") or {})
+        memory = answer.get("memory") or {}
+        self._planned = 0 if memory.get("card") else int(memory.get("total") or 0)
         self.notices = [str(notice) for notice in answer.get("notices") or ()]
         self._set("ready")
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, QUrl, QUrlQuery
-from PySide6.QtNetwork import QNetworkAccessManager, QNetworkProxy
 
 from app.engine.exchange import CANCELLED, ChatStream, Exchange, Reply
+from app.engine.loopback import LoopbackManager
 from app.engine.process import EngineProcess
 from app.translation import mark, tr
 
@@ -31,11 +31,10 @@ class EngineClient(QObject):
         self._waiting: list[Exchange] = []
         self._underway: set[Exchange] = set()
         self._loaded: dict[str, int | None] = {}
+        self._sizes: dict[str, int] = {}
         self._wanted: dict[str, tuple[int | None, str]] = {}
         self._loading: dict[str, Reply] = {}
-        self._manager = QNetworkAccessManager(self)
-        self._manager.setProxy(QNetworkProxy(QNetworkProxy.ProxyType.NoProxy))
-        self._manager.setAutoDeleteReplies(False)
+        self._manager = LoopbackManager(self)
         engine.ready.connect(self._on_ready)
         engine.failed.connect(self._on_failed)
 
@@ -43,6 +42,11 @@ class EngineClient(QObject):
     def loaded(self) -> dict[str, int | None]:
         """Models that this engine child has loaded at our request, and the context asked for."""
         return dict(self._loaded)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes that those of :attr:`loaded` take of the memory, as planned: what unloading gives back."""
+        return {model: size for model, size in self._sizes.items() if model in self._loaded}
 
     def health(self) -> Reply:
         return self._get("/health")
@@ -57,7 +61,7 @@ class EngineClient(QObject):
         :mod:`tzcore.serve.application`."""
         self._wanted[model_id] = context, kv
         reply = Reply(self, "POST", "/v1/load", {"model": model_id, "context": context, "kv": kv, "stream": True})
-        reply.done.connect(lambda _: self._loaded.__setitem__(model_id, context))
+        reply.done.connect(lambda answer: self._on_loaded(model_id, context, answer))
         self._loading[model_id] = reply
         self._begin(reply)
         return reply
@@ -77,6 +81,22 @@ class EngineClient(QObject):
             query.addQueryItem("context", str(context))
         return self._get("/v1/plan?" + query.toString(QUrl.ComponentFormattingOption.FullyEncoded))
 
+    def listen(self, port: int, host: str, token: str) -> Reply:
+        """Open the engine's second address, for other programs; ``done`` gives ``{"listening": {"url", …}}``."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"port": port, "host": host, "token": token or None})
+        self._begin(reply)
+        return reply
+
+    def stop_listening(self) -> Reply:
+        """Close it; what runs there is broken off."""
+        reply = Reply(self, "POST", "/v1/admin/listen", {"stop": True})
+        self._begin(reply)
+        return reply
+
+    def activity(self) -> Reply:
+        """Who is connected there and what was asked: see :mod:`tzcore.serve.activity`."""
+        return self._get("/v1/admin/activity")
+
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> Reply:
         """Let go of what the engine keeps of a conversation, in memory and on the disk."""
         body = {"model": model_id, "messages": messages, "context_summary": summary or None}
@@ -92,11 +112,19 @@ class EngineClient(QObject):
         self._begin(reply)
         return reply
 
+    def count_text(self, model_id: str, text: str) -> Reply:
+        """Tokens of bare text (``done`` gives an int)."""
+        body = {"model": model_id, "text": text}
+        reply = Reply(self, "POST", "/v1/tokenize", body, lambda answer: int(answer["tokens"]))
+        self._begin(reply)
+        return reply
+
     def chat(self, model_id: str, messages: list[dict[str, str]], options: dict[str, Any]) -> ChatStream:
         """Ask for an answer, loading the model first where this engine child does not have it (after a restart).
 
         ``messages``: ``[{"role", "content"}]``; ``options``: temperature, top_p, top_k, min_p, max_tokens, seed,
-        stop, context_overflow, context_summary (absent or ``None``: the server's default).
+        stop, context_overflow, context_summary, continue_final_message and others of
+        :mod:`tzcore.serve.generation_request` (absent or ``None``: the server's default).
         """
         body = {"model": model_id, "messages": messages, "stream": True}
         body |= {"stream_options": {"include_usage": True}, "return_progress": True}
@@ -141,6 +169,13 @@ class EngineClient(QObject):
         load.progress.connect(stream.loading)
         load.failed.connect(lambda message: self._on_load_failed(stream, message))
         load.done.connect(lambda _: self._dispatch(stream))
+
+    def _on_loaded(self, model_id: str, context: int | None, answer: object) -> None:
+        self._loaded[model_id] = context
+        if isinstance(answer, dict):
+            self._sizes[model_id] = int((answer.get("memory") or {}).get("total") or 0)
+            for released in answer.get("released") or ():  # to make room
+                self._loaded.pop(str(released), None)
 
     def _on_load_failed(self, stream: ChatStream, message: str) -> None:
         if message == CANCELLED:  # by who asked for it, perhaps to load it with another context

@@ -57,7 +57,6 @@ def _tell_beginning(window: MainWindow, services: Services) -> None:
     if jobs.trouble:
         window.notice.show_notice(jobs.trouble, "warning", tr("Show"), partial(window.show_page, "jobs"))
         return
-    paused = [job for job in jobs.jobs() if job.state == "paused"]
-    if paused:
-        text = tr("%n job was interrupted. What is done is kept.", "", len(paused))
-        window.notice.show_notice(text, "", tr("Resume"), jobs.resume_all)
+    if jobs.interrupted:
+        text = tr("Jobs that were interrupted: %n. What is done is kept.", "", len(jobs.interrupted))
+        window.notice.show_notice(text, "", tr("Resume"), partial(jobs.resume_all, jobs.interrupted))

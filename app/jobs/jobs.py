@@ -65,6 +65,8 @@ class Jobs(QObject):
         self._saved = 0.0
         self._closed = False
         self._hold = ""
+        self.interrupted: list[str] = []
+        """The ids of jobs that ran or waited when the last window ended, or was ended."""
         self._read()
 
     @property
@@ -164,10 +166,10 @@ class Jobs(QObject):
             self._set(job, "queued")
             self._next()
 
-    def resume_all(self) -> None:
-        """Queue every paused job again."""
+    def resume_all(self, only: Sequence[str] | None = None) -> None:
+        """Queue every paused job again, or those of ``only`` that are paused."""
         for job in self.jobs():
-            if job.state == "paused":
+            if job.state == "paused" and (only is None or job.id in only):
                 self.retry(job.id)
 
     def remove(self, job_id: str) -> None:
@@ -319,6 +321,7 @@ class Jobs(QObject):
             if job.state in ("queued", "running"):
                 if pid:
                     _end_orphan(pid, seen)
+                self.interrupted.append(job.id)
                 self._set(job, "paused")
 
 

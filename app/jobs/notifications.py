@@ -26,7 +26,12 @@ class Notifications(QObject):
     """
 
     def __init__(
-        self, window: QWidget, settings: Settings, jobs: Jobs, name: Callable[[str], str], on_click: Callable[[], object]
+        self,
+        window: QWidget,
+        settings: Settings,
+        jobs: Jobs,
+        name: Callable[[str], str],
+        on_click: Callable[[], object],
     ) -> None:
         super().__init__(window)
         self._window, self._settings, self._name, self._on_click = window, settings, name, on_click

@@ -80,7 +80,9 @@ class Options:
             return cls()
 
     def kept(self) -> str:
-        return json.dumps({name: value for name, value in asdict(self).items() if value not in (None, False)})
+        """As JSON, without what is left to the converter."""
+        usual = asdict(Options())
+        return json.dumps({name: value for name, value in asdict(self).items() if value != usual[name]})
 
     def words(self) -> list[str]:
         """The arguments of ``tz convert``."""

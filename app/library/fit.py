@@ -142,6 +142,16 @@ def estimated_fit(
     return fit
 
 
+def largest_fitting(encoding: str, machine: Machine) -> int:
+    """About how many weights a model may have to run in this machine's memory: for a filter of the search."""
+    low, high = 0, 1 << 42
+    while high - low > 10_000_000:
+        middle = (low + high) // 2
+        fits = judge(estimated_need(middle, encoding), machine, exact=False).ok if middle else True
+        low, high = (middle, high) if fits else (low, middle)
+    return max(low, 10_000_000)
+
+
 def gigabytes(count: int) -> str:
     """``0.2 GB``, ``23 GB``: in units of 2³⁰, as memory is sold."""
     size = count / (1 << 30)

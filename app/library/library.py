@@ -8,72 +8,30 @@ entry says whether it fits this machine, in a sentence with the numbers in it.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
 
 from app.child import TZ, Child
-from app.library.fit import Fit, Machine, estimated_fit, installed_fit, stored_bytes
+from app.library.entries import CatalogueEntry, HubEntry, InstalledEntry, ModelFolder
+from app.library.fit import PROCESS, Machine, estimated_fit, installed_fit, largest_fitting, stored_bytes
+from app.library.inquiry import Inquiry
+from app.library.search_filters import SearchFilters
 from app.settings.settings import Settings
 from app.translation import tr
 from tzcore import paths
 from tzcore.errors import StorageError
 
+__all__ = ["CatalogueEntry", "HubEntry", "InstalledEntry", "Library", "ModelFolder"]
 
-@dataclass(frozen=True)
-class InstalledEntry:
-    """A model that is there.  ``bytes`` on disk."""
-
-    id: str
-    path: Path
-    source: str
-    encoding: str
-    bytes: int
-    fit: Fit
-
-
-@dataclass(frozen=True)
-class CatalogueEntry:
-    """A model that the program recommends.  ``parameters`` and ``download_bytes`` are approximate; ``encoding``
-    is the one that new models get (a setting), and ``result_bytes`` about what it takes then.  ``context`` in
-    tokens.  ``gated``: its licence must be accepted on the hub first.  ``installed`` is the id of an installed
-    conversion, else ``""``."""
-
-    source: str
-    name: str
-    description: str
-    family: str
-    parameters: int
-    download_bytes: int
-    result_bytes: int
-    licence: str
-    gated: bool
-    context: int
-    encoding: str
-    fit: Fit
-    installed: str = ""
-
-
-@dataclass(frozen=True)
-class HubEntry:
-    """A model found on the hub.  ``parameters`` is 0 where the hub does not say.  ``reason`` says why one that
-    is not ``supported`` cannot be converted."""
-
-    source: str
-    downloads: int
-    likes: int
-    parameters: int
-    family: str
-    licence: str
-    gated: bool
-    supported: bool
-    reason: str
-    fit: Fit
-
-
+PAGE = 20
+"""Search results that come at once."""
+REFRESH_AFTER = 5.0
+"""Seconds between two looks at the folders when the user comes back to the window."""
 SEARCH_TIMEOUT = 30.0
 """Seconds that the hub has to answer a search."""
 
@@ -86,7 +44,9 @@ class Library(QObject):
     changed = Signal()
     """:meth:`installed` or :meth:`catalogue` may give something else now."""
     search_finished = Signal(list)
-    """``list[HubEntry]`` for the query asked for last."""
+    """``list[HubEntry]`` for the query asked for last: the first page, or the next one."""
+    noticed = Signal(str)
+    """Something that the user should know: a model that is gone, a folder that cannot be reached."""
     failed = Signal(str)
     """A listing, search or removal failed; one line for the user."""
 
@@ -103,6 +63,10 @@ class Library(QObject):
         self._command = command
         self._offered = _read_catalogue(catalogue or paths.resources() / "catalogue.json")
         self._installed: list[InstalledEntry] = []
+        self._folders: list[ModelFolder] = []
+        self._removed: set[str] = set()
+        self._query: tuple[str, SearchFilters] = ("", SearchFilters())
+        self._seen = 0
         self._loaded = False
         self._listing: Child | None = None
         self._searching: Child | None = None
@@ -110,6 +74,10 @@ class Library(QObject):
         self._patience.timeout.connect(self._give_up_searching)
         self._underway: dict[Child, tuple[list[Any], Then]] = {}
         settings.changed.connect(self._on_setting)
+        self._refreshed = 0.0
+        application = QGuiApplication.instance()
+        if isinstance(application, QGuiApplication):
+            application.applicationStateChanged.connect(self._on_application_state)
 
     @property
     def loaded(self) -> bool:
@@ -120,9 +88,17 @@ class Library(QObject):
     def searching(self) -> bool:
         return self._searching is not None
 
+    def _on_application_state(self, state: Qt.ApplicationState) -> None:
+        """The user comes back: what was deleted or plugged in meanwhile is noticed."""
+        active = state == Qt.ApplicationState.ApplicationActive
+        if active and self._loaded and time.monotonic() - self._refreshed > REFRESH_AFTER:
+            self.refresh()
+
     def refresh(self) -> None:
         """Read the list of installed models again; ``changed`` follows."""
-        self._listing = _replace(self._listing, self._run(["list", "--json"], self._on_listed))
+        self._refreshed = time.monotonic()
+        child = self._run(["list", "--json", "--folders"], self._on_listed)
+        self._listing = _replace(self._listing, child)
 
     def installed(self) -> list[InstalledEntry]:
         """As of the last refresh, by id."""
@@ -137,20 +113,75 @@ class Library(QObject):
         """What the catalogue calls its sources."""
         return {raw["id"]: raw["name"] for raw in self._offered}
 
-    def search(self, query: str) -> None:
+    def folders(self) -> list[Path]:
+        """Where models may be put, the usual place first; those that cannot be reached now are left out."""
+        return [folder.path for folder in self._folders if folder.available] or [paths.models()]
+
+    def unreachable(self) -> list[ModelFolder]:
+        """Folders of the settings that cannot be reached now."""
+        return [folder for folder in self._folders if not folder.available]
+
+    def search(self, query: str, filters: SearchFilters | None = None) -> None:
         """Search the hub; ``search_finished`` or ``failed`` follows.  A newer search replaces it."""
-        child = self._run(["search", "--json", "--", query], self._on_found)
+        self._query, self._seen = (query, filters or SearchFilters()), 0
+        self._ask_hub()
+
+    def search_more(self) -> None:
+        """The next page of the same search."""
+        self._ask_hub()
+
+    def _ask_hub(self) -> None:
+        query, filters = self._query
+        largest = largest_fitting(str(self._settings.get("encoding")), Machine.here(paths.models()))
+        words = [*filters.words(largest), f"--skip={self._seen}", f"--limit={PAGE}"]
+        child = self._run(["search", "--json", *words, "--", query], self._on_found)
         self._searching = _replace(self._searching, child)
         self._patience.start()
 
-    def remove(self, model_id: str) -> None:
-        """Delete an installed model; ``changed`` or ``failed`` follows."""
-        self._run(["rm", "--yes", "--json", "--", model_id], self._on_removed)
+    def plan(self, source: str) -> Inquiry:
+        """What could be made of ``source`` and what that costs (:class:`app.library.plan.Plan`)."""
+        return self._inquire(["plan", "--options", "--json", "--", source])
+
+    def show(self, source: str) -> Inquiry:
+        """What is known of ``source``: its metadata, files and card (:mod:`tzcore.hub.model_page`)."""
+        return self._inquire(["show", "--json", "--", source])
+
+    def what_removing_frees(self, model_id: str) -> Inquiry:
+        """``{"model_bytes", "snapshot_bytes", "source_bytes", …}``, and nothing is removed."""
+        return self._inquire(["rm", "--what", "--json", "--", model_id])
+
+    def doctor(self) -> Inquiry:
+        """What this machine can do: ``{"findings": [{"subject", "state", "detail"}]}``."""
+        return self._inquire(["doctor", "--json"])
+
+    def _inquire(self, words: Sequence[str]) -> Inquiry:
+        inquiry = Inquiry(words, self._command, self)
+        QTimer.singleShot(0, inquiry, inquiry.start)  # whoever asks connects first
+        return inquiry
+
+    def freed_by_unloading(self, engine_pid: int) -> int:
+        """Bytes of memory that the engine's process has for itself; mapped weights count as free anyway."""
+        import psutil
+
+        try:
+            memory = psutil.Process(engine_pid).memory_info() if engine_pid > 0 else None
+        except psutil.Error:
+            return 0
+        return max(0, memory.rss - int(getattr(memory, "shared", 0)) - PROCESS) if memory is not None else 0
+
+    def remove(self, model_id: str, source_too: bool = False) -> None:
+        """Delete an installed model, and its original where our own download of it is of no other use;
+        ``changed`` or ``failed`` follows."""
+        self._removed.add(model_id)
+        words = ["--source"] if source_too else []
+        self._run(["rm", "--yes", "--json", *words, "--", model_id], self._on_removed)
 
     def shutdown(self) -> None:
         """End what is under way.  For the end of the program."""
         for child in list(self._underway):
             child.stop_now(0.5)
+        for inquiry in self.findChildren(Inquiry):
+            inquiry.cancel()
 
     def _run(self, arguments: Sequence[str], then: Then) -> Child:
         """Start ``tz``; ``then`` gets the child, all that it said, and why it failed (``""`` if it did not)."""
@@ -182,14 +213,29 @@ class Library(QObject):
         if child is not self._listing:
             return
         self._listing = None
-        rows = next((value for value in said if isinstance(value, list)), None)
-        if error or rows is None:
+        answer = next((value for value in said if isinstance(value, dict) and "models" in value), None)
+        if error or answer is None:
             self.failed.emit(error or tr("The list of installed models cannot be read."))
             return
         machine = Machine.here(paths.models())
-        self._installed = sorted((_installed(row, machine) for row in rows), key=lambda entry: entry.id)
+        before = {entry.id for entry in self._installed}
+        self._installed = sorted((_installed(row, machine) for row in answer["models"]), key=lambda entry: entry.id)
+        unreachable = {folder.path for folder in self.unreachable()}
+        self._folders = [_folder(row) for row in answer.get("folders", ())]
         self._loaded = True
         self.changed.emit()
+        self._say_what_is_gone(before - {entry.id for entry in self._installed} - self._removed, unreachable)
+
+    def _say_what_is_gone(self, gone: set[str], unreachable: set[Path]) -> None:
+        """A model that was deleted elsewhere, a drive that is not there any more."""
+        for folder in self.unreachable():
+            if folder.path not in unreachable:
+                text = tr("The model folder {path} cannot be reached ({reason}); models in it are not shown.")
+                self.noticed.emit(text.format(path=folder.path, reason=folder.why))
+                return
+        if gone:
+            text = tr("{names}: not there any more; it was deleted outside this program.")
+            self.noticed.emit(text.format(names=", ".join(sorted(gone))))
 
     def _on_found(self, child: Child, said: list[Any], error: str) -> None:
         if child is not self._searching:
@@ -201,6 +247,7 @@ class Library(QObject):
             self.failed.emit(error or tr("The hub's answer cannot be read."))
             return
         machine = Machine.here(paths.models())
+        self._seen += len(rows)
         self.search_finished.emit([self._found(row, machine) for row in rows])
 
     def _give_up_searching(self) -> None:
@@ -217,9 +264,12 @@ class Library(QObject):
     def _on_setting(self, key: str) -> None:
         if key == "encoding":
             self.changed.emit()
+        elif key == "model_folders":
+            QTimer.singleShot(0, self, self.refresh)  # the setting is written by then
 
     def _offer(self, raw: dict[str, Any], machine: Machine) -> CatalogueEntry:
-        encoding = str(self._settings.get("encoding"))
+        native = bool(raw.get("native"))
+        encoding = "t1" if native else str(self._settings.get("encoding"))  # its own planes are taken over
         parameters, download = int(raw["parameters"]), int(raw["download_bytes"])
         here = [one.id for one in self._installed if raw["id"] in (one.source, one.id.rpartition(":")[0])]
         return CatalogueEntry(
@@ -229,12 +279,15 @@ class Library(QObject):
             family=raw["family"],
             parameters=parameters,
             download_bytes=download,
-            result_bytes=stored_bytes(parameters, encoding),
+            result_bytes=min(download, stored_bytes(parameters, encoding)) if native else stored_bytes(
+                parameters, encoding),
             licence=raw["licence"],
             gated=raw["gated"],
             context=raw["context"],
             encoding=encoding,
             fit=estimated_fit(parameters, download, encoding, machine, int(raw["context"])),
+            native=native,
+            kinds=tuple(raw.get("kinds", ())),
             installed=here[0] if here else "",
         )
 
@@ -251,6 +304,7 @@ class Library(QObject):
             supported=bool(row.get("supported")),
             reason="" if row.get("supported") else _why_not(str(row.get("family") or "")),
             fit=estimated_fit(parameters, 0, str(self._settings.get("encoding")), machine),
+            native=bool(row.get("native")),
         )
 
 
@@ -265,6 +319,13 @@ def _replace(old: Child | None, new: Child) -> Child:
     if old is not None:
         old.kill()
     return new
+
+
+def _folder(row: dict[str, Any]) -> ModelFolder:
+    free = row.get("free_bytes")
+    return ModelFolder(
+        Path(row["path"]), bool(row["available"]), str(row.get("why") or ""), None if free is None else int(free)
+    )
 
 
 def _installed(row: dict[str, Any], machine: Machine) -> InstalledEntry:

@@ -110,6 +110,11 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "send_with", str, "enter", mark("Send with"), mark("General"),
+        mark("The other of the two makes a new line, as Shift+Enter does."),
+        choices=(("enter", mark("Enter")), ("ctrl_enter", mark("Ctrl+Enter"))), words=mark("keyboard, new line"),
+    ),
+    Setting(
         "temperature", float, None, mark("Temperature"), mark("Answers"),
         mark("0 always takes the most likely word; higher is more varied."), minimum=0.0, maximum=2.0, step=0.05,
         unset=RECOMMENDED,
@@ -169,6 +174,11 @@ SETTINGS: tuple[Setting, ...] = (
         ),
     ),
     Setting(
+        "model_folders", str, "", mark("More folders with models"), mark("Library"),
+        mark("One a line; for another drive. New models go to the usual place unless you choose one of these."),
+        multiline=True, kind="folders",
+    ),
+    Setting(
         "encoding", str, "t2", mark("Encoding of new models"), mark("Library"),
         choices=(
             ("t2", mark("t2 · two ternary planes (recommended for small models)")),
@@ -178,6 +188,19 @@ SETTINGS: tuple[Setting, ...] = (
             ("i8", mark("i8 · 8-bit integers")),
             ("f16", mark("f16 · unquantised")),
         ),
+    ),
+    Setting(
+        "notify", bool, True, mark("Tell me when a job ends"), mark("Jobs"),
+        mark("A message of the system when a conversion is done, or has failed, while the window is not in front."),
+        words=mark("notification, message, tray"),
+    ),
+    Setting(
+        "game_mode", bool, True, mark("Give way to full-screen programs"), mark("Jobs"),
+        mark(
+            "While a game or another full-screen program is in front, conversions wait and idle models leave memory; "
+            "then all goes on by itself. Works on Windows and X11; Wayland and macOS do not tell what is in front."
+        ),
+        words=mark("game mode, gaming, graphics memory, pause"),
     ),
     Setting(
         "offline", bool, False, mark("Offline"), mark("Network"),

@@ -25,7 +25,8 @@ from tzcore import paths
 from tzcore.errors import StorageError
 
 KEY_RING, SESSION, FILE = "keyring", "session", "file"
-NO_KEY_RING = mark("No key ring is available on this system ({reason}).")
+NO_KEY_RING = mark("No key ring is available on this system.")
+NO_ANSWER = mark("The key ring of this system cannot be used ({reason}).")
 SILENT = mark("it does not answer")
 PATIENCE = 60.0
 """Seconds that a key ring may take: it may be asking its user for a password."""
@@ -46,6 +47,10 @@ class Secrets(QObject):
 
     changed = Signal(str)
     """The name whose value is now known or another."""
+    kept = Signal(str)
+    """The name that is now kept elsewhere: :meth:`where` says where."""
+    unreadable = Signal(str, str)
+    """Name, and why what is kept of it could not be read at the start."""
     no_key_ring = Signal(str, str)
     """Name, and why; the secret given is not kept yet: ask the user, then :meth:`keep`."""
 
@@ -72,7 +77,7 @@ class Secrets(QObject):
             if where == FILE:
                 self._take(name, self._read_file().get(name, ""))
             elif where == KEY_RING:
-                self._ask({"do": "get", "name": name}, partial(self._take, name), lambda _: None)
+                self._ask({"do": "get", "name": name}, partial(self._take, name), partial(self._on_unread, name))
 
     def set(self, name: str, value: str, where: str = KEY_RING) -> None:
         """Use ``value`` from now on and keep it; ``""`` forgets it everywhere.
@@ -89,7 +94,7 @@ class Secrets(QObject):
             self._ask(
                 {"do": "set", "name": name, "value": value},
                 lambda _: self._note(name, KEY_RING),
-                lambda reason: self.no_key_ring.emit(name, tr(NO_KEY_RING).format(reason=reason)),
+                partial(self._on_refused, name),
             )
             return
         if value and where == FILE:
@@ -115,6 +120,13 @@ class Secrets(QObject):
             self._values[name] = value
             self.changed.emit(name)
 
+    def _on_refused(self, name: str, reason: str) -> None:
+        none = reason == "no key ring"
+        self.no_key_ring.emit(name, tr(NO_KEY_RING) if none else tr(NO_ANSWER).format(reason=reason))
+
+    def _on_unread(self, name: str, reason: str) -> None:
+        self.unreadable.emit(name, tr(reason))
+
     def _forget(self, name: str, old: str) -> None:
         if old == KEY_RING:
             self._ask({"do": "delete", "name": name}, lambda _: None, lambda _: None)
@@ -135,6 +147,7 @@ class Secrets(QObject):
         kept = {**self._kept(), name: where}
         kept = {key: value for key, value in kept.items() if value}
         self._settings.set("secrets_kept", json.dumps(kept, sort_keys=True) if kept else "")
+        self.kept.emit(name)
 
     # --- the file ----------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class MainWindow(QMainWindow):
         self._restore_geometry()
         self.rail.show_page("chat")
         self._show_jobs()
+        self._show_offline()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
@@ -131,6 +132,7 @@ class MainWindow(QMainWindow):
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
+        services.library.noticed.connect(lambda text: self.notice.show_notice(text, "warning"))
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -194,9 +196,6 @@ class MainWindow(QMainWindow):
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
-        if key == "settings" and not self._pages[key].available:
-            self._show_settings_dialog()
-            return
         page = self._made.get(key)
         if page is None:
             page = self._made[key] = self._pages[key].make(self.theme, self._services)
@@ -233,14 +232,6 @@ class MainWindow(QMainWindow):
     def show_settings(self) -> None:
         self.show_page("settings")
 
-    def _show_settings_dialog(self) -> None:
-        from app.views.settings.settings_dialog import SettingsDialog
-
-        self.rail.show_page(self.page)
-        dialog = SettingsDialog(self.theme, self._services.settings, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
-
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
         self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
@@ -251,6 +242,11 @@ class MainWindow(QMainWindow):
         from app.views.shell.shortcut_sheet import ShortcutSheet
 
         ShortcutSheet(self.theme, self).open()
+
+    def show_report(self) -> None:
+        from app.views.settings.report_dialog import ReportDialog
+
+        ReportDialog(self.theme, self._services, self).open()
 
     def focus_search(self) -> None:
         """The search of the page that is shown, else that of the conversations."""
@@ -312,17 +308,29 @@ class MainWindow(QMainWindow):
             announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
-        if key == "theme":
+        if key == "offline":
+            self._show_offline()
+        elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
+
+    def _show_offline(self) -> None:
+        """The network's button says it on every page."""
+        offline = bool(self._services.settings.get("offline"))
+        if button := self.rail.buttons.get("network"):
+            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
+            button.setText(tr("Offline") if offline else tr("Network"))
 
     def _on_engine_failed(self, message: str) -> None:
         self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
 
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
-        if job.model_id:
+        if job.kind == "measure":
+            measured = tr("{name} is measured.").format(name=name)
+            self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
+        elif job.model_id:
             ready = tr("{name} is ready.").format(name=name)
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
@@ -331,7 +339,7 @@ class MainWindow(QMainWindow):
         button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
         under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
         running = next((job for job in under_way if job.state == "running"), None)
-        share = running.done / running.total if running is not None and running.total else -1.0
+        share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
 

@@ -52,12 +52,22 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("quit", ("Ctrl+Q",), mark("Quit"), EVERYWHERE),
     # A conversation
     Shortcut("escape", ("Esc",), mark("Stop the answer; back to the message field"), CONVERSATION),
+    Shortcut("panel", ("Ctrl+Shift+P",), mark("System prompt and sampling"), CONVERSATION),
+    Shortcut("copy_answer", ("Ctrl+Shift+C",), mark("Copy the last answer"), CONVERSATION),
+    Shortcut("regenerate", ("Ctrl+R",), mark("Answer the last question again"), CONVERSATION),
+    Shortcut("continue_answer", ("Ctrl+Shift+Return",), mark("Let the last answer go on"), CONVERSATION),
+    Shortcut("attach", ("Ctrl+O",), mark("Attach files"), CONVERSATION),
     # The field in which a message is written
     Shortcut("send", ("Return",), mark("Send"), WRITING, own=True),
     Shortcut("new_line", ("Shift+Return",), mark("New line"), WRITING, own=True),
+    Shortcut("edit_last", ("Up",), mark("Edit the last message (in the empty field)"), WRITING, own=True),
     # The list of conversations
     Shortcut("rename", ("F2",), mark("Rename"), CONVERSATIONS, own=True),
     Shortcut("delete", ("Delete",), mark("Delete"), CONVERSATIONS, own=True),
+    # The jobs page
+    Shortcut("job_up", ("Alt+Up",), mark("Move the job up"), JOBS, own=True),
+    Shortcut("job_down", ("Alt+Down",), mark("Move the job down"), JOBS, own=True),
+    Shortcut("job_remove", ("Delete",), mark("Take the job off the list"), JOBS, own=True),
 )
 
 _BY_ID = {shortcut.id: shortcut for shortcut in SHORTCUTS}

@@ -20,7 +20,13 @@ def fail(message: str) -> None:
 
 
 if verb == "list":
-    print(json.dumps(models))
+    print(json.dumps({"event": "done", "models": models, "folders": [
+        {"path": str(listing.parent / "models"), "available": True, "why": "", "free_bytes": 10**12}]}))
+elif verb in ("plan", "show", "doctor"):
+    known = listing.with_name(f"{verb}.json")
+    if not known.exists():
+        fail("The hub cannot be reached.")
+    print(known.read_text(), flush=True)
 elif verb == "rm":
     if last not in [model["id"] for model in models]:
         fail(f"{last} is not installed")

@@ -11,7 +11,9 @@ import psutil
 import pytest
 from pytestqt.qtbot import QtBot
 
+from app.jobs import log
 from app.jobs.jobs import Job, Jobs
+from app.jobs.receipt import read
 from app.library.library import Library
 from app.settings.settings import Settings
 from tests.tiny_models import tiny_source, write_small_files
@@ -47,7 +49,8 @@ def settled(qtbot: QtBot, job: Job) -> None:
 @pytest.mark.timeout(240)
 def test_a_conversion_and_its_interruption(qtbot: QtBot, jobs: Jobs, source: Path) -> None:
     phases: list[str] = []
-    jobs.changed.connect(lambda job: phases.append(job.phase))
+    fractions: list[float] = []
+    jobs.changed.connect(lambda job: (phases.append(job.phase), fractions.append(job.fraction)))
     job = jobs.add(str(source), "t2")
     qtbot.waitUntil(lambda: job.phase in ("calibrate", "convert") and job.done > 0, timeout=MINUTES)
     child = jobs._child
@@ -56,17 +59,25 @@ def test_a_conversion_and_its_interruption(qtbot: QtBot, jobs: Jobs, source: Pat
     settled(qtbot, job)
     assert job.state == "failed"
     assert "killed" in job.message
+    assert job.remedy == "memory"
 
     jobs.retry(job.id)
     settled(qtbot, job)
     assert (job.state, job.message) == ("done", f"{job.model_id} is ready.")
-    assert "convert" in phases
+    assert {"convert", "tune", "answer"} <= set(phases)
+    assert fractions == sorted(fractions), "over two runs and all phases it never runs backwards"
+    assert fractions[-1] == 1.0
+    assert "ended with exit code 0" in log.tail(jobs.log(job.id))
     library = Library(Settings())
     with qtbot.waitSignal(library.changed, timeout=20_000):
         library.refresh()
     (model,) = library.installed()
     assert (model.id, model.encoding) == (job.model_id, "t2")
     assert model.fit.ok
+    receipt = read(model.path)
+    assert receipt is not None
+    assert receipt.kl is not None
+    assert [bool(sample.original) for sample in receipt.samples] == [True] * 4
 
 
 def test_what_cannot_be_converted_says_why(qtbot: QtBot, jobs: Jobs, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_without_a_key_ring_it_asks_and_holds_for_the_session(qtbot: QtBot, sett
     with qtbot.waitSignal(secrets.no_key_ring) as asked:
         secrets.set("hub_token", "hf_abc")
     assert asked.args is not None
-    assert "no key ring" in asked.args[1]
+    assert "No key ring is available" in asked.args[1]
     assert (secrets.get("hub_token"), secrets.where("hub_token")) == ("hf_abc", SESSION)
     assert "hf_abc" not in everything_written(home)
     secrets.keep("hub_token", FILE)
@@ -94,7 +94,7 @@ def test_the_real_program_answers_without_a_key_ring(qtbot: QtBot, settings: Set
     with qtbot.waitSignal(secrets.no_key_ring, timeout=20_000) as asked:
         secrets.set("hub_token", "hf_abc")
     assert asked.args is not None
-    assert "no key ring" in asked.args[1]
+    assert "No key ring is available" in asked.args[1]
 
 
 def test_proxies_never_stand_before_the_engine(settings: Settings) -> None:

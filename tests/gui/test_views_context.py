@@ -177,7 +177,7 @@ def test_another_branch_knows_nothing_of_a_summary(
         say(window, client, f"Question {number}", f"Answer {number}")
     say(window, client, "Question 2", "Answer 2", change(2, "A summary."))
     question = window.chat.conversation.messages[-2]
-    window.chat._edit(question.id, "Another question")
+    window.chat.conversation.edit(question.id, "Another question")
     assert "context_summary" not in client.stream.options
     assert client.stream.messages[0]["content"] == "Question 0"
     client.stream.answer("x")
@@ -222,7 +222,7 @@ def test_a_prompt_that_does_not_fit_offers_ways_out(
     client.stream.failed.emit("The last message alone needs 9,000 tokens")
     shown = [choice for choice, way in last_answer(window).ways_out.items() if way.isVisibleTo(last_answer(window))]
     assert shown == ["larger"]
-    window.chat._regenerate(last_answer(window).message.id)
+    window.chat.conversation.regenerate(last_answer(window).message.id)
     client.stream.failed.emit("The engine is gone")
     assert not any(way.isVisibleTo(last_answer(window)) for way in last_answer(window).ways_out.values())
 
@@ -311,7 +311,7 @@ def test_notices_of_a_loaded_model_are_shown_once(window: MainWindow, client: Sc
     assert window.chat.notices.isVisible()
     assert window.chat.notices.text == "The model was made for 8,192 tokens."
     window.chat.notices.hide()
-    window.chat._on_loaded()
+    window.chat.models.on_loaded()
     assert not window.chat.notices.isVisible()
 
 

@@ -55,7 +55,7 @@ def answer(window: MainWindow) -> AnswerMessage:
 def test_chat_stop_kill_regenerate(qtbot: QtBot, window: MainWindow) -> None:
     services, chat = window._services, window.chat
     qtbot.waitUntil(lambda: chat.loaded.state == "ready", timeout=PATIENCE)
-    assert chat.header.picker.currentText() == "tiny  ·  t2"
+    assert chat.header.picker.text().startswith("tiny  ·  t2")
     assert chat.loaded.context > 0
 
     services.settings.set("max_tokens", 12)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QDoubleSpinBox, QLabel, QMessageBox, QSpinBox
+from PySide6.QtWidgets import QAbstractButton, QLabel, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from app import wording
@@ -23,7 +23,6 @@ from app.views.library.installed_row import InstalledRow
 from app.views.library.job_row import JobRow, progress_sentence
 from app.views.library.library_view import LibraryView
 from app.views.main_window import MainWindow
-from app.views.settings.settings_dialog import SettingsDialog
 from tests.gui.window_services import (
     ScriptedClient,
     ScriptedEngine,
@@ -96,77 +95,6 @@ def test_an_installed_model_opens_the_chat(
     assert row is not None
     button_named(row, "Chat with SmolLM2 135M").click()
     assert window.pages.currentWidget() is window.chat
-
-
-def test_deleting_says_what_it_frees(
-    qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary
-) -> None:
-    listed.install(MODEL)
-    view = library_of(window)
-    for answer, removed in (("Keep", []), ("Delete", [MODEL])):
-        button_named(view, f"Delete {MODEL}").click()
-        box = next(box for box in view.findChildren(QMessageBox) if box.isVisible())
-        assert "71 MB" in box.informativeText()
-        next(button for button in box.buttons() if button.text() == answer).click()
-        qtbot.waitUntil(lambda box=box: not any(b.isVisible() for b in view.findChildren(QMessageBox)))
-        assert listed.removed == removed
-
-
-def test_catalogue_cards(qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary) -> None:
-    gated = replace(listed.offers[0], source="org/Gated", name="Gated 1B", gated=True, licence="llama3.2")
-    listed.offers.append(gated)
-    view = library_of(window)
-    assert [card.accessibleName() for card in view._catalogue.cards] == ["SmolLM2 135M", "Gated 1B"]
-    card = view._catalogue.cards[1]
-    assert isinstance(card, OfferCard)
-    texts = {text.text() for text in card.findChildren(QLabel)}
-    assert {"135 M weights", "Llama 3.2 licence", "needs an account", "Fits: needs about 0.1 GB of 24 GB"} <= texts
-    assert "93 MB to download, about 71 MB to keep" in texts
-    listed.install(MODEL)
-    chat = button_named(view._catalogue.cards[0], "Chat with SmolLM2 135M")
-    qtbot.waitUntil(chat.isVisible)
-    names = {button.accessibleName() for button in view._catalogue.cards[0].findChildren(QAbstractButton)}
-    assert names == {"Chat with SmolLM2 135M"}
-    listed.install("starter:i8")
-    assert button_named(view._catalogue.cards[0], "Get as Balanced (t2) SmolLM2 135M").isEnabled()
-
-
-def test_getting_a_model_queues_it_with_the_chosen_encoding(
-    qtbot: QtBot, window: MainWindow, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    added: list[tuple[str, str]] = []
-    monkeypatch.setattr(services.jobs, "add", lambda source, encoding: added.append((source, encoding)))
-    view = library_of(window)
-    view.encoding.activated.emit(view.encoding.findData("i8"))
-    assert services.settings.get("encoding") == "i8"
-    assert "half its size" in view._encoding_hint.text()
-    button_named(view._catalogue.cards[0], "Get and ternarise SmolLM2 135M").click()
-    assert added == [("starter", "i8")]
-
-
-def test_search(
-    qtbot: QtBot, window: MainWindow, listed: ScriptedLibrary, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    view = library_of(window)
-    qtbot.keyClicks(view.search, "qwen")
-    qtbot.keyClick(view.search, Qt.Key.Key_Return)
-    assert listed.searches == ["qwen"]
-    assert view._results_note.text() == "Searching Hugging Face…"
-    listed.search_finished.emit([hub_entry("Qwen/A"), hub_entry("x/Mamba", False, "the family mamba is not supported")])
-    cards = view.findChildren(HubCard)
-    assert [card.accessibleName() for card in cards] == ["Qwen/A", "x/Mamba"]
-    assert button_named(cards[0], "Get and ternarise Qwen/A").isEnabled()
-    assert not button_named(cards[1], "Get and ternarise x/Mamba").isEnabled()
-    view.search.clear()
-    assert not view._results.isVisible()
-    qtbot.keyClicks(view.search, "org/name")
-    qtbot.keyClick(view.search, Qt.Key.Key_Return)
-    listed.failed.emit("The hub cannot be reached: check the network.")
-    assert view._results_note.text() == "The hub cannot be reached: check the network."
-    added: list[str] = []
-    monkeypatch.setattr(services.jobs, "add", lambda source, encoding: added.append(source))
-    button_named(view._results, "Get “org/name” as typed").click()
-    assert added == ["org/name"]
 
 
 def test_progress_of_a_job_in_words() -> None:
@@ -266,23 +194,6 @@ def test_theme_button_and_setting(qtbot: QtBot, window: MainWindow, services: Se
         window.rail.next_mode()
         seen.append((services.settings.get("theme"), window.theme.mode))
     assert seen == [("light", "light"), ("dark", "dark"), ("system", "system")]
-
-
-def test_settings_dialog_writes_what_is_chosen(qtbot: QtBot, window: MainWindow, services: Services) -> None:
-    dialog = SettingsDialog(window.theme, services.settings, window)
-    qtbot.addWidget(dialog)
-    temperature, longest = dialog.editors["temperature"], dialog.editors["max_tokens"]
-    assert isinstance(temperature, QDoubleSpinBox)
-    assert isinstance(longest, QSpinBox)
-    temperature.setValue(0.3)
-    assert services.settings.get("temperature") == 0.3
-    assert longest.text() == "as far as the context reaches"
-    longest.setValue(256)
-    assert services.settings.get("max_tokens") == 256
-    longest.setValue(longest.minimum())
-    assert services.settings.get("max_tokens") is None
-    assert "window_geometry" not in dialog.editors
-    assert all(editor.accessibleName() for editor in dialog.editors.values())
 
 
 def test_geometry_is_kept(qtbot: QtBot, window: MainWindow, services: Services) -> None:

@@ -16,7 +16,9 @@ from app.application import Services
 from app.history.history import History
 from app.jobs.jobs import Jobs
 from app.library.fit import Fit
-from app.library.library import CatalogueEntry, HubEntry, InstalledEntry
+from app.library.library import CatalogueEntry, HubEntry, InstalledEntry, ModelFolder
+from app.library.search_filters import SearchFilters
+from app.server.server import ServerControl
 from app.settings.secrets import Secrets
 from app.settings.settings import Settings
 
@@ -72,8 +74,14 @@ class ScriptedClient(QObject):
         self.counts: list[tuple[list[dict[str, str]], ScriptedReply]] = []
         self.summaries: list[str] = []
         self.precisions: list[str] = []
+        self.listens: list[tuple[int, str, str, ScriptedReply]] = []
+        self.activities: list[ScriptedReply] = []
         self.plans: list[tuple[str, int | None, ScriptedReply]] = []
         self.forgotten: list[tuple[str, list[dict[str, str]], str]] = []
+        self.texts: list[tuple[str, ScriptedReply]] = []
+        self.unloaded: list[str] = []
+        self.loaded: dict[str, int | None] = {}
+        self.sizes: dict[str, int] = {}
 
     @property
     def stream(self) -> ScriptedStream:
@@ -91,6 +99,26 @@ class ScriptedClient(QObject):
     def plan(self, model_id: str, context: int | None = None) -> ScriptedReply:
         self.plans.append((model_id, context, ScriptedReply()))
         return self.plans[-1][2]
+
+    def unload(self, model_id: str) -> ScriptedReply:
+        self.unloaded.append(model_id)
+        return ScriptedReply()
+
+    def count_text(self, model_id: str, text: str) -> ScriptedReply:
+        self.texts.append((text, ScriptedReply()))
+        return self.texts[-1][1]
+
+    def listen(self, port: int, host: str, token: str) -> ScriptedReply:
+        self.listens.append((port, host, token, ScriptedReply()))
+        return self.listens[-1][3]
+
+    def stop_listening(self) -> ScriptedReply:
+        self.listens.append((0, "", "", ScriptedReply()))
+        return self.listens[-1][3]
+
+    def activity(self) -> ScriptedReply:
+        self.activities.append(ScriptedReply())
+        return self.activities[-1]
 
     def forget_text(self, model_id: str, messages: list[dict[str, str]], summary: str = "") -> ScriptedReply:
         self.forgotten.append((model_id, messages, summary))
@@ -111,24 +139,52 @@ class ScriptedEngine(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.starts = 0
+        self.pid = 0
         self.url = "http://127.0.0.1:1"
+        self.pid = 0
 
     def start(self) -> None:
         self.starts += 1
+
+
+class ScriptedInquiry(QObject):
+    """A question to tz that the test answers."""
+
+    partial = Signal(dict)
+    done = Signal(object)
+    failed = Signal(str)
+
+    def __init__(self, source: str = "") -> None:
+        super().__init__()
+        self.source, self.running, self.cancelled = source, True, False
+
+    def cancel(self) -> None:
+        self.running, self.cancelled = False, True
 
 
 class ScriptedLibrary(QObject):
     changed = Signal()
     search_finished = Signal(list)
     failed = Signal(str)
+    noticed = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
         self.loaded = True
+        self.searching = False
         self.models: list[InstalledEntry] = []
         self.offers: list[CatalogueEntry] = [starter_offer()]
         self.removed: list[str] = []
         self.searches: list[str] = []
+        self.filters: list[SearchFilters | None] = []
+        self.pages = 0
+        self.plans: list[ScriptedInquiry] = []
+        self.shows: list[ScriptedInquiry] = []
+        self.removals: list[ScriptedInquiry] = []
+        self.doctors: list[ScriptedInquiry] = []
+        self.roots = [Path("/nowhere/models")]
+        self.gone: list[ModelFolder] = []
+        self.freed = 0
 
     def refresh(self) -> None:
         self.changed.emit()
@@ -142,10 +198,39 @@ class ScriptedLibrary(QObject):
     def names(self) -> dict[str, str]:
         return {offer.source: offer.name for offer in self.offers}
 
-    def search(self, query: str) -> None:
-        self.searches.append(query)
+    def folders(self) -> list[Path]:
+        return list(self.roots)
 
-    def remove(self, model_id: str) -> None:
+    def unreachable(self) -> list[ModelFolder]:
+        return list(self.gone)
+
+    def search(self, query: str, filters: SearchFilters | None = None) -> None:
+        self.searches.append(query)
+        self.filters.append(filters)
+
+    def search_more(self) -> None:
+        self.pages += 1
+
+    def plan(self, source: str) -> ScriptedInquiry:
+        self.plans.append(ScriptedInquiry(source))
+        return self.plans[-1]
+
+    def show(self, source: str) -> ScriptedInquiry:
+        self.shows.append(ScriptedInquiry(source))
+        return self.shows[-1]
+
+    def what_removing_frees(self, model_id: str) -> ScriptedInquiry:
+        self.removals.append(ScriptedInquiry(model_id))
+        return self.removals[-1]
+
+    def doctor(self) -> ScriptedInquiry:
+        self.doctors.append(ScriptedInquiry())
+        return self.doctors[-1]
+
+    def freed_by_unloading(self, engine_pid: int) -> int:
+        return self.freed
+
+    def remove(self, model_id: str, source_too: bool = False) -> None:
         self.removed.append(model_id)
 
     def install(self, *ids: str) -> None:
@@ -182,12 +267,16 @@ def scripted_services(folder: Path, *models: str) -> Services:
     library = ScriptedLibrary()
     library.models = [installed(model_id) for model_id in models]
     settings = Settings(folder / "settings.json")
+    secrets = Secrets(settings, command=("no-key-ring-is-started",))
+    engine: Any = ScriptedEngine()
+    client: Any = ScriptedClient()
     return Services(
         settings=settings,
-        engine=ScriptedEngine(),  # type: ignore[arg-type]
-        client=ScriptedClient(),  # type: ignore[arg-type]
+        engine=engine,
+        client=client,
         jobs=Jobs(folder / "jobs.sqlite", command=("sleep-is-not-started",)),
         history=History(folder / "history.sqlite"),
         library=library,  # type: ignore[arg-type]
-        secrets=Secrets(settings, command=("no-key-ring-is-started",)),
+        secrets=secrets,
+        server=ServerControl(settings, secrets, engine, client),
     )

@@ -140,6 +140,7 @@ def original_of(folder: Path) -> str:
 
 
 def open_original(name: str, console: Console) -> WeightSource:
+    """The weights of an original, fetched where they are not here."""
     from tzcore.hub import reference, sources
 
     return sources.open_source(reference.parse(name), report=console.report)

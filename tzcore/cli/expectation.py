@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tzcore.cli.pipeline import Order
@@ -19,13 +19,14 @@ _READING = 60_000.0
 
 
 def of_source(text: str, order: Order) -> dict[str, float]:
-    """Seconds by phase; empty where nothing is known.  What is wrong with the source, its opening will say."""
+    """Seconds by phase; empty where nothing is known.  What is wrong with the source, its opening will say; a
+    NetworkError is raised at once, since another try would take as long again."""
     from tzcore.cli.plan import shape_of
-    from tzcore.errors import TernaryZeroError
+    from tzcore.errors import NetworkError, TernaryZeroError
     from tzcore.hub import reference, sources
     from tzcore.quant.settings import Settings
 
-    with suppress(TernaryZeroError, OSError):
+    try:
         info = sources.describe(reference.parse(text))
         spec = shape_of(info.config) if info.config else None
         fetch = 0.0 if order.discard else (info.download_bytes or 0) / DOWNLOAD
@@ -35,12 +36,13 @@ def of_source(text: str, order: Order) -> dict[str, float]:
         settings = Settings.default_for(spec, order.encoding, order.packing, order.calibration, order.tune)
         settings = settings.with_window(spec.max_context)
         if order.budget is not None:
-            from dataclasses import replace
-
             settings = replace(settings, request=order.budget.request(spec))
         found = {"convert": max(1.0, _bytes(spec) / 100e6)} if native else of_settings(spec, settings, order.samples)
-        return {"resolve": 1.0, "download": fetch, **found}
-    return {}
+    except NetworkError:
+        raise
+    except (TernaryZeroError, OSError):
+        return {}
+    return {"resolve": 1.0, "download": fetch, **found}
 
 
 def of_settings(spec: ModelSpec, settings: Settings, samples: bool) -> dict[str, float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from tzcore.cli.console import Console, human_bytes
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No arguments of its own."""
+    """Declare the arguments."""
+    more = "with --json: an object that also says which folders there are, and which cannot be reached"
+    parser.add_argument("--folders", action="store_true", help=more)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -16,19 +19,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from tzcore.hub import library
 
     models = library.installed()
-    if console.json:
-        console.array(
-            [
-                {
-                    "id": model.id,
-                    "path": str(model.path),
-                    "encoding": model.encoding,
-                    "bytes": model.bytes,
-                    "source": model.source,
-                }
-                for model in models
-            ]
-        )
+    rows = [
+        {
+            "id": model.id,
+            "path": str(model.path),
+            "encoding": model.encoding,
+            "bytes": model.bytes,
+            "source": model.source,
+            "licence": model.licence,
+            "created": model.created,
+        }
+        for model in models
+    ]
+    if console.json and args.folders:
+        console.done("", models=rows, folders=_roots())
+    elif console.json:
+        console.array(rows)
     elif not models:
         console.note("No models are installed. A first one: tz convert starter")
     else:
@@ -38,4 +44,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not console.json:
         for folder in library.unfinished():
             console.note(f"{folder.path}: {folder.why} ({human_bytes(folder.bytes)})")
+        for path, why in library.unavailable():
+            console.note(f"{path} cannot be reached ({why}); models in it are not shown")
     return 0
+
+
+def _roots() -> list[dict[str, Any]]:
+    """The folders of models: the first takes new ones; ``why`` says why one cannot be reached."""
+    import shutil
+
+    from tzcore import paths
+    from tzcore.hub import library
+
+    gone = dict(library.unavailable())
+    rows = []
+    for folder in paths.model_folders():
+        there = folder not in gone and folder.is_dir()
+        rows.append(
+            {
+                "path": str(folder),
+                "available": folder not in gone,
+                "why": gone.get(folder, ""),
+                "free_bytes": shutil.disk_usage(folder).free if there else None,
+            }
+        )
+    return rows

@@ -26,14 +26,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "app": ("app", "open the window"),
     "list": ("list", "show the installed models"),
     "search": ("search", "find models on the hub"),
+    "show": ("show", "say what a model is: licence, files, card"),
     "plan": ("plan", "say what a model would cost and how it would fit, from its metadata alone"),
     "pull": ("pull", "fetch a model's original weights"),
     "convert": ("convert", "ternarise a model and install it"),
     "import": ("import_", "ternarise a local folder or GGUF file and install it"),
+    "receipt": ("receipt", "show how near a model is to its original, with sample answers of both"),
     "rm": ("rm", "remove an installed model"),
     "serve": ("serve", "start the OpenAI-compatible server"),
     "eval": ("eval", "measure perplexity, and divergence from the original"),
     "bench": ("bench", "measure speed"),
+    "reach": ("reach", "ask whether the hub answers"),
+    "token": ("token", "ask the hub whose token is in use"),
     "doctor": ("doctor", "check this machine and this installation"),
 }
 """Verb → (module in this package, one line of help)."""

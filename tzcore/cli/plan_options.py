@@ -139,6 +139,7 @@ def _options(info: SourceInfo, spec: ModelSpec | None) -> Iterator[Option]:
 
 def _row(option: Option, info: SourceInfo, spec: ModelSpec | None, made: list[InstalledModel]) -> dict[str, Any]:
     from tzcore.cli.plan import scratch_bytes
+    from tzcore.hub import library
 
     result, settings = option.result, option.settings
     scratch = scratch_bytes(spec, settings) if spec is not None and settings.calibrates else 0
@@ -161,6 +162,7 @@ def _row(option: Option, info: SourceInfo, spec: ModelSpec | None, made: list[In
         "conversion_seconds": None,
         "quality": None if quality is None else quality.as_json(),
         "installed": here.id if here else "",
+        "folder_name": library.folder_for(info.id, settings.encoding).name,
         "card": _on_card(spec, option.stored),
     }
 

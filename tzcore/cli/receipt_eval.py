@@ -36,7 +36,9 @@ def _one(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, 
             [folder], [], source, backend, console.report, args.window, args.windows or WINDOWS, args.threads,
             find(args.device),
         )  # fmt: skip
-        quality = samples.complete(folder, lambda: source, console.report, None, result)
+        original = result["original"] or {}
+        measures = {**result, "original_perplexity": original.get("perplexity")}
+        quality = samples.complete(folder, lambda: source, console.report, None, measures)
     finally:
         if source is not None:
             source.close()

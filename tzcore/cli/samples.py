@@ -122,8 +122,10 @@ class Work:
             return _too_large(size, "disk", room)
         if self.most_seconds is not None:
             left = self.most_seconds - (0 if self._has_original() else size / _WRITING)
-            self._tokens = int(min(LONGEST, left * _BANDWIDTH / size / len(self._asked)))
-            if self._tokens < SHORTEST:
+            each = int(min(LONGEST, left * _BANDWIDTH / size / len(self._asked)))
+            if each >= SHORTEST:
+                self._tokens = each
+            else:
                 return "Its answers would have taken more than a tenth of the conversion's time, so it was not asked."
         return ""
 
@@ -176,7 +178,7 @@ class Work:
             engine.close()
 
     def _one(self, engine: Any, who: str, question: str) -> str:
-        from tzcore.engine.request import Request, TextDelta
+        from tzcore.engine.request import Finished, Request, TextDelta
         from tzcore.engine.sampler import Sampling
 
         request = Request(
@@ -190,6 +192,8 @@ class Work:
             if isinstance(event, TextDelta):
                 pieces.append(event.text)
                 self._tell(f"{who}: {question}", min(event.tokens, LONGEST))
+            elif isinstance(event, Finished) and event.reason == "length":
+                pieces.append("…")  # it would have gone on
         return "".join(pieces).strip()
 
     def _tell(self, detail: str, more: int = 0) -> None:

@@ -81,11 +81,15 @@ class Snapshots:
         folders = self.root.glob(f"{model_key(model)}-*")
         return sum(PieceTree(folder).forget(beginning) for folder in folders)
 
+    def bytes_of(self, model: Path) -> int:
+        """Bytes that all texts of a model take."""
+        folders = set(self.root.glob(f"{model_key(model)}-*"))
+        return sum(piece.bytes for piece in self._pieces() if piece.folder in folders)
+
     def remove(self, model: Path) -> int:
         """Remove all texts of a model; the bytes they took."""
-        folders = set(self.root.glob(f"{model_key(model)}-*"))
-        freed = sum(piece.bytes for piece in self._pieces() if piece.folder in folders)
-        for folder in folders:
+        freed = self.bytes_of(model)
+        for folder in self.root.glob(f"{model_key(model)}-*"):
             shutil.rmtree(folder, ignore_errors=True)
         return freed
 

@@ -1,4 +1,4 @@
-"""The installed models: folders under ``paths.models()``, read by their two small JSON files alone.
+"""The installed models: folders under ``paths.model_folders()``, read by their two small JSON files alone.
 
 A folder counts as a model if its ``config.json`` is one of ours and ``receipt.json`` says what it
 is; the converter renames a folder into place when it is whole.  Names ending in ``.partial`` are
@@ -110,14 +110,14 @@ def remove(model_id: str) -> int:
     if model is None:
         known = ", ".join(m.id for m in installed()) or "none"
         raise SourceError(f"no installed model is called {model_id!r}; installed: {known}")
-    if model.path.parent.resolve() != paths.models().resolve():
+    if not _in_library(model.path):
         raise SourceError(f"{model.path} lies outside the library {paths.models()}; delete the folder yourself")
     return model.bytes if _delete(model.path) else 0
 
 
 def discard(path: Path) -> int:
     """Delete an :class:`Unfinished` folder of the library; the bytes freed."""
-    if path.parent.resolve() != paths.models().resolve() or not path.is_dir():
+    if not _in_library(path) or not path.is_dir():
         raise SourceError(f"{path} is no folder of the library {paths.models()}")
     size = folder_bytes(path)
     _delete(path)
@@ -139,13 +139,35 @@ def folder_bytes(folder: Path) -> int:
     return total
 
 
+def unavailable() -> list[tuple[Path, str]]:
+    """Folders of the settings that cannot be read now (a drive that is not plugged in), and why."""
+    result = []
+    for folder in paths.model_folders()[1:]:
+        try:
+            with os.scandir(folder):
+                pass
+        except OSError as error:
+            result.append((folder, error.strerror or str(error)))
+    return result
+
+
 def _folders() -> list[Path]:
-    try:
-        return [Path(entry.path) for entry in os.scandir(paths.models()) if entry.is_dir()]
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise StorageError(f"cannot read the library {paths.models()}: {error.strerror}") from error
+    """The folders in all libraries.  One that cannot be reached is left out, the first excepted: without
+    it nothing can be kept."""
+    found = []
+    for root in paths.model_folders():
+        try:
+            found += [Path(entry.path) for entry in os.scandir(root) if entry.is_dir()]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if root == paths.models():
+                raise StorageError(f"cannot read the library {root}: {error.strerror}") from error
+    return found
+
+
+def _in_library(folder: Path) -> bool:
+    return folder.parent.resolve() in {root.resolve() for root in paths.model_folders()}
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -165,7 +187,7 @@ def _read(folder: Path, by_path: bool = False) -> InstalledModel | None:
     source = receipt.get("source")
     if not isinstance(source, dict) or not isinstance(receipt.get("id"), str):
         return None
-    outside = by_path and folder.parent.resolve() != paths.models().resolve()
+    outside = by_path and not _in_library(folder)
     bits = receipt.get("bits_per_weight")
     return InstalledModel(
         id=str(folder) if outside else receipt["id"],

@@ -125,6 +125,13 @@ def headers(token: str | None) -> dict[str, str]:
 
 def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
     """The repository ``org/name`` at ``revision`` (its default branch for ``None``): one request."""
+    return look_up_popular(repo, revision, token)[0]
+
+
+def look_up_popular(
+    repo: str, revision: str | None, token: str | None
+) -> tuple[Repository, tuple[int | None, int | None]]:
+    """:func:`look_up`, and how often it was downloaded and liked."""
     client = api(token)
     info = ask(lambda: client.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT), repo, token)
     files = []
@@ -139,7 +146,8 @@ def look_up(repo: str, revision: str | None, token: str | None) -> Repository:
         raise NetworkError(f"the Hub did not say which commit {repo} is at; try again later")
     parameters = _parameters(info.safetensors.parameters) if info.safetensors else None
     model_type = (info.config or {}).get("model_type")
-    return Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
+    found = Repository(repo, info.sha, licence_of(info), bool(info.gated), parameters, model_type, tuple(files))
+    return found, (info.downloads, info.likes)
 
 
 def _parameters(by_type: dict[str, int]) -> int:
@@ -166,6 +174,47 @@ def list_models(parameters: dict[str, Any], token: str | None) -> list[Any]:
         return [info(**model) for model in response.json()]
 
     return ask(question, "the list of models", token)
+
+
+def who_am_i(token: str | None) -> str:
+    """The account of the token given or saved; AccessError where there is none or the hub does not know it."""
+    hub()
+    from huggingface_hub import constants, get_session
+    from huggingface_hub.utils import hf_raise_for_status  # type: ignore[attr-defined]  # as above
+
+    if offline():
+        raise is_offline("the answer about the token")
+    if not _has_token(token):
+        raise AccessError("no token is set: make one at https://huggingface.co/settings/tokens")
+
+    def question() -> str:
+        response = get_session().get(f"{constants.ENDPOINT}/api/whoami-v2", headers=headers(token), timeout=TIMEOUT)
+        if response.status_code == 401:
+            raise bad_token()
+        hf_raise_for_status(response)
+        return str(response.json()["name"])
+
+    return ask(question, "the question about the token", token)
+
+
+def reach() -> tuple[str, float]:
+    """The hub's host, and the seconds until it answered anything at all.  NetworkError where it does not."""
+    import httpx
+
+    from tzcore.hub import transport
+
+    hub()
+    from huggingface_hub import constants
+
+    began = time.monotonic()
+    try:
+        with transport.client_for("test of the connection", TIMEOUT) as client:
+            client.head(constants.ENDPOINT)
+    except httpx.HTTPError as error:
+        raise unreachable(error) from error
+    except ValueError as error:  # a proxy's address that is none
+        raise NetworkError(f"the proxy cannot be used ({error}); check the network settings") from error
+    return transport.host(str(constants.ENDPOINT)), time.monotonic() - began
 
 
 def licence_of(info: Any) -> str:

@@ -193,7 +193,11 @@ def _describe_hub(reference: Reference, token: str | None) -> SourceInfo:
         return replace(info, weights=_sizes(files))
     if repository.offline():
         raise repository.is_offline(reference.target)
-    known = repository.look_up(reference.target, reference.revision, token)
+    return describe_repository(reference, repository.look_up(reference.target, reference.revision, token), token)
+
+
+def describe_repository(reference: Reference, known: repository.Repository, token: str | None) -> SourceInfo:
+    """:func:`describe` of a repository that has been looked up."""
     download.needed(known)  # refuses what is of no use
     missing = download.missing_bytes(known)
     CachedRepository.of(known.id).remember(reference.revision, known)

@@ -25,7 +25,7 @@ from typing import Any
 from tzcore import paths
 from tzcore.errors import SourceError
 
-LEVELS = ((0.02, "same"), (0.08, "close"), (0.25, "sensible"), (0.7, "weaker"))
+LEVELS = ((0.02, "same"), (0.08, "close"), (0.2, "sensible"), (0.6, "weaker"))
 """Bounds on the divergence, and what it means: hardly to be told from the original; close to it; answers stay
 sensible; noticeably weaker.  Beyond: ``poor``.  :data:`tzcore.quant.budget.QUALITIES` says what was seen there."""
 _FAMILIES = 1.25

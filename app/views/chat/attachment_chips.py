@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QDialog, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from app import wording
@@ -18,6 +19,9 @@ from app.views.chat.text_scroll import TextScroll
 from app.views.controls.controls import Button, label
 
 GAP = 6
+ICONS = {"pdf": "pdf", "docx": "file-text", "markdown": "file-text", "code": "code", "text": "text"}
+NAME = 220
+"""Pixels of a name at most."""
 
 
 class AttachmentChips(QWidget):
@@ -28,7 +32,7 @@ class AttachmentChips(QWidget):
         self._theme = theme
         self.chips: list[Button] = []
         for one in attachments:
-            chip = Button(theme, chip_text(one), partial(self._show, one), kind="chip", icon_name="file")
+            chip = Button(theme, chip_text(one), partial(self._show, one), kind="chip", icon_name=icon_of(one.kind))
             chip.setToolTip(tr("Show the text of {name}").format(name=inert.link(one.name)))
             chip.setParent(self)
             chip.show()
@@ -89,9 +93,24 @@ def chip_text(attachment: Attachment) -> str:
     return tr("{name}  ·  {count} tokens").format(name=name, count=wording.count(attachment.tokens))
 
 
+def icon_of(kind: str) -> str:
+    """The name of the icon of a file of this kind."""
+    return ICONS.get(kind, "file")
+
+
+def facts(size: int, tokens: int) -> str:
+    """Size and tokens in words; tokens below 1 are not known."""
+    parts = [wording.size(size)] if size else []
+    if tokens > 0:
+        parts.append(tr("{count} tokens").format(count=wording.count(tokens)))
+    return "  ·  ".join(parts)
+
+
+def shortened(name: str, metrics: QFontMetrics) -> str:
+    """A long name without its middle."""
+    return metrics.elidedText(inert.link(name), Qt.TextElideMode.ElideMiddle, NAME)
+
+
 def details(attachment: Attachment) -> str:
     """Kind, size and tokens in a line."""
-    parts = [attachment.kind, wording.size(attachment.bytes)]
-    if attachment.tokens:
-        parts.append(tr("{count} tokens").format(count=wording.count(attachment.tokens)))
-    return "  ·  ".join(filter(None, parts))
+    return "  ·  ".join(filter(None, (attachment.kind, facts(attachment.bytes, attachment.tokens))))

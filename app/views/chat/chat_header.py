@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QProgressBar, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QWidget
 
 from app import wording
-from app.library.library import InstalledEntry
 from app.theme import Theme
 from app.translation import tr
+from app.views import shortcuts
+from app.views.chat.model_picker import Choice, ModelPicker
 from app.views.controls.controls import Button, IconButton, label
-
-
-class ModelPicker(QComboBox):
-    """The installed models; ``picked`` only when the user chooses."""
-
-    picked = Signal(str)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setProperty("role", "picker")
-        self.setAccessibleName(tr("Model"))
-        self.setToolTip(tr("The model that answers"))
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-        self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.activated.connect(lambda index: self.picked.emit(self.itemData(index)))
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802
-        # Qt's own is kept from the widest text there ever was, and a narrow window may cut a long name.
-        return QSize(120, super().minimumSizeHint().height())
-
-    def show_models(self, models: Sequence[InstalledEntry], current: str, name: Callable[[str], str]) -> None:
-        """Offer ``models``, called by ``name``; a current one that is not installed any more stays named."""
-        self.clear()
-        for entry in models:
-            encoding = wording.model_and_encoding(entry.id)[1] or entry.encoding
-            self.addItem(f"{name(entry.id)}  ·  {encoding}", entry.id)
-            self.setItemData(self.count() - 1, f"{entry.id}\n{wording.size(entry.bytes)}", Qt.ItemDataRole.ToolTipRole)
-        index = self.findData(current)
-        if index < 0 and current:
-            self.addItem(tr("{name}  (not installed)").format(name=name(current)), current)
-            index = self.count() - 1
-        self.setCurrentIndex(index)
 
 
 class ChatHeader(QWidget):
@@ -55,12 +24,15 @@ class ChatHeader(QWidget):
     delete = Signal()
     retry = Signal()
     context = Signal()
+    panel = Signal()
+    compare = Signal(str)
+    """The model with which to compare."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
         self.setObjectName("chatHeader")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
-        self.picker = ModelPicker()
+        self.picker = ModelPicker(theme)
         self.picker.picked.connect(self.picked)
         self.context_button = Button(theme, tr("Context…"), self.context.emit, kind="fold")
         self.context_button.setToolTip(tr("How long the context is, and what it takes of the memory"))
@@ -72,11 +44,16 @@ class ChatHeader(QWidget):
         self._retry = Button(theme, tr("Try again"), self.retry.emit, icon_name="refresh")
         self._menu_button = IconButton(theme, "more", tr("Conversation"))
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.panel_button = IconButton(theme, "sliders", tr("System prompt and sampling"), self.panel.emit)
+        self.panel_button.setCheckable(True)
+        self.panel_button.setToolTip(shortcuts.tool_tip(tr("System prompt and sampling"), "panel"))
         menu = QMenu(self)
-        menu.addAction(tr("Rename…"), self.rename.emit)
-        menu.addAction(tr("Export as Markdown…"), self.export.emit)
-        menu.addSeparator()
-        menu.addAction(tr("Delete"), self.delete.emit)
+        self.compare_menu = menu.addMenu(tr("Compare with…"))
+        self._of_conversation = [menu.addSeparator(), menu.addAction(tr("Rename…"), self.rename.emit)]
+        self._of_conversation += [
+            menu.addAction(tr("Export as Markdown…"), self.export.emit), menu.addSeparator(),
+            menu.addAction(tr("Delete"), self.delete.emit),
+        ]
         self._menu_button.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(14, 8, 12, 8)
@@ -86,6 +63,7 @@ class ChatHeader(QWidget):
         layout.addWidget(self._bar)
         layout.addWidget(self._state, 1)
         layout.addWidget(self._retry)
+        layout.addWidget(self.panel_button)
         layout.addWidget(self._menu_button)
         self.show_load("none", "", 0, 0)
 
@@ -100,7 +78,15 @@ class ChatHeader(QWidget):
         self.context_button.setAccessibleName(tr("Context: {text}").format(text=text) if context else tr("Context"))
 
     def set_has_conversation(self, has: bool) -> None:
-        self._menu_button.setVisible(has)
+        for action in self._of_conversation:
+            action.setVisible(has)
+
+    def show_comparisons(self, offered: list[Choice]) -> None:
+        """The models that can answer beside this one."""
+        self.compare_menu.clear()
+        for one in offered:
+            self.compare_menu.addAction(one.name, partial(self.compare.emit, one.id))
+        self.compare_menu.setEnabled(bool(offered))
 
     def show_load(self, state: str, message: str, done: int, total: int) -> None:
         """The state of a :class:`app.chat.loaded_model.LoadedModel`."""
@@ -109,7 +95,9 @@ class ChatHeader(QWidget):
         if total:
             self._bar.setValue(round(1000 * done / total))
         loading = tr("Loading {percent} %…").format(percent=round(100 * done / total)) if total else tr("Loading…")
-        texts = {"loading": loading, "failed": message}
+        texts = {
+            "loading": loading, "failed": message, "unloaded": tr("Not in memory: loaded with the next message"),
+        }
         self._state.setText(texts.get(state, ""))
         self._state.setProperty("role", "danger" if state == "failed" else "small")
         self._state.style().unpolish(self._state)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from app import wording
+from app.attachments.pending import PendingAttachments
 from app.chat.conversation import Conversation
+from app.chat.drafts import Drafts
 from app.chat.loaded_model import LoadedModel
+from app.chat.token_counter import TokenCounter
 from app.history.history import Message
-from app.library.names import model_name
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_header import ChatHeader
+from app.views.chat.chat_models import ChatModels
+from app.views.chat.comparing import Comparing
 from app.views.chat.composer import Composer
+from app.views.chat.conversation_keys import install_keys
+from app.views.chat.message_edit import local_files
 from app.views.chat.message_list import COLUMN, MessageList
+from app.views.chat.transcript import Transcript
+from app.views.chat.user_message import UserMessage
 from app.views.chat.welcome_view import WelcomeView
 from app.views.controls.controls import label
 from app.views.controls.notice_bar import NoticeBar
@@ -24,9 +32,12 @@ from app.views.controls.notice_bar import NoticeBar
 if TYPE_CHECKING:
     from app.application import Services
     from app.engine.client import Reply
+    from app.views.chat.sampling_panel import SamplingPanel
 
 COUNT_AFTER = 450
-"""Milliseconds without typing before tokens are counted again."""
+"""Milliseconds without typing before tokens are counted again, and the draft is kept."""
+NARROW = 720
+"""Pixels below which the panel takes the place of the messages."""
 
 
 class ChatView(QWidget):
@@ -47,19 +58,35 @@ class ChatView(QWidget):
         super().__init__()
         self._services, self._theme = services, theme
         self._live: dict[int, Conversation] = {}
-        self._count: Reply | None = None
         self.loaded = LoadedModel(services, self)
+        self.counter = TokenCounter(services.client, self)
+        self.drafts = Drafts()
+        self.attachments = PendingAttachments(self._count_text, parent=self)
         self.header = ChatHeader(theme)
         self.notices = NoticeBar(theme)
         self.messages = MessageList(theme)
+        self.transcript = Transcript(self.messages)
         self.welcome = WelcomeView(theme)
-        self.composer = Composer(theme)
+        self.composer = Composer(theme, self.attachments)
+        self.models = ChatModels(self, services)
+        self.panel: SamplingPanel | None = None
         self._note = label(tr("Models make mistakes. Check what matters."), "small")
         self.conversation = self._conversation(None)
-
         self._stack = QStackedWidget()
         self._stack.addWidget(self.welcome)
         self._stack.addWidget(self.messages)
+        self.comparing = Comparing(theme, services, self, self._stack)
+        self._lay_out()
+        self._count_timer = QTimer(self, singleShot=True, interval=COUNT_AFTER)
+        self._count_timer.timeout.connect(self._on_pause)
+        self.setAcceptDrops(True)
+        self._connect_signals()
+        install_keys(self)
+        self._bind(self.conversation)
+        self._read_draft()
+        self.models.refresh()
+
+    def _lay_out(self) -> None:
         bottom = QVBoxLayout()
         bottom.setContentsMargins(0, 0, 0, 0)
         bottom.setSpacing(6)
@@ -74,34 +101,41 @@ class ChatView(QWidget):
         row.addStretch(1)
         row.addWidget(self._bottom, 100)
         row.addStretch(1)
+        self._talk = QWidget()
+        talk = QVBoxLayout(self._talk)
+        talk.setContentsMargins(0, 0, 0, 0)
+        talk.setSpacing(0)
+        talk.addWidget(self.comparing, 1)
+        talk.addLayout(row)
+        self._body = QHBoxLayout()
+        self._body.setSpacing(0)
+        self._body.addWidget(self._talk, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.notices)
-        layout.addWidget(self._stack, 1)
-        layout.addLayout(row)
-
-        self._count_timer = QTimer(self)
-        self._count_timer.setSingleShot(True)
-        self._count_timer.setInterval(COUNT_AFTER)
-        self._count_timer.timeout.connect(self._count_tokens)
-        self._connect_signals()
-        self._bind(self.conversation)
-        self.refresh_models()
+        layout.addLayout(self._body, 1)
 
     def _connect_signals(self) -> None:
         self.composer.send.connect(self.send)
         self.composer.stop.connect(self.stop)
         self.composer.text_changed.connect(self._count_timer.start)
-        self.messages.regenerate.connect(self._regenerate)
-        self.messages.edited.connect(self._edit)
-        self.messages.step.connect(self._show_sibling)
+        self.composer.longer_context.connect(self.choose_context)
+        self.composer.edit.up_pressed.connect(self.edit_last)
+        self.transcript.changed.connect(self._on_shown)
+        self.transcript.answered.connect(self._on_answered)
+        self.transcript.reading.connect(lambda total: self.composer.show_use(total, self.loaded.context))
+        self.transcript.larger_wanted.connect(self.choose_context)
+        self.counter.counted.connect(lambda used: self.composer.show_use(used, self.loaded.context))
+        self.comparing.busy_changed.connect(self._on_busy)
         self.header.picked.connect(self.pick_model)
+        self.header.picker.unload.connect(self.models.unload)
+        self.header.panel.connect(self.toggle_panel)
+        self.header.compare.connect(self.comparing.begin)
         self.header.retry.connect(self.loaded.retry)
         self.header.context.connect(self.choose_context)
         self.composer.gauge.clicked.connect(self._show_popover)
-        self.messages.overflow_chosen.connect(self._take_way_out)
         for signal, wanted in (
             (self.header.rename, self.rename_wanted),
             (self.header.export, self.export_wanted),
@@ -111,27 +145,34 @@ class ChatView(QWidget):
         self.welcome.get.connect(self.get_wanted)
         self.welcome.library.connect(self.library_wanted)
         self.welcome.idea.connect(self._take_idea)
-        self.loaded.changed.connect(self._on_loaded)
-        self._services.library.changed.connect(self.refresh_models)
+        self.loaded.changed.connect(self.models.on_loaded)
+        self._services.library.changed.connect(self.models.refresh)
+        self._services.settings.changed.connect(self._on_setting)
+        self._on_setting("send_with")
+        if (application := QCoreApplication.instance()) is not None:
+            application.aboutToQuit.connect(self.keep_draft)
         jobs = self._services.jobs
         for signal in (jobs.added, jobs.removed, jobs.changed):
-            signal.connect(self._show_welcome)
+            signal.connect(self.models.show_welcome)
 
     # Which conversation
 
     def new_chat(self, model_id: str = "") -> None:
         """An empty conversation; it is kept only once something is said."""
-        self._show(self._conversation(None, model_id))
+        self.show_conversation(self._conversation(None, model_id))
 
     def open(self, conversation_id: int) -> None:
         """Show a conversation of the history."""
         if conversation_id == self.conversation.id:
             return
         known = self._live.get(conversation_id)
-        self._show(known or self._conversation(conversation_id))
+        self.show_conversation(known or self._conversation(conversation_id))
 
     def _conversation(self, conversation_id: int | None, model_id: str = "") -> Conversation:
-        conversation = Conversation(self._services, conversation_id, model_id or self._preferred_model())
+        return self.track(Conversation(self._services, conversation_id, model_id or self.models.preferred()))
+
+    def track(self, conversation: Conversation) -> Conversation:
+        """Keep it alive while it is being answered, shown or not."""
         conversation.busy_changed.connect(lambda busy: self._track(conversation, busy))
         return conversation
 
@@ -153,155 +194,127 @@ class ChatView(QWidget):
             self.conversation.stop()
             self.new_chat()
 
-    def _show(self, conversation: Conversation) -> None:
+    def show_conversation(self, conversation: Conversation) -> None:
+        """Show it in place of the one that is shown, which goes on."""
+        self.keep_draft()
+        self.comparing.end()
+        self._unbind(self.conversation)
         if not self.conversation.busy:
             self.conversation.deleteLater()
-        self._unbind(self.conversation)
         self.conversation = conversation
         self._bind(conversation)
-        self._show_model()
-        self._load()
+        self.models.show()
+        self.models.load()
+        self._read_draft()
         self.opened.emit(conversation.id)
         self._count_timer.start()
         self.composer.edit.setFocus()
 
     def _bind(self, conversation: Conversation) -> None:
         conversation.created.connect(self._on_created)
-        conversation.reset.connect(self._on_reset)
-        conversation.appended.connect(self._on_appended)
-        conversation.delta.connect(self.messages.feed)
-        conversation.replaced.connect(self._on_replaced)
-        conversation.prompt_progress.connect(self._on_prompt_progress)
-        conversation.summarising.connect(self._on_summarising)
-        conversation.context_changed.connect(self._on_context_changed)
         conversation.busy_changed.connect(self._on_busy)
-        self._on_reset()
-        self.messages.set_busy(conversation.busy)
+        conversation.branching_changed.connect(self._on_branching)
+        conversation.settings_changed.connect(self._count_timer.start)
+        self.transcript.show(conversation)
         self.composer.set_busy(conversation.busy)
+        self._on_branching()
+        if self.panel is not None:
+            self.panel.show_conversation(conversation)
 
     def _unbind(self, conversation: Conversation) -> None:
-        for signal, slot in (
-            (conversation.created, self._on_created),
-            (conversation.reset, self._on_reset),
-            (conversation.appended, self._on_appended),
-            (conversation.delta, self.messages.feed),
-            (conversation.replaced, self._on_replaced),
-            (conversation.prompt_progress, self._on_prompt_progress),
-            (conversation.summarising, self._on_summarising),
-            (conversation.context_changed, self._on_context_changed),
-            (conversation.busy_changed, self._on_busy),
-        ):
-            signal.disconnect(slot)
+        conversation.created.disconnect(self._on_created)
+        conversation.busy_changed.disconnect(self._on_busy)
+        conversation.branching_changed.disconnect(self._on_branching)
+        conversation.settings_changed.disconnect(self._count_timer.start)
 
     # What the user does
 
     def send(self, text: str) -> None:
-        self.conversation.send(text)
+        """Say ``text``, with the files that are attached."""
+        if self.panel is not None:
+            self.panel.keep_system()
+        attachments = self.attachments.ready
+        self.attachments.clear()
+        self.drafts.keep(self.conversation.id, "", [])
+        self.loaded.want(self.conversation.model, needed=True)
+        if not self.comparing.send(text, attachments):
+            self.conversation.send(text, attachments)
 
     def stop(self) -> None:
-        self.conversation.stop()
+        if not self.comparing.stop():
+            self.conversation.stop()
 
-    def _regenerate(self, message_id: int) -> None:
-        self.conversation.regenerate(message_id)
+    def edit_last(self) -> None:
+        """Edit what was said last."""
+        views = [view for view in self.messages.views if isinstance(view, UserMessage)]
+        if views and not self.conversation.busy:
+            views[-1].begin_edit()
 
-    def _edit(self, message_id: int, text: str) -> None:
-        self.conversation.edit(message_id, text)
+    def toggle_panel(self) -> None:
+        """Show or hide the system prompt and the sampling."""
+        if self.panel is None:
+            from app.views.chat.sampling_panel import SamplingPanel
 
-    def _show_sibling(self, message_id: int, step: int) -> None:
-        self.conversation.show_sibling(message_id, step)
+            self.panel = SamplingPanel(self._theme, self._services, self.loaded)
+            self.panel.hide()
+            self.panel.closed.connect(self.toggle_panel)
+            self.panel.show_conversation(self.conversation)
+            self._body.addWidget(self.panel)
+        self.panel.keep_system()
+        shown = self.panel.isHidden()
+        self.panel.setVisible(shown)
+        self.header.panel_button.setChecked(shown)
+        self._make_room()
+        if shown:
+            self.panel.focus_first()
+        else:
+            self.composer.edit.setFocus()
+
+    def _make_room(self) -> None:
+        shown = self.panel is not None and not self.panel.isHidden()
+        narrow = self.width() < NARROW
+        self._talk.setVisible(not (shown and narrow))
+        if self.panel is not None:
+            self.panel.set_whole(narrow)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._make_room()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        if local_files(event.mimeData()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        event.acceptProposedAction()
+        self.composer.attach(local_files(event.mimeData()))
+
+    # What was written and not sent
+
+    def keep_draft(self) -> None:
+        """Nothing is lost when the window closes, or another conversation is shown."""
+        self.drafts.keep(self.conversation.id, self.composer.text, self.attachments.ready)
+
+    def _read_draft(self) -> None:
+        text, attachments = self.drafts.read(self.conversation.id)
+        self.attachments.clear()
+        self.composer.set_text(text)
+        for attachment in attachments:
+            self.attachments.add(attachment)
+
+    def _on_pause(self) -> None:
+        self.keep_draft()
+        self._count_tokens()
 
     def pick_model(self, model_id: str) -> None:
         """Go on with another model, here and in new chats."""
-        self.conversation.set_model(model_id)
-        self._services.settings.set("last_model", model_id)
-        self._show_model()
-        self._load()
+        self.models.pick(model_id)
 
     def _take_idea(self, text: str) -> None:
         self.composer.set_text(text)
         self.composer.edit.setFocus()
 
-    # Models
-
-    def refresh_models(self) -> None:
-        """The list of installed models may be another."""
-        installed = {entry.id for entry in self._services.library.installed()}
-        if self._services.library.loaded and self.loaded.model_id and self.loaded.model_id not in installed:
-            self.loaded.forget()
-        if self.conversation.id is None and self.conversation.model not in installed:
-            self.conversation.set_model(self._preferred_model())
-        self._show_model()
-        self._load()
-
-    def _preferred_model(self) -> str:
-        installed = [entry.id for entry in self._services.library.installed()]
-        last = str(self._services.settings.get("last_model") or "")
-        return last if last in installed else (installed[0] if installed else "")
-
-    def _name(self, model_id: str) -> str:
-        return model_name(model_id, self._services.library)
-
-    def _is_installed(self, model_id: str) -> bool:
-        return any(entry.id == model_id for entry in self._services.library.installed())
-
-    def _load(self) -> None:
-        if self._is_installed(self.conversation.model):
-            self.loaded.want(self.conversation.model)
-
-    def _show_model(self) -> None:
-        model = self.conversation.model
-        installed = self._services.library.installed()
-        self.header.picker.show_models(installed, model, self._name)
-        self.header.setVisible(bool(installed or model))
-        self.composer.set_model_name(self._name(model))
-        self._update_blocked()
-        self._show_welcome()
-
-    def _update_blocked(self) -> None:
-        library = self._services.library
-        if not library.installed():
-            reason = tr("Get a model first") if library.loaded else tr("Looking for models…")
-        elif not self._is_installed(self.conversation.model):
-            reason = tr("This model is not installed any more: choose another above")
-        else:
-            reason = ""
-        self.composer.set_blocked(reason)
-
-    def _show_welcome(self, *_: object) -> None:
-        if self.conversation.visible:
-            return
-        library = self._services.library
-        if library.installed():
-            self.welcome.show_ready(self._name(self.conversation.model))
-        elif library.loaded:
-            working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
-            catalogue = library.catalogue()
-            starter = next((entry for entry in catalogue if entry.source == "starter"), None)
-            self.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working)
-
-    def _on_loaded(self) -> None:
-        loaded = self.loaded
-        self.header.show_load(loaded.state, loaded.message, loaded.done, loaded.total)
-        self.header.show_context(loaded.context, loaded.kv)
-        self._show_notices()
-        if loaded.state == "ready":
-            self._count_tokens()
-        else:
-            self.composer.gauge.show_use(0, 0)
-        if self.conversation.busy and loaded.state == "loading":
-            if loaded.total:
-                percent = round(100 * loaded.done / loaded.total)
-                self.messages.set_waiting(tr("Loading the model {percent} %…").format(percent=percent))
-            else:
-                self.messages.set_waiting(tr("Loading the model…"))
-
-    def _show_notices(self) -> None:
-        """What suffers in the model as it was loaded; once closed it stays away until it is another sentence."""
-        text = " ".join(_sentence(notice) for notice in self.loaded.notices)
-        if not text:
-            self.notices.hide()
-        elif text != self.notices.text:
-            self.notices.show_notice(text)
+    # What can be opened
 
     def choose_context(self) -> None:
         """Another length or precision of the context."""
@@ -311,7 +324,7 @@ class ChatView(QWidget):
         """The context of a model, before it is opened or anew."""
         from app.views.chat.context_dialog import ContextDialog
 
-        dialog = ContextDialog(self._theme, self._services, model_id, self._name(model_id), self.window())
+        dialog = ContextDialog(self._theme, self._services, model_id, self.models.name(model_id), self.window())
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.open()
 
@@ -322,79 +335,51 @@ class ChatView(QWidget):
         popover.resize_wanted.connect(self.choose_context)
         popover.show_above(self.composer.gauge)
 
-    def _take_way_out(self, message_id: int, choice: str) -> None:
-        """What the user chose for a conversation that does not fit."""
-        if choice == "larger":
-            self.choose_context()
-            return
-        self.conversation.set_overflow(choice)
-        self.conversation.regenerate(message_id)
-
     # What the conversation tells
 
     def _on_created(self, conversation_id: int) -> None:
         self.header.set_has_conversation(True)
         self.created.emit(conversation_id)
 
-    def _on_reset(self) -> None:
-        visible = self.conversation.visible
-        self.messages.show_messages(visible)
-        if self.conversation.busy and (text := self.conversation.current_text()):
-            saved = visible[-1].text
-            self.messages.feed(text[len(saved) :])
+    def _on_shown(self) -> None:
+        visible = bool(self.conversation.visible)
         self._stack.setCurrentWidget(self.messages if visible else self.welcome)
         self.header.set_has_conversation(self.conversation.id is not None)
-        self._show_welcome()
+        self.models.show_welcome()
 
-    def _on_appended(self, message: Message) -> None:
-        self._stack.setCurrentWidget(self.messages)
-        self.messages.append(message)
-
-    def _on_replaced(self, message: Message) -> None:
-        self.messages.replace_last(message)
+    def _on_answered(self, message: Message) -> None:
+        self.loaded.answered(message)
         self._count_timer.start()
 
-    def _on_prompt_progress(self, done: int, total: int, seconds_left: float) -> None:
-        if total:
-            self.messages.set_waiting(wording.reading(done, total, seconds_left))
-            self.composer.gauge.show_use(total, self.loaded.context)
+    def _on_busy(self, _busy: bool) -> None:
+        self.composer.set_busy(self.conversation.busy or self.comparing.busy)
 
-    def _on_summarising(self, done: int, total: int) -> None:
-        if total:
-            percent = 100 * done // total
-            self.messages.set_waiting(tr("Summarising the oldest messages · {percent} %").format(percent=percent))
+    def _on_branching(self) -> None:
+        if self.conversation.branching:
+            text = tr("What you say next begins another branch here; the messages that followed stay.")
+            self.composer.note.show_note("branch", text, [(tr("Back"), self.conversation.stay)])
+            self.composer.edit.setFocus()
+        else:
+            self.composer.note.hide_note("branch")
 
-    def _on_context_changed(self) -> None:
-        self.messages.show_context(self.conversation.visible)
-
-    def _on_busy(self, busy: bool) -> None:
-        self.messages.set_busy(busy)
-        self.composer.set_busy(busy)
+    def _on_setting(self, key: str) -> None:
+        if key == "send_with":
+            self.composer.set_enter_sends(self._services.settings.get(key) == "enter")
 
     # The context gauge
+
+    def count(self) -> None:
+        """Have counted what is not counted yet."""
+        self.attachments.count()
+        self._count_tokens()
 
     def _count_tokens(self) -> None:
         if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
             return
-        prompt = self.conversation.prompt(self.composer.text.strip())
-        if not prompt:
-            self.composer.gauge.show_use(0, self.loaded.context)
-            return
-        if self.conversation.busy:
-            return  # the engine is at work; counted again at the end
-        if self._count is not None:
-            self._count.done.disconnect(self._on_counted)
-        self._count = self._services.client.count_tokens(self.conversation.model, prompt, self.conversation.summary)
-        self._count.done.connect(self._on_counted)
+        if not self.conversation.busy:  # counted again when the answer is there
+            self.counter.count(self.conversation, self.composer.text.strip(), self.attachments.ready)
 
-    def _on_counted(self, count: object) -> None:
-        self._count = None
-        if isinstance(count, int):
-            self.composer.gauge.show_use(count, self.loaded.context)
-
-
-def _sentence(text: str) -> str:
-    """A notice as a sentence."""
-    text = text.strip()
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else text + "."
+    def _count_text(self, text: str) -> Reply | None:
+        if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
+            return None
+        return self._services.client.count_text(self.conversation.model, text)

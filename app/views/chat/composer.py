@@ -1,82 +1,43 @@
-"""Where a message is written: grows with its text, Enter sends, Shift+Enter makes a new line."""
+"""Where a message is written, with the files that go with it."""
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
+from pathlib import Path
 
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+
+from app.attachments.pending import PendingAttachment, PendingAttachments
 from app.theme import Theme
 from app.translation import tr
+from app.views.chat.composer_note import Action, ComposerNote
 from app.views.chat.context_gauge import ContextGauge
+from app.views.chat.message_edit import MessageEdit
+from app.views.chat.pending_chips import PendingChips, choose_pages
 from app.views.controls.controls import IconButton, frame, label, set_property
 
-MOST_LINES = 9
-
-
-class MessageEdit(QPlainTextEdit):
-    """Plain text only: pasted formatting is dropped."""
-
-    submitted = Signal()
-    focus_changed = Signal(bool)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setTabChangesFocus(True)
-        self.setAccessibleName(tr("Message"))
-        font = self.font()
-        font.setPointSizeF(font.pointSizeF() * 1.06)
-        self.setFont(font)
-        self.document().setDocumentMargin(0)
-        self.textChanged.connect(self._fit)
-        self.document().documentLayout().documentSizeChanged.connect(self._fit)
-        self._fit()
-
-    def insertFromMimeData(self, source: QMimeData) -> None:  # noqa: N802
-        if source.hasText():
-            self.insertPlainText(source.text())
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if enter and not event.modifiers() & (Qt.KeyboardModifier.ShiftModifier | Qt.KeyboardModifier.AltModifier):
-            self.submitted.emit()
-        else:
-            super().keyPressEvent(event)
-
-    def focusInEvent(self, event: QFocusEvent) -> None:  # noqa: N802
-        super().focusInEvent(event)
-        self.focus_changed.emit(True)
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802
-        super().focusOutEvent(event)
-        self.focus_changed.emit(False)
-
-    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
-        super().changeEvent(event)
-        if event.type() == QEvent.Type.FontChange:
-            self._fit()
-
-    def _fit(self, _size: object = None) -> None:
-        lines = max(1, min(MOST_LINES, round(self.document().size().height())))  # in lines, by Qt's definition
-        self.setFixedHeight(lines * self.fontMetrics().lineSpacing() + 6)
-        fits = self.document().size().height() <= MOST_LINES
-        off, needed = Qt.ScrollBarPolicy.ScrollBarAlwaysOff, Qt.ScrollBarPolicy.ScrollBarAsNeeded
-        self.setVerticalScrollBarPolicy(off if fits else needed)
+TAKEN_BACK = 200_000
+"""Characters of a pasted text that can still be put into the field: more would hold up the window."""
 
 
 class Composer(QWidget):
-    """The field, the context gauge, and one button that sends or stops."""
+    """Notes, chips, the field, the context gauge, and one button that sends or stops."""
 
     send = Signal(str)
     stop = Signal()
     text_changed = Signal()
+    """The text or the files are others."""
+    longer_context = Signal()
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, attachments: PendingAttachments) -> None:
         super().__init__()
         self._busy, self._blocked = False, ""
+        self.attachments = attachments
         self.edit = MessageEdit()
+        self.note = ComposerNote(theme)
+        self.chips = PendingChips(theme, attachments)
         self.gauge = ContextGauge(theme)
+        self.attach_button = IconButton(theme, "attach", tr("Attach files"), self._choose_files)
         self.button = IconButton(
             theme, "send", tr("Send"), self._press, colour="on_accent", kind="send", shortcut=tr("Enter")
         )
@@ -84,21 +45,32 @@ class Composer(QWidget):
         self._frame = frame("composer")
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(12)
+        row.setSpacing(8)
+        row.addWidget(self.attach_button)
         row.addWidget(self.gauge)
         row.addWidget(self._hint, 1)
         row.addWidget(self.button)
         inner = QVBoxLayout(self._frame)
         inner.setContentsMargins(16, 12, 10, 8)
-        inner.setSpacing(4)
+        inner.setSpacing(6)
+        inner.addWidget(self.chips)
         inner.addWidget(self.edit)
         inner.addLayout(row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.note)
         layout.addWidget(self._frame)
         self.edit.submitted.connect(self._submit)
         self.edit.textChanged.connect(self._on_text)
         self.edit.focus_changed.connect(lambda focus: set_property(self._frame, "active", "true" if focus else "false"))
+        self.edit.files_given.connect(self.attach)
+        self.edit.long_text.connect(self._attach_text)
+        self.edit.no_text.connect(
+            lambda: self.note.show_note("refused", tr("Pictures cannot be read: models here read text alone."))
+        )
+        attachments.changed.connect(self._on_text)
+        attachments.refused.connect(lambda message: self.note.show_note("refused", message, tone="warning"))
         self._update()
 
     @property
@@ -121,12 +93,56 @@ class Composer(QWidget):
     def set_blocked(self, reason: str) -> None:
         """Why nothing can be sent now, or ``""``."""
         self._blocked = reason
-        self._hint.setText(reason)
         self._update()
+
+    def set_enter_sends(self, sends: bool) -> None:
+        """Whether Enter sends, or Ctrl+Enter alone."""
+        self.edit.enter_sends = sends
+        self._update()
+
+    def attach(self, files: list[Path]) -> None:
+        """Read these and let them go with the message."""
+        self.note.hide_note("refused")
+        for file in files:
+            self.attachments.add_file(file)
+        self.edit.setFocus()
+
+    def show_use(self, used: int, context: int) -> None:
+        """The gauge; and where it would not fit, what helps, before it is sent."""
+        self.gauge.show_use(used, context)
+        files = [item for item in self.attachments.items if item.state == "ready"]
+        if not context or used < context or not (files or self.text.strip()):
+            self.note.hide_note("full")
+            return
+        ways: list[Action] = [(tr("Longer context…"), self.longer_context.emit)]
+        if longest := max((item for item in files if item.paged), key=lambda item: item.tokens, default=None):
+            ways.append((tr("Fewer pages…"), lambda item=longest: choose_pages(self, item)))  # type: ignore[misc]
+        text = tr("This does not fit into the context: the conversation would be longer than what the model reads.")
+        self.note.show_note("full", text, ways, "warning")
 
     def _on_text(self) -> None:
         self._update()
         self.text_changed.emit()
+
+    def _choose_files(self) -> None:
+        files, _ = QFileDialog.getOpenFileNames(self, tr("Attach files"))
+        self.attach([Path(file) for file in files])
+
+    def _attach_text(self, text: str) -> None:
+        item = self.attachments.add_text(text, tr("pasted text.txt"))
+        if item is None:
+            return
+        ways: list[Action] = []
+        if len(text) <= TAKEN_BACK:
+            ways.append((tr("Put it into the message"), lambda: self._take_back(item, text)))
+        self.note.show_note("pasted", tr("The long text that you pasted is attached as a file."), ways)
+
+    def _take_back(self, item: PendingAttachment, text: str) -> None:
+        self.note.hide_note("pasted")
+        if item in self.attachments.items:
+            self.attachments.remove(item)
+            self.edit.insertPlainText(text)
+            self.edit.setFocus()
 
     def _press(self) -> None:
         if self._busy:
@@ -135,12 +151,22 @@ class Composer(QWidget):
             self._submit()
 
     def _submit(self) -> None:
-        text = self.text.strip()
-        if text and not self._busy and not self._blocked:
+        if not self._busy and self._can_send:
+            text = self.text.strip()
             self.edit.clear()
+            for key in ("pasted", "refused", "full"):
+                self.note.hide_note(key)
             self.send.emit(text)
 
+    @property
+    def _can_send(self) -> bool:
+        ready = any(item.state == "ready" for item in self.attachments.items)
+        return (ready or bool(self.text.strip())) and not self._blocked and not self.attachments.reading
+
     def _update(self) -> None:
+        keys = tr("Enter") if self.edit.enter_sends else tr("Ctrl+Enter")
         self.button.set_icon("stop" if self._busy else "send")
-        self.button.set_name(tr("Stop") if self._busy else tr("Send"), tr("Esc") if self._busy else tr("Enter"))
-        self.button.setEnabled(self._busy or (bool(self.text.strip()) and not self._blocked))
+        self.button.set_name(tr("Stop") if self._busy else tr("Send"), tr("Esc") if self._busy else keys)
+        self.button.setEnabled(self._busy or self._can_send)
+        reading = tr("Reading the files…") if self.attachments.reading else ""
+        self._hint.setText(self._blocked or reading)

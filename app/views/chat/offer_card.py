@@ -15,6 +15,7 @@ from app.theme import Theme
 from app.translation import mark, tr
 from app.views.controls.controls import Button, discard, label, tag
 from app.views.controls.icons import pixmap
+from app.views.library.flow_layout import FlowLayout
 
 Act = Callable[[str], object]
 
@@ -61,31 +62,24 @@ class _Card(QFrame):
         self.column.setSpacing(8)
 
     def add_tags(self, texts: list[tuple[str, str]]) -> None:
-        row = QHBoxLayout()
-        row.setSpacing(6)
+        row = QWidget()
+        flow = FlowLayout(row, 6, 4)
         for text, tone in texts:
-            row.addWidget(tag(text, tone))
-        row.addStretch()
-        self.column.addLayout(row)
+            flow.addWidget(tag(text, tone))
+        self.column.addWidget(row)
 
 
 class OfferCard(_Card):
-    """A catalogue entry.  ``working``: a job gets it already.  ``here``: the encodings that are installed."""
+    """A catalogue entry.  ``working``: a job gets it already."""
 
-    def __init__(
-        self,
-        theme: Theme,
-        entry: CatalogueEntry,
-        working: bool,
-        here: frozenset[str],
-        on_get: Act,
-        on_chat: Act,
-    ) -> None:
+    def __init__(self, theme: Theme, entry: CatalogueEntry, working: bool, on_open: Act, on_chat: Act) -> None:
         super().__init__(entry.name)
-        self.column.addWidget(label(entry.name, "heading"))
+        self.column.addWidget(label(entry.name, "heading", wrap=True))
         self.column.addWidget(label(entry.description, "muted", wrap=True))
         weights = tr("{count} weights").format(count=wording.count(entry.parameters))
         tags = [(weights, ""), (licence_name(entry.licence), "")]
+        if entry.native:
+            tags.insert(0, (tr("natively ternary"), "good"))
         if entry.gated:
             tags.append((tr("needs an account"), "bad"))
         self.add_tags(tags)
@@ -101,19 +95,7 @@ class OfferCard(_Card):
             chat = Button(theme, tr("Chat"), lambda: on_chat(entry.installed), icon_name="chat")
             chat.setAccessibleName(tr("Chat with {name}").format(name=entry.name))
             row.addWidget(chat)
-        if not entry.installed or entry.encoding not in here:
-            encoding = wording.encoding(entry.encoding)
-            first, spoken = tr("Get and ternarise"), tr("Get and ternarise {name}").format(name=entry.name)
-            if entry.installed:
-                first = tr("Get as {encoding}").format(encoding=encoding)
-                spoken = tr("Get as {encoding} {name}").format(encoding=encoding, name=entry.name)
-            get = Button(
-                theme, tr("Getting it…") if working else first, lambda: on_get(entry.source), icon_name="download",
-                kind="primary" if entry.source == "starter" and not entry.installed else "",
-            )
-            get.setAccessibleName(spoken)
-            get.setEnabled(not working)
-            row.addWidget(get)
+        row.addWidget(plan_button(theme, entry.name, working, lambda: on_open(entry.source)))
         row.addStretch()
         self.column.addLayout(row)
 
@@ -121,7 +103,7 @@ class OfferCard(_Card):
 class HubCard(_Card):
     """A search result."""
 
-    def __init__(self, theme: Theme, entry: HubEntry, working: bool, on_get: Act) -> None:
+    def __init__(self, theme: Theme, entry: HubEntry, working: bool, on_open: Act) -> None:
         super().__init__(entry.source)
         row = QHBoxLayout()
         row.setSpacing(12)
@@ -129,25 +111,31 @@ class HubCard(_Card):
         words.setSpacing(4)
         words.addWidget(label(entry.source, "heading", wrap=True, selectable=True))
         facts = []
+        if entry.native:
+            facts.append(tr("natively ternary"))
         if entry.parameters:
             facts.append(tr("{count} weights").format(count=wording.count(entry.parameters)))
         if entry.licence:
             facts.append(licence_name(entry.licence))
         facts.append(tr("{count} downloads").format(count=wording.count(entry.downloads)))
+        if entry.likes:
+            facts.append(tr("{count} likes").format(count=wording.count(entry.likes)))
         if entry.gated:
             facts.append(tr("needs an account"))
         words.addWidget(label("  ·  ".join(facts), "small", wrap=True))
         unfit = Fit(False, entry.reason or tr("Not supported"))
         words.addWidget(FitLine(theme, entry.fit if entry.supported else unfit))
         row.addLayout(words, 1)
-        button = Button(
-            theme, tr("Getting it…") if working else tr("Get and ternarise"), lambda: on_get(entry.source),
-            icon_name="download",
-        )
-        button.setAccessibleName(tr("Get and ternarise {name}").format(name=entry.source))
-        button.setEnabled(entry.supported and not working)
+        button = plan_button(theme, entry.source, working, lambda: on_open(entry.source))
         row.addWidget(button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.column.addLayout(row)
+
+
+def plan_button(theme: Theme, name: str, working: bool, on_open: Callable[[], object]) -> Button:
+    """What leads to a model's page, where it is planned and got."""
+    button = Button(theme, tr("Getting it…") if working else tr("Details"), on_open, icon_name="chevron-right")
+    button.setAccessibleName(tr("Details of {name}: what it is and what it would cost").format(name=name))
+    return button
 
 
 class CardGrid(QWidget):

@@ -36,7 +36,8 @@ class WelcomeView(QWidget):
         self._theme = theme
         self._mark = QLabel()
         self._mark.setAccessibleName("Ternary-Zero")
-        self._title = label("", "display", wrap=True)
+        self._title = label("", "display")
+        self._title.setWordWrap(True)  # the width of a column must not depend on it
         self._title.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._line = label("", "muted", wrap=True)
         self._line.setAlignment(Qt.AlignmentFlag.AlignHCenter)

@@ -10,6 +10,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, tag
 from app.views.jobs import job_words
+from app.views.jobs.elided_label import ElidedLabel
 
 
 class HistoryRow(QFrame):
@@ -26,9 +27,7 @@ class HistoryRow(QFrame):
         self.setProperty("role", "card")
         head = QHBoxLayout()
         head.setSpacing(8)
-        title = label(name, "heading")
-        title.setMinimumWidth(60)
-        head.addWidget(title)
+        head.addWidget(ElidedLabel(name, "heading", job.source))
         for words in job_words.tags(job):
             head.addWidget(tag(words, "accent"))
         head.addStretch(1)

@@ -14,6 +14,7 @@ from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, set_property, tag
 from app.views.controls.icons import pixmap
 from app.views.jobs import job_words
+from app.views.jobs.elided_label import ElidedLabel
 
 MIME = "application/x-ternary-zero-job"
 
@@ -55,9 +56,7 @@ class JobCard(QFrame):
         head = QHBoxLayout()
         head.setSpacing(8)
         head.addWidget(self._grip)
-        title = label(name, "heading")
-        title.setMinimumWidth(60)
-        head.addWidget(title)
+        head.addWidget(ElidedLabel(name, "heading", job.source))
         for words in job_words.tags(job):
             head.addWidget(tag(words, "accent"))
         head.addStretch(1)

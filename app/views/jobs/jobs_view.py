@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWi
 
 from app import wording
 from app.jobs import receipt as receipts
-from app.jobs.job import MEASURE, Job
+from app.jobs.job import Job
 from app.library.names import model_name
 from app.theme import Theme
 from app.translation import tr
@@ -55,14 +55,13 @@ class JobsView(QWidget):
         jobs.changed.connect(self._on_job)
         jobs.removed.connect(self._on_removed)
         jobs.moved.connect(self._arrange)
-        jobs.held.connect(self._show_hold)
+        jobs.held.connect(self._show_summary)
         services.library.changed.connect(self._refresh_history)
         for job in jobs.jobs():
             if not job.over:
                 self._add_card(job)
         self._arrange()
         self._refresh_history()
-        self._show_hold(jobs.hold_reason)
         if jobs.trouble:
             self.notice.show_notice(jobs.trouble, "warning")
 
@@ -155,7 +154,7 @@ class JobsView(QWidget):
             self._shown = ()
         self._show_summary()
 
-    def _show_summary(self) -> None:
+    def _show_summary(self, _reason: str = "") -> None:
         jobs = [job for job in self._services.jobs.jobs() if not job.over]
         running = next((job for job in jobs if job.state == "running"), None)
         waiting = sum(job.state == "queued" for job in jobs)
@@ -169,6 +168,8 @@ class JobsView(QWidget):
                 parts.append(text.format(time=wording.duration(job_words.rounded(left))))
         if waiting:
             parts.append(tr("%n waiting.", "", waiting))
+        if jobs and self._services.jobs.hold_reason:
+            parts.append(self._services.jobs.hold_reason)
         self._summary.setText(" ".join(parts))
         self._summary.setVisible(bool(parts))
         self._empty.setVisible(not jobs)
@@ -178,12 +179,6 @@ class JobsView(QWidget):
         done = any(job.over for job in self._services.jobs.jobs())
         self._history_title.setVisible(done)
         self._clear.setVisible(done)
-
-    def _show_hold(self, reason: str) -> None:
-        if reason:
-            self.notice.show_notice(reason, "")
-        elif self.notice.isVisibleTo(self) and not self._services.jobs.trouble:
-            self.notice.hide()
 
     # History
 
@@ -217,23 +212,9 @@ class JobsView(QWidget):
 
     def show_receipt(self, model_id: str) -> None:
         """The receipt of an installed model, in a dialog."""
-        from app.views.library.receipt_view import ReceiptDialog
+        from app.views.library.model_receipt import show_receipt
 
-        path = next((entry.path for entry in self._services.library.installed() if entry.id == model_id), None)
-        if path is None:
-            return
-        jobs = self._services.jobs
-        measuring = any(job.unfinished and job.kind == MEASURE and job.source == model_id for job in jobs.jobs())
-        name = model_name(model_id, self._services.library)
-        dialog = ReceiptDialog(self._theme, receipts.read(path, model_id), name, self, measuring=measuring)
-
-        def measure() -> None:
-            jobs.measure(model_id)
-            dialog.accept()
-
-        dialog.view.measure_wanted.connect(measure)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        show_receipt(self._theme, self._services, model_id, self)
 
     def _show_log(self, job: Job) -> None:
         from app.views.jobs.log_dialog import LogDialog

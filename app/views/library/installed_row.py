@@ -8,6 +8,7 @@ from collections.abc import Callable
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout
 
 from app import wording
+from app.library import measured
 from app.library.library import InstalledEntry
 from app.theme import Theme
 from app.translation import tr
@@ -15,7 +16,7 @@ from app.views.controls.controls import Button, IconButton, label, tag
 
 
 class InstalledRow(QFrame):
-    """``on_chat``, ``on_context`` and ``on_delete`` are called with the entry."""
+    """``on_chat``, ``on_context``, ``on_open`` and ``on_delete`` are called with the entry."""
 
     def __init__(
         self,
@@ -24,6 +25,7 @@ class InstalledRow(QFrame):
         name: str,
         on_chat: Callable[[InstalledEntry], object],
         on_context: Callable[[InstalledEntry], object],
+        on_open: Callable[[InstalledEntry], object],
         on_delete: Callable[[InstalledEntry], object],
     ) -> None:
         super().__init__()
@@ -35,6 +37,9 @@ class InstalledRow(QFrame):
         context = Button(theme, tr("Context…"), lambda: on_context(entry))
         context.setAccessibleName(tr("Context of {name}").format(name=name))
         context.setToolTip(tr("How long the context is to be, and what it takes of the memory"))
+        details = Button(theme, tr("Details"), lambda: on_open(entry))
+        details.setAccessibleName(tr("Details of {name}").format(name=name))
+        details.setToolTip(tr("What it is, how good it is, and how it could be converted again"))
         delete = IconButton(theme, "trash", tr("Delete {id}").format(id=entry.id), lambda: on_delete(entry))
         title = QHBoxLayout()
         title.setSpacing(8)
@@ -44,6 +49,9 @@ class InstalledRow(QFrame):
         facts = [wording.size(entry.bytes)]
         if bits := bits_per_weight(entry):
             facts.append(tr("{bits} bits a weight").format(bits=f"{bits:.2f}"))
+        pace = measured.usual_speed(entry.id)
+        if pace is not None:
+            facts.append(tr("{number} tokens/s measured here").format(number=f"{pace:.0f}"))
         facts.append(_sentence(entry.fit.sentence))
         facts.append(source)
         words = QVBoxLayout()
@@ -57,6 +65,7 @@ class InstalledRow(QFrame):
         layout.setContentsMargins(18, 13, 12, 14)
         layout.setSpacing(10)
         layout.addLayout(words, 1)
+        layout.addWidget(details)
         layout.addWidget(context)
         layout.addWidget(chat)
         layout.addWidget(delete)

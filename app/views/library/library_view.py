@@ -1,121 +1,145 @@
-"""The library: what is under way, what is installed, and what could be got."""
+"""The library: what is under way, installed, recommended, and found on the hub; and the page of one model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLineEdit,
     QMenu,
-    QMessageBox,
     QScrollArea,
+    QStackedWidget,
+    QTabBar,
     QVBoxLayout,
     QWidget,
 )
 
 from app import wording
-from app.jobs.jobs import Job
-from app.library.library import HubEntry, InstalledEntry
+from app.jobs.job import Job
+from app.library.library import InstalledEntry
 from app.library.names import model_name
-from app.theme import Theme
+from app.theme import Space, Theme
 from app.translation import tr
-from app.views.chat.offer_card import CardGrid, HubCard, OfferCard
 from app.views.controls.controls import Button, Column, discard, label
+from app.views.controls.notice_bar import NoticeBar
+from app.views.library.delete_box import DeleteBox
+from app.views.library.empty_state import EmptyState
 from app.views.library.installed_row import InstalledRow
 from app.views.library.job_row import JobRow
+from app.views.library.model_page import ModelPage
+from app.views.library.recommended_tab import RecommendedTab
+from app.views.library.search_tab import SearchTab
 
 if TYPE_CHECKING:
     from app.application import Services
 
 COLUMN = 1040
+INSTALLED, RECOMMENDED, SEARCH = range(3)
 UNDER_WAY = ("queued", "running", "paused")
 
 
 class LibraryView(QWidget):
-    """``chat_wanted`` and ``context_wanted`` carry an installed model's id."""
+    """``chat_wanted`` and ``context_wanted`` carry an installed model's id, ``page_wanted`` a page's key."""
 
     chat_wanted = Signal(str)
     context_wanted = Signal(str)
+    page_wanted = Signal(str)
 
     def __init__(self, theme: Theme, services: Services) -> None:
         super().__init__()
         self._theme, self._services = theme, services
         self._rows: dict[str, JobRow] = {}
         self._shown: tuple[object, ...] = ()
-        self._query = ""
-        self._found: list[HubEntry] | None = None
+        self._page: ModelPage | None = None
+        self._begun = False
+        self.setAcceptDrops(True)
 
-        self._jobs_title = label(tr("Under way"), "section")
+        self.notice = NoticeBar(theme)
         self._jobs = Column()
-        self._installed_title = label(tr("Installed"), "section")
+        self._all_jobs = Button(theme, tr("All jobs"), lambda: self.page_wanted.emit("jobs"), icon_name="jobs")
         self._installed = Column()
-        self._nothing = label(
-            tr("No model is installed yet. The starter below is small and needs no account."), "muted"
+        self._nothing = EmptyState(
+            theme, "library", tr("No model is installed yet"),
+            tr("A model is downloaded once, ternarised, and then answers on this machine, with no network."),
+            [Button(theme, tr("See recommended models"), lambda: self.show_tab(RECOMMENDED), kind="primary")],
         )
-        self._results_title = label("", "section")
-        self._results_note = label("", "muted", wrap=True)
-        self._results = Column()
-        self._catalogue_title = label(tr("Recommended"), "section")
-        self._catalogue = CardGrid()
+        self._unreachable = label("", "warning", wrap=True)
+        self.recommended = RecommendedTab(theme, self.open_model, self.chat_wanted.emit)
+        self.results = SearchTab(theme, services.library, self.open_model, self._getting)
+        self.tabs = QTabBar()
+        self.tabs.setAccessibleName(tr("Parts of the library"))
+        self.tabs.setDrawBase(False)
+        self.tabs.setExpanding(False)
+        for title in (tr("Installed"), tr("Recommended"), tr("Search")):
+            self.tabs.addTab(title)
+        self.tabs.currentChanged.connect(self._on_tab)
+        self._stack = QStackedWidget()
+        self._lay_out()
 
-        column = QWidget()
-        column.setMaximumWidth(COLUMN)
-        self._layout = QVBoxLayout(column)
-        self._layout.setContentsMargins(6, 26, 6, 30)
-        self._layout.setSpacing(10)
-        self._layout.addWidget(label(tr("Library"), "display"))
-        self._layout.addSpacing(8)
-        for title, body in ((self._jobs_title, self._jobs), (self._installed_title, self._installed)):
-            self._layout.addWidget(title)
-            self._layout.addWidget(body)
-            self._layout.addSpacing(12)
-        self._layout.insertWidget(self._layout.indexOf(self._installed) + 1, self._nothing)
-        self._layout.addWidget(label(tr("Get a model"), "section"))
-        self._layout.addLayout(self._search_row())
-        self._layout.addLayout(self._encoding_row())
-        for widget in (self._results_title, self._results_note, self._results):
-            self._layout.addWidget(widget)
-        self._layout.addSpacing(8)
-        self._layout.addWidget(self._catalogue_title)
-        self._layout.addWidget(self._catalogue)
-        self._layout.addStretch(1)
-
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        content = QWidget()
-        content.setObjectName("column")
-        row = QHBoxLayout(content)
-        row.setContentsMargins(28, 0, 28, 0)
-        row.addStretch(1)
-        row.addWidget(column, 100)
-        row.addStretch(1)
-        scroll.setWidget(content)
-        self._scroll = scroll
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(scroll)
-
-        services.library.changed.connect(self.refresh)
-        services.library.search_finished.connect(self._on_found)
-        services.library.failed.connect(self._on_failed)
-        services.settings.changed.connect(self._on_setting)
+        library = services.library
+        library.changed.connect(self.refresh)
+        library.failed.connect(self._on_failed)
         jobs = services.jobs
         jobs.added.connect(self._on_job)
         jobs.changed.connect(self._on_job)
         jobs.removed.connect(self._on_job_removed)
         for job in jobs.jobs():
             self._on_job(job)
-        self._show_jobs_title()
+        self._show_jobs()
         self.refresh()
-        self._show_results()
+
+    def _lay_out(self) -> None:
+        installed = QWidget()
+        inner = QVBoxLayout(installed)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.setSpacing(Space.MEDIUM)
+        for widget in (self._unreachable, self._installed, self._nothing):
+            inner.addWidget(widget)
+        inner.addStretch(1)
+        self._bodies = (installed, self.recommended, self.results)
+        column = QWidget()
+        column.setMaximumWidth(COLUMN)
+        layout = QVBoxLayout(column)
+        layout.setContentsMargins(6, Space.LARGE, 6, Space.PAGE)
+        layout.setSpacing(Space.MEDIUM)
+        head = QHBoxLayout()
+        head.addWidget(label(tr("Library"), "display"))
+        head.addStretch()
+        head.addWidget(self._open_button())
+        layout.addLayout(head)
+        layout.addLayout(self._search_row())
+        layout.addWidget(self._jobs)
+        layout.addWidget(self._all_jobs, 0, Qt.AlignmentFlag.AlignLeading)
+        layout.addWidget(self.tabs)
+        for body in self._bodies:
+            layout.addWidget(body)
+        layout.addStretch(1)
+        content = QWidget()
+        content.setObjectName("column")
+        row = QHBoxLayout(content)
+        row.setContentsMargins(Space.PAGE, 0, Space.PAGE, 0)
+        row.addStretch(1)
+        row.addWidget(column, 100)
+        row.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(content)
+        self._scroll = scroll
+        self._stack.addWidget(scroll)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addWidget(self.notice)
+        outer.addWidget(self._stack, 1)
+        self._on_tab(self.tabs.currentIndex())
 
     def _search_row(self) -> QHBoxLayout:
         self.search = QLineEdit()
@@ -124,166 +148,152 @@ class LibraryView(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.returnPressed.connect(self._search)
         self.search.textChanged.connect(self._on_search_text)
-        more = Button(self._theme, tr("From a file"), icon_name="folder")
-        menu = QMenu(more)
-        menu.addAction(tr("A folder in Hugging Face layout…"), self._choose_folder)
-        menu.addAction(tr("A GGUF file…"), self._choose_gguf)
-        more.setMenu(menu)
         row = QHBoxLayout()
-        row.setSpacing(8)
+        row.setSpacing(Space.SMALL)
         row.addWidget(self.search, 1)
         row.addWidget(Button(self._theme, tr("Search"), self._search, icon_name="search"))
-        row.addWidget(more)
         return row
 
-    def _encoding_row(self) -> QHBoxLayout:
-        """One choice for all that is got from here; sizes and fits below follow it."""
-        self.encoding = QComboBox()
-        self.encoding.setAccessibleName(tr("How new models are encoded"))
-        for key, (name, bits) in wording.ENCODINGS.items():
-            self.encoding.addItem(f"{tr(name)}, {tr(bits)}", key)
-        self.encoding.activated.connect(
-            lambda index: self._services.settings.set("encoding", self.encoding.itemData(index))
-        )
-        self._encoding_hint = label("", "small", wrap=True)
-        self._show_encoding()
-        row = QHBoxLayout()
-        row.setSpacing(10)
-        row.addWidget(label(tr("Ternarise as"), "muted"))
-        row.addWidget(self.encoding)
-        row.addWidget(self._encoding_hint, 1)
-        return row
+    def _open_button(self) -> Button:
+        button = Button(self._theme, tr("Open…"), icon_name="folder-open")
+        button.setAccessibleName(tr("Open a model that is on this machine"))
+        button.setToolTip(tr("Or drop a folder or a .gguf file here"))
+        menu = QMenu(button)
+        menu.addAction(tr("A folder in Hugging Face layout…"), self._choose_folder)
+        menu.addAction(tr("A GGUF file…"), self._choose_gguf)
+        button.setMenu(menu)
+        return button
+
+    def focus_first(self) -> None:
+        """Where work on this page begins."""
+        if self._stack.currentWidget() is self._page and self._page is not None:
+            self._page.back.setFocus()
+        else:
+            self.search.setFocus()
+
+    # Parts
+
+    def show_tab(self, index: int) -> None:
+        """Show one of :data:`INSTALLED`, :data:`RECOMMENDED` and :data:`SEARCH`."""
+        self.close_model()
+        self.tabs.setCurrentIndex(index)
+        self._on_tab(index)
+
+    def _on_tab(self, index: int) -> None:
+        for number, body in enumerate(self._bodies):
+            body.setVisible(number == index)
+
+    def open_model(self, source: str, encoding: str = "") -> None:
+        """The page of a model, with its plan.  Only now is the hub asked about it."""
+        if self._page is None:
+            self._page = ModelPage(self._theme, self._services)
+            self._page.back_wanted.connect(self.close_model)
+            self._page.chat_wanted.connect(self.chat_wanted)
+            self._page.page_wanted.connect(self.page_wanted)
+            self._page.get_wanted.connect(self.get)
+            self._stack.addWidget(self._page)
+        self._stack.setCurrentWidget(self._page)
+        self._page.show_model(source, model_name(source, self._services.library), encoding)
+        self._page.back.setFocus()
+
+    def close_model(self) -> None:
+        """Back to the lists."""
+        if self._page is not None and self._stack.currentWidget() is self._page:
+            self._page.stop()
+            self._stack.setCurrentWidget(self._scroll)
+            self.tabs.setFocus()
+
+    @property
+    def model_page(self) -> ModelPage | None:
+        """The page of a model, once one was opened."""
+        return self._page
 
     # Lists
 
     def refresh(self) -> None:
         """Take the lists afresh; what has not changed stays as it is."""
         library = self._services.library
-        getting = frozenset(job.source for job in self._services.jobs.jobs() if job.state in UNDER_WAY)
+        getting = frozenset(self._getting())
         installed, catalogue = library.installed(), library.catalogue()
-        shown = (library.loaded, tuple(installed), tuple(catalogue), getting)
+        gone = library.unreachable()
+        shown = (library.loaded, tuple(installed), tuple(catalogue), getting, tuple(gone))
+        if library.loaded and not self._begun:
+            self._begun = True
+            self.show_tab(INSTALLED if installed else RECOMMENDED)
         if shown == self._shown:
             return
         before, self._shown = self._shown, shown
         if not before or before[:2] != shown[:2]:
             self._installed.clear()
             for entry in installed:
-                row = self._installed_row(entry)
-                self._installed.add(row)
-            self._installed_title.setVisible(library.loaded)
+                self._installed.add(self._installed_row(entry))
             self._installed.setVisible(bool(installed))
             self._nothing.setVisible(library.loaded and not installed)
-        here: dict[str, frozenset[str]] = {}
-        for one in installed:
-            source, encoding = wording.model_and_encoding(one.id)
-            here[source] = here.get(source, frozenset()) | {encoding}
-        self._catalogue.show_cards(
-            [
-                OfferCard(
-                    self._theme, entry, entry.source in getting, here.get(entry.source, frozenset()), self.get,
-                    self.chat_wanted.emit,
-                )
-                for entry in sorted(catalogue, key=lambda entry: entry.source != "starter")
-            ]
-        )
-        self._show_results()
+            self.tabs.setTabText(INSTALLED, tr("Installed ({count})").format(count=len(installed)))
+        lines = [tr("{path} cannot be reached ({reason}): its models are not shown.").format(
+            path=folder.path, reason=folder.why) for folder in gone]
+        self._unreachable.setText("\n".join(lines))
+        self._unreachable.setVisible(bool(gone))
+        self.recommended.show_entries(catalogue, getting)
+        self.results.refresh()
 
     def _installed_row(self, entry: InstalledEntry) -> InstalledRow:
-        name = model_name(entry.id, self._services.library)
         return InstalledRow(
-            self._theme, entry, name, lambda e: self.chat_wanted.emit(e.id),
-            lambda e: self.context_wanted.emit(e.id), self._confirm_delete,
+            self._theme, entry, model_name(entry.id, self._services.library),
+            lambda e: self.chat_wanted.emit(e.id), lambda e: self.context_wanted.emit(e.id),
+            lambda e: self.open_model(e.source or e.id, wording.model_and_encoding(e.id)[1]), self._confirm_delete,
         )
 
     def _confirm_delete(self, entry: InstalledEntry) -> None:
-        box = QMessageBox(self)
-        box.setWindowTitle(tr("Delete model"))
-        box.setIcon(QMessageBox.Icon.NoIcon)
-        box.setText(tr("Delete {id}?").format(id=entry.id))
-        box.setInformativeText(
-            tr(
-                "This frees {size}. Your conversations stay. To use the model again it must be ternarised again."
-            ).format(size=wording.size(entry.bytes))
-        )
-        delete = box.addButton(tr("Delete"), QMessageBox.ButtonRole.DestructiveRole)
-        keep = box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
-        box.setDefaultButton(keep)
-        box.setEscapeButton(keep)
-        box.buttonClicked.connect(
-            lambda button: self._services.library.remove(entry.id) if button is delete else None
-        )
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        box.open()
+        DeleteBox(self._services.library, entry, self).open()
+
+    def _on_failed(self, message: str) -> None:
+        if not self.results.show_failure(message):
+            self.notice.show_notice(message, "danger")
 
     # Getting models
 
-    def get(self, source: str) -> None:
-        """Queue a model with the encoding that is chosen."""
-        self._services.jobs.add(source, str(self._services.settings.get("encoding")))
+    def get(self, source: str, encoding: str | None = None, options: dict[str, Any] | None = None) -> None:
+        """Queue a model: as it was chosen on its page, or with the encoding of the settings."""
+        chosen = str(self._services.settings.get("encoding")) if encoding is None else encoding
+        self._services.jobs.add(source, chosen, options=options or None)
+        self.close_model()
         self.refresh()
-        QTimer.singleShot(0, lambda: self._scroll.verticalScrollBar().setValue(0))
+        QTimer.singleShot(0, self, lambda: self._scroll.verticalScrollBar().setValue(0))
 
     def _choose_folder(self) -> None:
         if folder := QFileDialog.getExistingDirectory(self, tr("A folder with config.json and safetensors files")):
-            self.get(str(Path(folder)))
+            self.open_model(str(Path(folder)))
 
     def _choose_gguf(self) -> None:
         file, _ = QFileDialog.getOpenFileName(self, tr("A GGUF file"), "", "GGUF (*.gguf)")
         if file:
-            self.get(str(Path(file)))
+            self.open_model(str(Path(file)))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
+        if dropped_model(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
+        if (path := dropped_model(event)) is not None:
+            event.acceptProposedAction()
+            self.open_model(str(path))
 
     # Search
 
     def _search(self) -> None:
-        self._query = self.search.text().strip()
-        self._found = None
-        if self._query:
-            self._services.library.search(self._query)
-        self._show_results(tr("Searching Hugging Face…") if self._query else "")
+        self.show_tab(SEARCH)
+        self.results.search(self.search.text().strip())
+        self.search.setFocus()
 
     def _on_search_text(self, text: str) -> None:
-        if not text.strip() and self._query:
-            self._query, self._found = "", None
-            self._show_results()
-
-    def _on_found(self, found: list[HubEntry]) -> None:
-        if self._query:
-            self._found = found
-            self._show_results("" if found else tr("Nothing was found."))
-
-    def _on_failed(self, message: str) -> None:
-        if self._query and self._found is None:
-            self._show_results(message)
-
-    def _show_results(self, note: str = "") -> None:
-        self._results.clear()
-        query = self._query
-        self._results_title.setText(tr("Results for “{query}”").format(query=query))
-        self._results_title.setVisible(bool(query))
-        self._results_note.setText(note)
-        self._results_note.setVisible(bool(query and note))
-        self._results.setVisible(bool(query))
-        if not query:
-            return
-        getting = {job.source for job in self._services.jobs.jobs() if job.state in UNDER_WAY}
-        for entry in self._found or ():
-            self._results.add(HubCard(self._theme, entry, entry.source in getting, self.get))
-        exact = query.count("/") == 1 and " " not in query
-        if exact and all(entry.source != query for entry in self._found or ()):
-            text = tr("Get “{query}” as typed").format(query=query)
-            direct = Button(self._theme, text, lambda: self.get(query), icon_name="download")
-            self._results.add(direct, Qt.AlignmentFlag.AlignLeft)
-
-    def _on_setting(self, key: str) -> None:
-        if key == "encoding":
-            self._show_encoding()
-
-    def _show_encoding(self) -> None:
-        chosen = str(self._services.settings.get("encoding"))
-        self.encoding.setCurrentIndex(self.encoding.findData(chosen))
-        self._encoding_hint.setText(tr(wording.ENCODING_HINTS[chosen]))
+        if not text.strip() and self.results.query:
+            self.results.search("")
 
     # Jobs
+
+    def _getting(self) -> set[str]:
+        return {job.source for job in self._services.jobs.jobs() if job.state in UNDER_WAY}
 
     def _on_job(self, job: Job) -> None:
         row = self._rows.get(job.id)
@@ -304,14 +314,23 @@ class LibraryView(QWidget):
             if before != job.state:
                 self.refresh()
         row.setProperty("state", job.state)
-        self._show_jobs_title()
+        row.setVisible(job.state != "done")
+        self._show_jobs()
 
     def _on_job_removed(self, job_id: str) -> None:
         if (row := self._rows.pop(job_id, None)) is not None:
             discard(row)
             self.refresh()
-        self._show_jobs_title()
+        self._show_jobs()
 
-    def _show_jobs_title(self) -> None:
-        self._jobs_title.setVisible(bool(self._rows))
-        self._jobs.setVisible(bool(self._rows))
+    def _show_jobs(self) -> None:
+        shown = any(row.property("state") != "done" for row in self._rows.values())
+        self._jobs.setVisible(shown)
+        self._all_jobs.setVisible(shown)
+
+
+def dropped_model(event: QDropEvent) -> Path | None:
+    """The folder or .gguf file that is dragged, if it is one."""
+    urls = event.mimeData().urls() if event.mimeData().hasUrls() else []
+    paths = [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
+    return next((path for path in paths if path.suffix.lower() == ".gguf" or path.is_dir()), None)

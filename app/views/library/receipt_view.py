@@ -186,14 +186,21 @@ def origin(receipt: Receipt) -> list[str]:
 
 
 class ReceiptDialog(QDialog):
-    """The receipt in a window of its own."""
+    """The receipt of ``name`` in a window of its own; ``view`` where it is more than a file that was read."""
 
-    def __init__(self, theme: Theme, receipt: Receipt | None, name: str, parent: QWidget | None = None,
-                 *, measuring: bool = False) -> None:  # fmt: skip
+    def __init__(
+        self,
+        theme: Theme,
+        receipt: Receipt | None,
+        name: str,
+        parent: QWidget | None = None,
+        *,
+        view: ReceiptView | None = None,
+    ) -> None:
         super().__init__(parent)
         self.setWindowTitle(tr("Receipt of {name}").format(name=name))
         self.resize(860, 680)
-        self.view = ReceiptView(theme, receipt, measuring=measuring)
+        self.view = view or ReceiptView(theme, receipt)
         inside = QWidget()
         inside.setObjectName("column")
         padding = QVBoxLayout(inside)
@@ -205,13 +212,16 @@ class ReceiptDialog(QDialog):
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.setWidget(inside)
+        close = Button(theme, tr("Close"), self.accept, kind="primary")
         row = QHBoxLayout()
-        row.setContentsMargins(24, 8, 24, 14)
+        row.setContentsMargins(24, 10, 24, 16)
         row.addStretch(1)
-        row.addWidget(Button(theme, tr("Close"), self.accept, kind="primary"))
+        row.addWidget(close)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(scroll, 1)
         layout.addLayout(row)
+        close.setFocus()

@@ -1,0 +1,1 @@
+"""What helps to find out what went wrong, without what is nobody's business."""

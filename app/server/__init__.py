@@ -1,0 +1,1 @@
+"""The server for other programs, as far as the window governs it."""
