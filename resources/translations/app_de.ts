@@ -4,10 +4,87 @@
     <context>
         <name />
         <message numerus="yes">
-            <source>%n job was interrupted. What is done is kept.</source>
-            <translation>
-                <numerusform>%n Auftrag wurde unterbrochen. Was fertig ist, bleibt.</numerusform>
-                <numerusform>%n Aufträge wurden unterbrochen. Was fertig ist, bleibt.</numerusform>
+            <source>%n attached file(s)</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s)</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) found</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) were deleted.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) with {messages} imported from {program}.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) written to {file} ({size}).</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n could not be read:</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n found so far</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n message(s)</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n message(s) in all their branches</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n picture(s) and files cannot be imported; they are named in their place.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n that were imported before or come from here were left out.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
             </translation>
         </message>
         <message numerus="yes">
@@ -22,6 +99,13 @@
             <translation>
                 <numerusform>%n wartet.</numerusform>
                 <numerusform>%n warten.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n without messages were left out.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
             </translation>
         </message>
         <message>
@@ -101,6 +185,14 @@
             <translation>Ein Vollbildprogramm läuft: Das Ternarisieren wartet, und unbenutzte Modelle haben den Speicher geräumt.</translation>
         </message>
         <message>
+            <source>A message of the system when a conversion is done, or has failed, while the window is not in front.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>A model is downloaded once, ternarised, and then answers on this machine, with no network.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>A model is on its way. You can watch it in the library.</source>
             <translation>Ein Modell ist unterwegs. In der Bibliothek kannst du zusehen.</translation>
         </message>
@@ -121,8 +213,28 @@
             <translation>Über Ternary-Zero</translation>
         </message>
         <message>
+            <source>About {duration}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>About {number} tokens/s</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Accept the licence on the model's page at huggingface.co and enter your access token in the settings, then try again.</source>
             <translation>Nimm die Lizenz auf der Seite des Modells bei huggingface.co an, trage dein Zugriffstoken in den Einstellungen ein und versuche es noch einmal.</translation>
+        </message>
+        <message>
+            <source>Add a folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Add a folder…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Address</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Address of a mirror of the Hugging Face Hub. Empty: https://huggingface.co.</source>
@@ -133,8 +245,32 @@
             <translation>Adresse des Proxys</translation>
         </message>
         <message>
+            <source>Address of the server</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Advanced</source>
             <translation>Erweitert</translation>
+        </message>
+        <message>
+            <source>All</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>All is computed here. Only what you search for or fetch goes out, and every request is listed.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>All jobs</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Also delete the original that it was made from</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Also delete the original that it was made from ({size})</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>An answer is being written.</source>
@@ -157,12 +293,28 @@
             <translation>Antwort von {name}: {text}</translation>
         </message>
         <message>
+            <source>Answer the last question again</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Answer: {count} tokens</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Answering sample questions</source>
             <translation>Beantwortet Beispielfragen</translation>
         </message>
         <message>
             <source>Answers</source>
             <translation>Antworten</translation>
+        </message>
+        <message>
+            <source>Answers when {first} has ended</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Any licence</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Appearance</source>
@@ -197,6 +349,18 @@
             <translation>Höchstens {count} Dateien passen an eine Nachricht.</translation>
         </message>
         <message>
+            <source>Attach files</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Attached files</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Attached: {name} ({size})</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>August</source>
             <translation>August</translation>
         </message>
@@ -211,6 +375,14 @@
         <message>
             <source>Automatic: {precision} here</source>
             <translation>Automatisch: hier {precision}</translation>
+        </message>
+        <message>
+            <source>Back</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Back to the library</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Balanced</source>
@@ -233,12 +405,20 @@
             <translation>Beide nahmen immer das wahrscheinlichste Wort. Unterschiede sind markiert; andere Wörter sind keine schlechteren.</translation>
         </message>
         <message>
+            <source>Both models fit into the memory and answer at the same time.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Both, word for word</source>
             <translation>Beide, Wort für Wort</translation>
         </message>
         <message>
             <source>Calibrating</source>
             <translation>Kalibriert</translation>
+        </message>
+        <message>
+            <source>Can be converted</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Cancel</source>
@@ -257,12 +437,20 @@
             <translation>Kontext ändern …</translation>
         </message>
         <message>
+            <source>Changed.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Chat</source>
             <translation>Chat</translation>
         </message>
         <message>
             <source>Chat with a model of your own</source>
             <translation>Chatte mit deinem eigenen Modell</translation>
+        </message>
+        <message>
+            <source>Chat with {id}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Chat with {name}</source>
@@ -273,8 +461,16 @@
             <translation>Prüfen</translation>
         </message>
         <message>
+            <source>Check of the token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Check the connection, then try again. What has come already is kept.</source>
             <translation>Prüfe die Verbindung und versuche es noch einmal. Was schon da ist, bleibt.</translation>
+        </message>
+        <message>
+            <source>Check token</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Checking the result</source>
@@ -285,16 +481,60 @@
             <translation>Wähle einen Ordner, in den du schreiben darfst, und versuche es noch einmal.</translation>
         </message>
         <message>
+            <source>Choose a model</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Choose which pages the model reads</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Clear</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Clear the history</source>
             <translation>Verlauf leeren</translation>
+        </message>
+        <message>
+            <source>Clear the list?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Clear…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Close</source>
             <translation>Schließen</translation>
         </message>
         <message>
+            <source>Close folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Close other programs or unload models, then try again: it goes on from where it was. If it happens again, take a smaller model.</source>
             <translation>Schließe andere Programme oder entlade Modelle und versuche es noch einmal: Es geht dort weiter, wo es war. Geschieht es wieder, nimm ein kleineres Modell.</translation>
+        </message>
+        <message>
+            <source>Close the column of {name}; the conversation stays in the list</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Close the note</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Close the panel</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Close this column</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Close to the original</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Close to the original: answers stay sensible, details differ.</source>
@@ -305,6 +545,10 @@
             <translation>Code</translation>
         </message>
         <message>
+            <source>Compare with…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Component</source>
             <translation>Bestandteil</translation>
         </message>
@@ -313,8 +557,16 @@
             <translation>Bestandteile und ihre Lizenzen</translation>
         </message>
         <message>
+            <source>Connected programs</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Connections and examples</source>
             <translation>Verbindungen und Beispiele</translation>
+        </message>
+        <message>
+            <source>Content of the file</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Context</source>
@@ -349,6 +601,10 @@
             <translation>Kontext …</translation>
         </message>
         <message>
+            <source>Continue</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Conversation</source>
             <translation>Unterhaltung</translation>
         </message>
@@ -357,8 +613,16 @@
             <translation>Unterhaltungen</translation>
         </message>
         <message>
+            <source>Conversations (*.json *.zip *.md);;All files (*)</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Conversions wait while a full-screen program runs.</source>
             <translation>Das Ternarisieren wartet, solange ein Vollbildprogramm läuft.</translation>
+        </message>
+        <message>
+            <source>Convert it again so</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Converted {how}.</source>
@@ -373,8 +637,20 @@
             <translation>Kopieren</translation>
         </message>
         <message>
+            <source>Copy address</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Copy answer</source>
             <translation>Antwort kopieren</translation>
+        </message>
+        <message>
+            <source>Copy as Markdown</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Copy as plain text</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Copy code</source>
@@ -385,16 +661,36 @@
             <translation>Nachricht kopieren</translation>
         </message>
         <message>
+            <source>Copy the address</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Copy the last answer</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Copy the message</source>
             <translation>Meldung kopieren</translation>
+        </message>
+        <message>
+            <source>Copy the token</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Copy versions</source>
             <translation>Versionen kopieren</translation>
         </message>
         <message>
+            <source>Copy with the token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Creative</source>
             <translation>Kreativ</translation>
+        </message>
+        <message>
+            <source>Ctrl+Enter</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Dark</source>
@@ -405,12 +701,43 @@
             <translation>Dezember</translation>
         </message>
         <message>
+            <source>Default: {value}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Delete</source>
             <translation>Löschen</translation>
+        </message>
+        <message numerus="yes">
+            <source>Delete %n conversation(s) for ever?</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message>
+            <source>Delete folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Delete for ever</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Delete for ever…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Delete model</source>
             <translation>Modell löschen</translation>
+        </message>
+        <message>
+            <source>Delete the original weights while converting: {less} of disk instead of {more}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Delete the original weights while converting: {less} of disk instead of {more}, fetched {times} times</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Delete {id}</source>
@@ -421,12 +748,44 @@
             <translation>{id} löschen?</translation>
         </message>
         <message>
+            <source>Delete “{title}” for ever?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Deleted conversations</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Deleted conversations stay here until you delete them for ever.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Desktop and other programs</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Details</source>
             <translation>Einzelheiten</translation>
         </message>
         <message>
+            <source>Details of {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Details of {name}: what it is and what it would cost</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Details of “{query}” as typed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Disk space for that (GB)</source>
             <translation>Speicherplatz dafür (GB)</translation>
+        </message>
+        <message>
+            <source>Disk, at most at once</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Dismiss</source>
@@ -435,6 +794,10 @@
         <message>
             <source>Divergence (KL, nats a token)</source>
             <translation>Abweichung (KL, Nat je Token)</translation>
+        </message>
+        <message>
+            <source>Do not wrap lines</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Done</source>
@@ -457,12 +820,32 @@
             <translation>Lässt Wörter weg, die unwahrscheinlicher sind als dieser Anteil des wahrscheinlichsten.</translation>
         </message>
         <message>
+            <source>Duration</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Edit</source>
             <translation>Bearbeiten</translation>
         </message>
         <message>
+            <source>Edit the answer</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Edit the last message (in the empty field)</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Edit your message</source>
             <translation>Deine Nachricht bearbeiten</translation>
+        </message>
+        <message>
+            <source>Edit…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Empty the trash…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Encoding of new models</source>
@@ -489,20 +872,48 @@
             <translation>Überall</translation>
         </message>
         <message>
+            <source>Example</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Expected divergence: {kl} nats a token, between {low} and {high}, from what smaller models lost.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Explain how a rainbow forms, in three sentences</source>
             <translation>Erkläre in drei Sätzen, wie ein Regenbogen entsteht</translation>
+        </message>
+        <message>
+            <source>Export all…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Export as Markdown…</source>
             <translation>Als Markdown exportieren …</translation>
         </message>
         <message>
-            <source>Export conversation</source>
-            <translation>Unterhaltung exportieren</translation>
+            <source>Export conversations</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Export the list</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Export…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Facts about a model</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Failed</source>
             <translation>Fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>Far from the original</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Far from the original: expect mistakes. A larger encoding stays nearer.</source>
@@ -517,12 +928,64 @@
             <translation>Mit weniger Bit passt mehr Kontext in denselben Speicher; 8 Bit sind von 16 kaum zu unterscheiden.</translation>
         </message>
         <message>
+            <source>Fewer pages…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>File of a model</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>File: {path}</source>
             <translation>Datei: {path}</translation>
         </message>
         <message>
+            <source>Files of the report</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Files: {count}, of which {size} are needed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Filter by program, host or purpose</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Find a model</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Find a shortcut</source>
             <translation>Tastenkürzel suchen</translation>
+        </message>
+        <message>
+            <source>Find in this conversation</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>First word after</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>First word after {time}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Fits this machine</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Folder for the model</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Folder {name}, {state}, {count}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Folders, import, export, trash</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>For every conversation that has no choice of its own (a click on the context's gauge).</source>
@@ -533,8 +996,20 @@
             <translation>Zum Beispiel http://proxy.example.org:3128; gilt, wenn „Der unten genannte“ gewählt ist.</translation>
         </message>
         <message>
+            <source>For private use only, unchanged: a ternary version of it must not be passed on.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>For research and private use only: no commercial use.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Four levels. For large models where memory is short.</source>
             <translation>Vier Stufen. Für große Modelle, wenn der Speicher knapp ist.</translation>
+        </message>
+        <message>
+            <source>Free</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Free software under the Apache License 2.0, without any warranty. Kept in {folder}.</source>
@@ -545,8 +1020,19 @@
             <translation>Schaffe Platz auf der Platte und versuche es noch einmal. Was fertig ist, bleibt.</translation>
         </message>
         <message>
-            <source>From a file</source>
-            <translation>Aus einer Datei</translation>
+            <source>From here on the model does not read all of the text before any more.</source>
+            <translation type="unfinished" />
+        </message>
+        <message numerus="yes">
+            <source>From here on the model does not read the first %n message(s) any more.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
+        </message>
+        <message>
+            <source>From here on the model reads a summary of what came before: {summary}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Gather the report</source>
@@ -573,32 +1059,12 @@
             <translation>Hole zuerst ein Modell</translation>
         </message>
         <message>
-            <source>Get and ternarise</source>
-            <translation>Holen und ternarisieren</translation>
-        </message>
-        <message>
-            <source>Get and ternarise {name}</source>
-            <translation>{name} holen und ternarisieren</translation>
-        </message>
-        <message>
-            <source>Get as {encoding}</source>
-            <translation>Als {encoding} holen</translation>
-        </message>
-        <message>
-            <source>Get as {encoding} {name}</source>
-            <translation>{name} als {encoding} holen</translation>
-        </message>
-        <message>
             <source>Get it</source>
             <translation>Holen</translation>
         </message>
         <message>
             <source>Get {name}</source>
             <translation>{name} holen</translation>
-        </message>
-        <message>
-            <source>Get “{query}” as typed</source>
-            <translation>„{query}“ holen, wie eingegeben</translation>
         </message>
         <message>
             <source>Getting it…</source>
@@ -609,6 +1075,18 @@
             <translation>Nenne mir fünf Ideen für einen verregneten Nachmittag</translation>
         </message>
         <message>
+            <source>Give way to full-screen programs</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Groups of settings</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Hardly distinguishable from the original</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Hardly distinguishable from the original, at half its size.</source>
             <translation>Vom Original kaum zu unterscheiden, halb so groß.</translation>
         </message>
@@ -617,16 +1095,40 @@
             <translation>Vom Original kaum zu unterscheiden.</translation>
         </message>
         <message>
+            <source>Held until the program is closed.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Help</source>
             <translation>Hilfe</translation>
+        </message>
+        <message>
+            <source>Hide the token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Hold it until the program is closed, or keep it in a file that only your account may read?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Holds for this conversation from the next answer on.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Holds for this conversation; the settings say it for all others.</source>
             <translation>Gilt für diese Unterhaltung; für alle anderen gelten die Einstellungen.</translation>
         </message>
         <message>
+            <source>Host</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Hosts that are asked directly, with commas between them.</source>
             <translation>Rechner, die direkt gefragt werden, durch Kommas getrennt.</translation>
+        </message>
+        <message>
+            <source>How close it stays is measured when it is converted.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>How far its predictions are from the original's. 0 is the same; up to 0.2 answers stay sensible.</source>
@@ -649,6 +1151,10 @@
             <translation>Wie sehr ein Text es überrascht; weniger ist besser. Das Original: {original} ({more} %).</translation>
         </message>
         <message>
+            <source>How much memory it takes is known when its shape is read.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>How much text a conversation can hold, questions and answers together.</source>
             <translation>Wie viel Text eine Unterhaltung fasst, Fragen und Antworten zusammen.</translation>
         </message>
@@ -661,20 +1167,44 @@
             <translation>Wie nah es am Original ist, wurde noch nicht gemessen.</translation>
         </message>
         <message>
-            <source>How new models are encoded</source>
-            <translation>Wie neue Modelle kodiert werden</translation>
-        </message>
-        <message>
             <source>How often it holds the same word for the likeliest as the original does.</source>
             <translation>Wie oft es dasselbe Wort für das wahrscheinlichste hält wie das Original.</translation>
+        </message>
+        <message>
+            <source>How to use it</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Hugging Face token</source>
             <translation>Hugging-Face-Token</translation>
         </message>
         <message>
+            <source>Import conversations</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Import conversations…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Importing {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>In a file</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>In a terminal.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>In percent of the system's; also with Ctrl and + or −.</source>
             <translation>In Prozent der Schriftgröße des Systems; auch mit Strg und + oder −.</translation>
+        </message>
+        <message>
+            <source>In the file ~/.continue/config.yaml.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Install the part that converts models (the extra “convert”), then try again.</source>
@@ -685,12 +1215,84 @@
             <translation>Installiert</translation>
         </message>
         <message>
+            <source>Installed ({count})</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Installed already</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Installed model {id}</source>
             <translation>Installiertes Modell {id}</translation>
         </message>
         <message>
+            <source>Installed models</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It cannot be converted: {reason}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It does not fit: it takes {need}, this machine has {total}. Choose a smaller one.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It fits when other programs are closed: it takes {need}, {free} of {total} are free.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It fits when the models loaded now are unloaded ({freed}): it takes {need}.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It fits: {need} of the {free} that are free.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It has a licence of its own: read it on the model's page before you do more than try it.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It has no messages.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>It is being measured now; the Jobs page shows how far it is.</source>
             <translation>Es wird gerade gemessen; die Seite „Aufträge“ zeigt, wie weit es ist.</translation>
+        </message>
+        <message>
+            <source>It is in the public domain: no conditions.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It is not as that program writes it: {detail}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>It was trained with ternary weights, which are taken over as they are: nothing is lost.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Its authors name no licence: ask them before you do more than try it.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Its authors want to know who takes it. That is free, and done once:</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Its messages refer to each other in a circle.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Its own ternary weights</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>JSON with all branches (*.json)</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>January</source>
@@ -699,6 +1301,13 @@
         <message>
             <source>Jobs</source>
             <translation>Aufträge</translation>
+        </message>
+        <message numerus="yes">
+            <source>Jobs that were interrupted: %n. What is done is kept.</source>
+            <translation type="unfinished">
+                <numerusform />
+                <numerusform />
+            </translation>
         </message>
         <message>
             <source>July</source>
@@ -717,12 +1326,40 @@
             <translation>Unterhaltungen bereithalten</translation>
         </message>
         <message>
+            <source>Keep it</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Keep it in a file</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Keep it in {folder}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Keep the old one</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Keeping the source and tuning are yes or no.</source>
             <translation>Für das Behalten der Quelle und das Abstimmen gibt es nur Ja oder Nein.</translation>
         </message>
         <message>
             <source>Keeps the model from writing the same phrase again; 0 is off.</source>
             <translation>Hält das Modell davon ab, dieselbe Wendung noch einmal zu schreiben; 0 heißt aus.</translation>
+        </message>
+        <message>
+            <source>Kept free</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Kept in the file secrets.json, which only you may read.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Kept in the system's key ring.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Keyboard shortcuts</source>
@@ -757,12 +1394,20 @@
             <translation>Andere Rechner zulassen</translation>
         </message>
         <message>
+            <source>Let the last answer go on</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Library</source>
             <translation>Bibliothek</translation>
         </message>
         <message>
             <source>Licence</source>
             <translation>Lizenz</translation>
+        </message>
+        <message>
+            <source>Licence: {name}. {sentence}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Light</source>
@@ -809,6 +1454,10 @@
             <translation>Protokoll von {name}</translation>
         </message>
         <message>
+            <source>Longer context…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Longest answer (tokens)</source>
             <translation>Längste Antwort (Token)</translation>
         </message>
@@ -837,6 +1486,18 @@
             <translation>Entstanden mit der Arbeit anderer</translation>
         </message>
         <message>
+            <source>Make a new token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Make a new token?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Make a token that may read, at {address}.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Makes words that were written already less likely; 1 is off.</source>
             <translation>Macht schon geschriebene Wörter unwahrscheinlicher; 1 heißt aus.</translation>
         </message>
@@ -853,6 +1514,10 @@
             <translation>Jetzt messen</translation>
         </message>
         <message>
+            <source>Measured divergence: {kl} nats a token.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Measured on {tokens} tokens of text that it was not made with.</source>
             <translation>Gemessen an {tokens} Token Text, mit dem es nicht gemacht wurde.</translation>
         </message>
@@ -861,8 +1526,16 @@
             <translation>Messung</translation>
         </message>
         <message>
+            <source>Measuring how fast this machine is…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Memory</source>
             <translation>Speicher</translation>
+        </message>
+        <message>
+            <source>Memory, {whole}: {parts}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Message</source>
@@ -885,12 +1558,32 @@
             <translation>Min-p</translation>
         </message>
         <message>
+            <source>Mixed formats, {bits} bits a weight</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Model</source>
             <translation>Modell</translation>
         </message>
         <message>
             <source>Model's own</source>
             <translation>Vom Modell</translation>
+        </message>
+        <message>
+            <source>Model: {model}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Model: {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Models</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Models loaded now</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Models make mistakes. Check what matters.</source>
@@ -901,16 +1594,52 @@
             <translation>Modelle der Familie {family}, oder solche, die wie dieses gespeichert sind, lassen sich noch nicht ternarisieren.</translation>
         </message>
         <message>
+            <source>Models of this family cannot be converted yet.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>More</source>
             <translation>Mehr</translation>
+        </message>
+        <message>
+            <source>More actions</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>More folders with models</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>More results</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>More than the {count} tokens that the model was made for: past them its answers may lose the thread. What exactly suffers is said once it is open.</source>
             <translation>Mehr als die {count} Token, für die das Modell gemacht ist: Darüber hinaus können seine Antworten den Faden verlieren. Was genau leidet, steht da, sobald es offen ist.</translation>
         </message>
         <message>
+            <source>Most downloaded</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Most liked</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Move down</source>
             <translation>Nach unten</translation>
+        </message>
+        <message>
+            <source>Move the job down</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Move the job up</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Move to</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Move to the top</source>
@@ -919,6 +1648,22 @@
         <message>
             <source>Move up</source>
             <translation>Nach oben</translation>
+        </message>
+        <message>
+            <source>Name</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Name (one that is there is replaced)</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Natively ternary</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Nearly as good as the original</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Nearly as good as the original.</source>
@@ -937,36 +1682,116 @@
             <translation>Netzwerk</translation>
         </message>
         <message>
+            <source>Network: offline</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>New chat</source>
             <translation>Neue Unterhaltung</translation>
+        </message>
+        <message>
+            <source>New folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>New folder…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>New line</source>
             <translation>Neue Zeile</translation>
         </message>
         <message>
+            <source>New token…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Newest</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Next place</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Next version</source>
             <translation>Nächste Fassung</translation>
         </message>
         <message>
-            <source>No key ring is available on this system ({reason}).</source>
-            <translation>Auf diesem System gibt es keinen Schlüsselbund ({reason}).</translation>
+            <source>No account needed</source>
+            <translation type="unfinished" />
         </message>
         <message>
-            <source>No model is installed yet. The starter below is small and needs no account.</source>
-            <translation>Noch ist kein Modell installiert. Das Einstiegsmodell unten ist klein und braucht kein Konto.</translation>
+            <source>No conversations were recognised in this file. Exports of this program, of ChatGPT (conversations.json or the ZIP with it) and of Open WebUI can be read.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No description: {reason}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No installed model is called so.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No key ring is available on this system.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No model is installed yet</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No program is connected.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No request has to do with “{words}”.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>No setting has to do with “{words}”.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>No shortcut is called that.</source>
             <translation>So heißt kein Tastenkürzel.</translation>
         </message>
         <message>
+            <source>No text was read from this file.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>None</source>
             <translation>Keiner</translation>
         </message>
         <message>
+            <source>None is set.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>None of the recommended models is of this kind.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Not in memory: loaded with the next message</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Not known</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Not supported</source>
             <translation>Nicht unterstützt</translation>
+        </message>
+        <message>
+            <source>Nothing</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Nothing found.</source>
@@ -981,12 +1806,24 @@
             <translation>Noch wurde nichts geschrieben.</translation>
         </message>
         <message>
+            <source>Nothing has ever left this machine.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Nothing is under way. Models that you get appear here while they are made.</source>
             <translation>Nichts ist in Arbeit. Modelle, die du holst, erscheinen hier, während sie entstehen.</translation>
         </message>
         <message>
-            <source>Nothing was found.</source>
-            <translation>Es wurde nichts gefunden.</translation>
+            <source>Nothing was asked yet. What is said in requests is not kept, only that there was one.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Nothing was found. Perhaps the filters leave it out, or it is spelt otherwise.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Noticeably weaker than the original</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Noticeably weaker than the original: check what it says.</source>
@@ -1005,12 +1842,20 @@
             <translation>Offline</translation>
         </message>
         <message>
+            <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>One is running, about {time} left.</source>
             <translation>Einer läuft, noch etwa {time}.</translation>
         </message>
         <message>
             <source>One is running.</source>
             <translation>Einer läuft.</translation>
+        </message>
+        <message>
+            <source>One request, to {hosts}.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
@@ -1023,6 +1868,18 @@
         <message>
             <source>Only this many of the most likely words; 0 means no limit.</source>
             <translation>Nur so viele der wahrscheinlichsten Wörter; 0 heißt unbegrenzt.</translation>
+        </message>
+        <message>
+            <source>Open</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Open a link</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Open a model that is on this machine</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Open folder</source>
@@ -1041,24 +1898,84 @@
             <translation>Bibliothek öffnen</translation>
         </message>
         <message>
+            <source>Open the settings</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Open this address in your browser?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Open with this context</source>
             <translation>Mit diesem Kontext öffnen</translation>
+        </message>
+        <message>
+            <source>Open {address} in your browser, log in, and accept the terms. Some authors approve by hand.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Opens what happens when it is full</source>
             <translation>Zeigt, was geschieht, wenn er voll ist</translation>
         </message>
         <message>
+            <source>Open…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Or drop a folder or a .gguf file here</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Order</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Original</source>
             <translation>Original</translation>
+        </message>
+        <message>
+            <source>Other machines are let in, without encryption. They write: {addresses}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
             <translation>Unter dieser Nummer finden andere Programme den Server. Ab 1024 darf jedes Programm eine benutzen.</translation>
         </message>
         <message>
+            <source>Other programs use the models through the OpenAI interface. They share them with this window.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Outcome of the test</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Own licence</source>
             <translation>Eigene Lizenz</translation>
+        </message>
+        <message>
+            <source>Own settings</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Pages</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Pages of {name} that the model reads, such as 1-5, 8 (empty: all {count})</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Part of a file of a model</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Parts of the library</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Paste a token, for example hf_…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Pause</source>
@@ -1085,6 +2002,18 @@
             <translation>Wähle ein Modell: Es wird heruntergeladen, ternarisiert und auf diesem Rechner aufbewahrt. Von da an bleibt alles hier, ganz ohne Netz.</translation>
         </message>
         <message>
+            <source>Pictures cannot be read: models here read text alone.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Pin</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Pinned</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Port</source>
             <translation>Port</translation>
         </message>
@@ -1105,12 +2034,20 @@
             <translation>Vorbereiten</translation>
         </message>
         <message>
+            <source>Preset</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Previous 30 days</source>
             <translation>Letzte 30 Tage</translation>
         </message>
         <message>
             <source>Previous 7 days</source>
             <translation>Letzte 7 Tage</translation>
+        </message>
+        <message>
+            <source>Previous place</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Previous version</source>
@@ -1125,28 +2062,84 @@
             <translation>Prozessor-Threads</translation>
         </message>
         <message>
+            <source>Program</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Programs on this machine can use the models through the OpenAI interface while the window is open.</source>
             <translation>Programme auf diesem Rechner können die Modelle über die OpenAI-Schnittstelle benutzen, solange das Fenster offen ist.</translation>
+        </message>
+        <message>
+            <source>Programs that were set up with the old token are refused until they have the new one.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Progress of the export</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Progress of the import</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Progress of {name}</source>
             <translation>Fortschritt von {name}</translation>
         </message>
         <message>
+            <source>Prompt: {count} tokens</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Proxy</source>
             <translation>Proxy</translation>
+        </message>
+        <message>
+            <source>Purpose</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Put before every new conversation.</source>
             <translation>Steht am Anfang jeder neuen Unterhaltung.</translation>
         </message>
         <message>
+            <source>Put it into the message</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Put it into the settings under Network, as the Hugging Face token. It is kept in the system's key ring.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>PyPI package {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Quality against size</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Quality not known</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Quit</source>
             <translation>Beenden</translation>
         </message>
         <message>
+            <source>Reading the files…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Reading the file…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Reading the prompt</source>
             <translation>Liest die Eingabe</translation>
+        </message>
+        <message>
+            <source>Reading what the model is…</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Reading {done} of {total} tokens · {percent} %</source>
@@ -1157,12 +2150,28 @@
             <translation>Liest {done} von {total} Token · {percent} % · noch etwa {time}</translation>
         </message>
         <message>
+            <source>Reading {percent} %…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Reading…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Receipt</source>
             <translation>Beleg</translation>
         </message>
         <message>
+            <source>Receipt of {id}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Receipt of {name}</source>
             <translation>Beleg von {name}</translation>
+        </message>
+        <message>
+            <source>Recent requests</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Recommended</source>
@@ -1173,12 +2182,32 @@
             <translation>Neu antworten</translation>
         </message>
         <message>
+            <source>Remove</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Remove token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Remove {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Rename</source>
             <translation>Umbenennen</translation>
         </message>
         <message>
             <source>Rename conversation</source>
             <translation>Unterhaltung umbenennen</translation>
+        </message>
+        <message>
+            <source>Rename folder</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Rename preset</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Rename…</source>
@@ -1197,8 +2226,28 @@
             <translation>Problem melden …</translation>
         </message>
         <message>
-            <source>Results for “{query}”</source>
-            <translation>Ergebnisse für „{query}“</translation>
+            <source>Requests</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Requests that went out</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Reset</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Reset all</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Reset {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Restore</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Resume</source>
@@ -1213,12 +2262,44 @@
             <translation>Noch Platz für etwa {count} Token an Fragen und Antworten.</translation>
         </message>
         <message>
+            <source>Route</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Running</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Same next word</source>
             <translation>Gleiches nächstes Wort</translation>
         </message>
         <message>
             <source>Sample answers</source>
             <translation>Beispielantworten</translation>
+        </message>
+        <message>
+            <source>Save as a new version</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Save as a preset</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Save the report</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Save the report…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Save token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Saved as {file}.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Search</source>
@@ -1237,12 +2318,28 @@
             <translation>Modelle suchen</translation>
         </message>
         <message>
+            <source>Search settings</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Searching Hugging Face…</source>
             <translation>Hugging Face wird durchsucht …</translation>
         </message>
         <message>
+            <source>Searching for models and fetching them go out to the hub, and every request will be listed here.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Searching…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>See all models</source>
             <translation>Alle Modelle ansehen</translation>
+        </message>
+        <message>
+            <source>See recommended models</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Seed</source>
@@ -1251,6 +2348,10 @@
         <message>
             <source>Send</source>
             <translation>Senden</translation>
+        </message>
+        <message>
+            <source>Send with</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>September</source>
@@ -1277,8 +2378,20 @@
             <translation>Zeigen</translation>
         </message>
         <message>
-            <source>Show earlier messages</source>
-            <translation>Frühere Nachrichten zeigen</translation>
+            <source>Show all ({size})</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Show all of it</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Show all {count} lines</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Show more of {count} lines</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Show or hide the list of conversations</source>
@@ -1299,6 +2412,18 @@
         <message>
             <source>Show the summary that the model reads in their place</source>
             <translation>Die Zusammenfassung zeigen, die das Modell an ihrer Stelle liest</translation>
+        </message>
+        <message>
+            <source>Show the text of {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Show the token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Show {name}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Size of the text (%)</source>
@@ -1325,12 +2450,36 @@
             <translation>Etwas ist schiefgegangen: {reason}. Deine Unterhaltungen sind sicher.</translation>
         </message>
         <message>
+            <source>Speed of answers</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Speed: {rate}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Start it again</source>
             <translation>Neu starten</translation>
         </message>
         <message>
+            <source>Started on this machine; in its settings the same goes under Connections, OpenAI API.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Starting</source>
             <translation>Startet</translation>
+        </message>
+        <message>
+            <source>State of the server</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>State of the token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Status</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Stop</source>
@@ -1347,6 +2496,10 @@
         <message>
             <source>Stopped.</source>
             <translation>Gestoppt.</translation>
+        </message>
+        <message>
+            <source>Stopped: nothing of this file was kept.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Stored for each weight of the projections; the original's usually have 16.</source>
@@ -1377,12 +2530,20 @@
             <translation>Systemvorgabe</translation>
         </message>
         <message>
+            <source>System prompt and sampling</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Table</source>
             <translation>Tabelle</translation>
         </message>
         <message>
             <source>Take off the list</source>
             <translation>Von der Liste nehmen</translation>
+        </message>
+        <message>
+            <source>Take the job off the list</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Takes a few minutes for a small model. The original is needed for it: if it is not on this machine any more, it is fetched again.</source>
@@ -1397,16 +2558,16 @@
             <translation>Gilt, sobald die Engine das nächste Mal startet.</translation>
         </message>
         <message>
+            <source>Tell me when a job ends</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Temperature</source>
             <translation>Temperatur</translation>
         </message>
         <message>
             <source>Ternarise</source>
             <translation>Ternarisieren</translation>
-        </message>
-        <message>
-            <source>Ternarise as</source>
-            <translation>Ternarisieren als</translation>
         </message>
         <message>
             <source>Ternarising</source>
@@ -1421,8 +2582,20 @@
             <translation>Ternary-Zero wurde beim letzten Mal nicht ordentlich beendet. Alles, was bis dahin gesagt wurde, ist noch da.</translation>
         </message>
         <message>
+            <source>Test of the connection</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Test the connection</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Text in its usual size</source>
             <translation>Schrift in üblicher Größe</translation>
+        </message>
+        <message>
+            <source>Text of {name}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The answer cannot be saved now. It is kept in memory, and saved as soon as that works: please make room on the disk before you close the window. {reason}</source>
@@ -1441,12 +2614,20 @@
             <translation>Die Antwort endet dort; nichts wird weggelassen.</translation>
         </message>
         <message>
+            <source>The answer is saved now.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The answer was interrupted before it was finished.</source>
             <translation>Die Antwort wurde unterbrochen, bevor sie fertig war.</translation>
         </message>
         <message>
             <source>The answer: {text}</source>
             <translation>Die Antwort: {text}</translation>
+        </message>
+        <message>
+            <source>The archive holds no conversations.json.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The bits of a weight are a number from 1 to 16.</source>
@@ -1479,6 +2660,10 @@
         <message>
             <source>The conversations cannot be read: {reason}</source>
             <translation>Die Unterhaltungen lassen sich nicht lesen: {reason}</translation>
+        </message>
+        <message>
+            <source>The conversations cannot be saved: {detail}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The conversations not used for the longest time make room.</source>
@@ -1529,6 +2714,22 @@
             <translation>Die Antwort der Engine ist nicht zu verstehen.</translation>
         </message>
         <message>
+            <source>The file cannot be read: {detail}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The file holds more than {detail} when unpacked; that is not read.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The file is nested too deeply to be an export of conversations.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The file was written by a newer version of this program: update the program to import it.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The file with your conversations is damaged ({reason}). Close this window and open it again: what can be restored will be restored then.</source>
             <translation>Die Datei mit deinen Unterhaltungen ist beschädigt ({reason}). Schließe dieses Fenster und öffne es neu: Was sich wiederherstellen lässt, wird dann wiederhergestellt.</translation>
         </message>
@@ -1549,6 +2750,10 @@
             <translation>Die Datei mit deinen Unterhaltungen war beschädigt. Die Sicherung vom {time} mit {restored} Unterhaltungen wurde wiederhergestellt; später geschriebene Nachrichten können fehlen. Die beschädigte Datei liegt als {name} bereit.</translation>
         </message>
         <message>
+            <source>The folder “{name}” was deleted. Its conversations are kept.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The full-screen program is over: work goes on.</source>
             <translation>Das Vollbildprogramm ist zu Ende: Die Arbeit geht weiter.</translation>
         </message>
@@ -1561,8 +2766,28 @@
             <translation>Der Hub sagt nicht, zu welcher Familie dieses Modell gehört.</translation>
         </message>
         <message>
+            <source>The hub is being asked…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The hub knows this token: it belongs to {name}.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The hub's answer cannot be read.</source>
             <translation>Die Antwort des Hub ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The import ended before it was done; nothing of it was kept.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The import was complete before it could be stopped.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The key ring of this system cannot be used ({reason}).</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The last conversation</source>
@@ -1579,6 +2804,14 @@
         <message>
             <source>The list of jobs was damaged and begins anew; the old file is {file}. What was converted is kept: order a model again and it goes on from where it was.</source>
             <translation>Die Liste der Aufträge war beschädigt und beginnt neu; die alte Datei ist {file}. Was ternarisiert wurde, bleibt: Bestelle ein Modell noch einmal, und es geht dort weiter, wo es war.</translation>
+        </message>
+        <message>
+            <source>The list of what went out is deleted for good.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The long text that you pasted is attached as a file.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The message above is not read by the model any more ({tokens} tokens)</source>
@@ -1605,6 +2838,10 @@
             <translation>Das Modell hat seine Antwort beendet, ohne etwas zu sagen.</translation>
         </message>
         <message>
+            <source>The model folder {path} cannot be reached ({reason}); models in it are not shown.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The model goes on from a summary that it writes of them.</source>
             <translation>Das Modell fährt mit einer Zusammenfassung fort, die es von ihnen schreibt.</translation>
         </message>
@@ -1621,12 +2858,36 @@
             <translation>Das Modell ist für {count} Token gemacht.</translation>
         </message>
         <message>
+            <source>The model's own quality</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The model's own: {value}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The one below</source>
             <translation>Der unten genannte</translation>
         </message>
         <message>
+            <source>The original ({size}) stays in the Hugging Face cache, which other programs use too: {path}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The original stays: {models} was made from it too.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The original weights, for comparison.</source>
             <translation>Die ursprünglichen Gewichte, zum Vergleich.</translation>
+        </message>
+        <message>
+            <source>The other of the two makes a new line, as Shift+Enter does.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The plan cannot be read: {reason}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The program was closed while this was under way.</source>
@@ -1653,12 +2914,40 @@
             <translation>Gleicher Startwert und gleiche Einstellungen ergeben die gleiche Antwort.</translation>
         </message>
         <message>
+            <source>The server is being opened…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The server is off.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The server is off: no other program can reach the models.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The server is on.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The settings cannot be saved in {path}: {reason}</source>
             <translation>Die Einstellungen lassen sich nicht in {path} speichern: {reason}</translation>
         </message>
         <message>
+            <source>The token cannot be read ({reason}). Make a new one, or unlock the key ring and switch the server on again.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>The token cannot be saved in {path}: {reason}</source>
             <translation>Das Token lässt sich nicht in {path} speichern: {reason}</translation>
+        </message>
+        <message>
+            <source>The token holds until the program is closed.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>The trash is empty.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>The {count} messages above are not read by the model any more ({tokens} tokens)</source>
@@ -1689,6 +2978,14 @@
             <translation>Es gibt keine Telemetrie: Nur was du suchst oder holst, geht hinaus, und alles davon ist aufgeführt.</translation>
         </message>
         <message>
+            <source>There was no answer in time. Is this computer connected to the internet?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>These texts help to find out what went wrong. Tokens, names and addresses are taken out, and no conversation is in it. Look through them, save them as one file, and attach it to your report: nothing is sent by this program.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>They stay in the chat; the model does not read them any more.</source>
             <translation>Sie bleiben in der Unterhaltung; das Modell liest sie nicht mehr.</translation>
         </message>
@@ -1701,16 +2998,40 @@
             <translation>Denkt nach …</translation>
         </message>
         <message>
-            <source>This frees {size}. Your conversations stay. To use the model again it must be ternarised again.</source>
-            <translation>Das macht {size} frei. Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
+            <source>This conversation</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>This does not fit into the context: the conversation would be longer than what the model reads.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>This frees {size}.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>This is a mistake of the program, not yours. Your conversations are safe. You can go on; if something does not work any more, close the window and open it again.</source>
             <translation>Das ist ein Fehler des Programms, nicht deiner. Deine Unterhaltungen sind sicher. Du kannst weitermachen; wenn etwas nicht mehr geht, schließe das Fenster und öffne es neu.</translation>
         </message>
         <message>
+            <source>This is no JSON file, or one that was cut off: {detail}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>This is no ZIP archive, or one that is damaged: {detail}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>This machine is being examined…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>This model</source>
             <translation>Dieses Modell</translation>
+        </message>
+        <message>
+            <source>This model asks for an account</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>This model is not installed any more: choose another above</source>
@@ -1719,6 +3040,19 @@
         <message>
             <source>This page is shown</source>
             <translation>Diese Seite wird gezeigt</translation>
+        </message>
+        <message>
+            <source>This preset</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>This report was made on this machine and was not sent anywhere. Tokens, passwords, names of the user and the machine, and addresses are taken out. Conversations are not in it.
+</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Those that fit this machine</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Thought for {time}</source>
@@ -1733,8 +3067,20 @@
             <translation>Über ihn wird der Hub gefragt. Mit der Engine auf diesem Rechner wird nie über einen Proxy gesprochen.</translation>
         </message>
         <message>
+            <source>Time</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Time to convert</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Title</source>
             <translation>Titel</translation>
+        </message>
+        <message>
+            <source>To download</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>To the latest message</source>
@@ -1745,12 +3091,44 @@
             <translation>Heute</translation>
         </message>
         <message>
+            <source>Token</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Token of the server</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Tokens</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Tokens/s</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Top-k</source>
             <translation>Top-k</translation>
         </message>
         <message>
             <source>Top-p</source>
             <translation>Top-p</translation>
+        </message>
+        <message>
+            <source>Trained with ternary weights</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Trash</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Trash…</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Trending</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Try again</source>
@@ -1773,16 +3151,36 @@
             <translation>Zwei ternäre Ebenen. Nah am Original; richtig für Modelle unter etwa 10 Mrd.</translation>
         </message>
         <message>
-            <source>Under way</source>
-            <translation>In Arbeit</translation>
+            <source>Type a name above and press Enter.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Type a name above and press Enter. Nothing is asked of the hub before.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Undo</source>
             <translation>Rückgängig</translation>
         </message>
         <message>
+            <source>Unload {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Unload {name} (frees {size})</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Unpin</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Unquantised</source>
             <translation>Unquantisiert</translation>
+        </message>
+        <message>
+            <source>Until closed</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Version</source>
@@ -1801,6 +3199,10 @@
             <translation>Wägt das Budget ab</translation>
         </message>
         <message>
+            <source>Weights</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Weights {weights} + context {context} + workspace {workspace} = {total}</source>
             <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total}</translation>
         </message>
@@ -1809,8 +3211,24 @@
             <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total} von {free}</translation>
         </message>
         <message>
+            <source>What is known of the model cannot be read: {reason}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>What is the capital of France?</source>
             <translation>Was ist die Hauptstadt von Frankreich?</translation>
+        </message>
+        <message>
+            <source>What it is, how good it is, and how it could be converted again</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>What it will cost</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>What its authors say</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>What left this machine</source>
@@ -1821,8 +3239,16 @@
             <translation>Was das Modell gelesen hat, bleibt auf der Platte, damit lange Unterhaltungen sofort weitergehen. Gilt, sobald die Engine das nächste Mal startet.</translation>
         </message>
         <message>
+            <source>What the model is told before everything else</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>What the window shows when it opens.</source>
             <translation>Was das Fenster zeigt, wenn es aufgeht.</translation>
+        </message>
+        <message>
+            <source>What was asked for</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>What went out</source>
@@ -1833,12 +3259,32 @@
             <translation>Was möchtest du wissen?</translation>
         </message>
         <message>
+            <source>What you say next begins another branch here; the messages that followed stay.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>When it is full</source>
             <translation>Wenn er voll ist</translation>
         </message>
         <message>
             <source>When the context is full</source>
             <translation>Wenn der Kontext voll ist</translation>
+        </message>
+        <message>
+            <source>Where should the token be kept?</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Whether both models fit into the memory is known when the first one is loaded.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Which recommended models are shown</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>While a game or another full-screen program is in front, conversions wait and idle models leave memory; then all goes on by itself. Works on Windows and X11; Wayland and macOS do not tell what is in front.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Who is connected, what was asked, and how to set up other programs.</source>
@@ -1849,12 +3295,28 @@
             <translation>Wer in deinem Netzwerk ist und das Token hat, kann deine Modelle benutzen. Die Verbindung ist nicht verschlüsselt.</translation>
         </message>
         <message>
+            <source>With the package openai (npm install openai), in Node.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>With the package openai (pip install openai).</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Without one every program and every user of this machine can use the models.</source>
             <translation>Ohne kann jedes Programm und jeder Benutzer dieses Rechners die Modelle benutzen.</translation>
         </message>
         <message>
             <source>Without the proxy</source>
             <translation>Ohne den Proxy</translation>
+        </message>
+        <message>
+            <source>Workspace</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Wrap long lines</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Write a short poem about the sea in winter</source>
@@ -1865,6 +3327,14 @@
             <translation>Schreibe Seiten als 1-5, 8.</translation>
         </message>
         <message>
+            <source>Writing {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>Written: {time}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>Yesterday</source>
             <translation>Gestern</translation>
         </message>
@@ -1873,24 +3343,76 @@
             <translation>Du</translation>
         </message>
         <message>
+            <source>You edited this answer.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and change it for any purpose if you name its authors and share changes under the same licence.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and change it for any purpose if you name its authors.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and share it within its list of prohibited uses, which you pass on.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within Google's list of prohibited uses, which you pass on.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within Meta's list of prohibited uses; products with more than 700 million users a month need Meta's permission.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within TII's list of prohibited uses, and name its origin.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>You may use, change and share it for any purpose, also for business; keep its notices.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>You: {text}</source>
             <translation>Du: {text}</translation>
+        </message>
+        <message>
+            <source>Your conversations stay. To use the model again it must be ternarised again.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>Your conversations will be kept here.</source>
             <translation>Hier werden deine Unterhaltungen aufbewahrt.</translation>
         </message>
         <message>
-            <source>Your message</source>
-            <translation>Deine Nachricht</translation>
+            <source>[Image from {host} — show]</source>
+            <translation type="unfinished" />
         </message>
         <message>
-            <source>[image: {label}]</source>
-            <translation>[Bild: {label}]</translation>
+            <source>[Image from {host}: {label} — show]</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>[Image: {label}]</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>a token</source>
             <translation>ein Token</translation>
+        </message>
+        <message>
+            <source>all of it is on this machine</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>all {count} pages</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>an answer is being written</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>an entry lacks a field</source>
@@ -1901,16 +3423,36 @@
             <translation>jedes Mal ein anderer</translation>
         </message>
         <message>
+            <source>answers stay sensible, details differ</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>as far as the context reaches</source>
             <translation>so weit der Kontext reicht</translation>
+        </message>
+        <message>
+            <source>at most about {count} tokens fit</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>at most {size}</source>
             <translation>höchstens {size}</translation>
         </message>
         <message>
+            <source>better</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>blocks</source>
             <translation>Blöcke</translation>
+        </message>
+        <message>
+            <source>broken off</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>by a probe of {device} just now</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>by version {version}</source>
@@ -1925,6 +3467,18 @@
             <translation>nicht zu lesen: {reason}</translation>
         </message>
         <message>
+            <source>changed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>check what it says</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>closed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>code</source>
             <translation>Code</translation>
         </message>
@@ -1935,6 +3489,18 @@
         <message>
             <source>conversation</source>
             <translation>Unterhaltung</translation>
+        </message>
+        <message>
+            <source>conversations</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>deleted: {day}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>differences are rarely noticed</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>does not fit</source>
@@ -1949,12 +3515,28 @@
             <translation>passt nicht: braucht {need}, dieser Rechner hat {memory}</translation>
         </message>
         <message>
+            <source>edited</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>endpoint, mirror, HF_ENDPOINT</source>
             <translation>Endpunkt, Spiegel, HF_ENDPOINT</translation>
         </message>
         <message>
+            <source>estimated</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>estimated, with {count} answers measured here</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>exit code {code}</source>
             <translation>Code {code}</translation>
+        </message>
+        <message>
+            <source>expect mistakes; a larger one stays nearer</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>f16 · unquantised</source>
@@ -1989,6 +3571,10 @@
             <translation>passt: braucht {need} von {memory}</translation>
         </message>
         <message>
+            <source>folded</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>for {size} of a card</source>
             <translation>für {size} einer Grafikkarte</translation>
         </message>
@@ -1997,12 +3583,24 @@
             <translation>aus den Quellen</translation>
         </message>
         <message>
+            <source>game mode, gaming, graphics memory, pause</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>i4 · 4-bit integers</source>
             <translation>i4 · 4-Bit-Ganzzahlen</translation>
         </message>
         <message>
             <source>i8 · 8-bit integers</source>
             <translation>i8 · 8-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>in folder {name}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>in memory</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>in {duration}</source>
@@ -2025,16 +3623,56 @@
             <translation>es passt</translation>
         </message>
         <message>
+            <source>it has none</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>it was not ready after {seconds} s</source>
             <translation>sie war nach {seconds} s nicht bereit</translation>
+        </message>
+        <message>
+            <source>its answers are practically the same</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>kept in {bits}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>keyboard, new line</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>login, password, gated, account</source>
             <translation>Anmeldung, Passwort, zugangsbeschränkt, Konto</translation>
         </message>
         <message>
+            <source>longer conversations and texts</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>measuring this machine</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>natively ternary</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>needed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>needs an account</source>
             <translation>braucht ein Konto</translation>
+        </message>
+        <message>
+            <source>no address is known</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>no length fits beside the weights</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>none</source>
@@ -2046,8 +3684,32 @@
             <translation>nicht genug Speicherplatz: braucht etwa {need}, frei sind {free}</translation>
         </message>
         <message>
+            <source>not fetched</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>not known</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>not set</source>
             <translation>nicht gesetzt</translation>
+        </message>
+        <message>
+            <source>nothing</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>notification, message, tray</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>off</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>on</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>on {device}</source>
@@ -2058,12 +3720,24 @@
             <translation>einer je Kern</translation>
         </message>
         <message>
+            <source>open</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>original not kept</source>
             <translation>Original nicht behalten</translation>
         </message>
         <message>
             <source>pages {range}</source>
             <translation>Seiten {range}</translation>
+        </message>
+        <message>
+            <source>pasted text.txt</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>pinned</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>q2 · four levels</source>
@@ -2074,8 +3748,20 @@
             <translation>Qualität: {name}</translation>
         </message>
         <message>
+            <source>running</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>shorter, less memory</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>size not known before its metadata is read</source>
             <translation>Größe unbekannt, bevor die Metadaten gelesen sind</translation>
+        </message>
+        <message>
+            <source>smaller, faster</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>stopped</source>
@@ -2090,12 +3776,20 @@
             <translation>t2 · zwei ternäre Ebenen (empfohlen für kleine Modelle)</translation>
         </message>
         <message>
+            <source>the longest it was made for, {count} tokens, fits</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>the model</source>
             <translation>das Modell</translation>
         </message>
         <message>
             <source>theme, dark mode, colours</source>
             <translation>Thema, dunkler Modus, Farben</translation>
+        </message>
+        <message>
+            <source>to a question of 512 tokens</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>today, {time}</source>
@@ -2108,6 +3802,10 @@
         <message>
             <source>tz ended with exit code {code}.</source>
             <translation>tz endete mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>unfolded</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>unknown</source>
@@ -2126,6 +3824,10 @@
             <translation>was das Modell empfiehlt</translation>
         </message>
         <message>
+            <source>without a title</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{bits} bits a weight</source>
             <translation>{bits} Bit je Gewicht</translation>
         </message>
@@ -2134,8 +3836,32 @@
             <translation>{count}-mal geladen</translation>
         </message>
         <message>
+            <source>{count} files, {size}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{count} found</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{count} likes</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{count} more</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{count} ms</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{count} or more</source>
             <translation>{count} oder mehr</translation>
+        </message>
+        <message>
+            <source>{count} requests, to {hosts}.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{count} tokens</source>
@@ -2150,6 +3876,10 @@
             <translation>{count} Token in {precision}.</translation>
         </message>
         <message>
+            <source>{count} tokens of context</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{count} tokens take {size} of memory.</source>
             <translation>{count} Token brauchen {size} Speicher.</translation>
         </message>
@@ -2162,8 +3892,16 @@
             <translation>{count} Gewichte</translation>
         </message>
         <message>
+            <source>{day} {month} {year}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{done} of {total}</source>
             <translation>{done} von {total}</translation>
+        </message>
+        <message>
+            <source>{done} of {total} conversations</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{done} of {total} {unit}</source>
@@ -2178,8 +3916,16 @@
             <translation>noch {duration}</translation>
         </message>
         <message>
+            <source>{file} cannot be deleted: {reason}.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{file} cannot be written: {reason}.</source>
             <translation>{file} lässt sich nicht schreiben: {reason}.</translation>
+        </message>
+        <message>
+            <source>{first} and {second} do not fit into the memory together: they answer one after the other.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written</source>
@@ -2198,12 +3944,32 @@
             <translation>Auf {card} sind {free} frei, davon bleiben {kept} dem System.</translation>
         </message>
         <message>
+            <source>{host} answers, after {milliseconds} ms.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{messages} and {files}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{month} {year}</source>
             <translation>{month} {year}</translation>
         </message>
         <message>
+            <source>{names}: not there any more; it was deleted outside this program.</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{name}  (not installed)</source>
             <translation>{name}  (nicht installiert)</translation>
+        </message>
+        <message>
+            <source>{name}  ·  {count} tokens</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{name} (own)</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{name} answers here, on this machine.</source>
@@ -2310,8 +4076,20 @@
             <translation>{name} entpackt sich zu weit mehr, als ein Dokument enthält, und wird nicht geöffnet.</translation>
         </message>
         <message>
+            <source>{name}, changed</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{name}, slider</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{name}: a value is needed</source>
             <translation>{name}: ein Wert ist nötig</translation>
+        </message>
+        <message>
+            <source>{name}: {size}</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{name}: {value} is no address; it looks like https://host or http://host:port</source>
@@ -2342,8 +4120,24 @@
             <translation>{number} Mio. {unit}/s</translation>
         </message>
         <message>
+            <source>{number} of {count}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{number} tokens/s measured here</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{number}. {step}</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
             <source>{path} cannot be opened: {reason}</source>
             <translation>{path} lässt sich nicht öffnen: {reason}</translation>
+        </message>
+        <message>
+            <source>{path} cannot be reached ({reason}): its models are not shown.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{path} cannot be used ({reason}); move it away to begin with an empty one</source>
@@ -2372,6 +4166,18 @@
         <message>
             <source>{percent} %  ·  about {time} left</source>
             <translation>{percent} %  ·  noch etwa {time}</translation>
+        </message>
+        <message>
+            <source>{size} are here already</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{size} in the end</source>
+            <translation type="unfinished" />
+        </message>
+        <message>
+            <source>{size} that was kept ready of its conversations goes as well.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{size} to download</source>
@@ -2412,6 +4218,10 @@
         <message>
             <source>{value} is none of the qualities high, balanced and small.</source>
             <translation>{value} ist keine der Qualitäten hoch, ausgewogen und klein.</translation>
+        </message>
+        <message>
+            <source>{what} go with it. This cannot be undone.</source>
+            <translation type="unfinished" />
         </message>
         <message>
             <source>{who}, answer to: {question}</source>

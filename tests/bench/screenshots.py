@@ -223,8 +223,8 @@ def _panel(studio: Studio) -> QWidget | None:
 @scene("find")
 def _find(studio: Studio) -> QWidget | None:
     studio.window.open_conversation(studio.ids["rich"])
-    studio.window.chat.messages.find_bar.open()
-    studio.later(studio.window.chat.messages.find_bar.close)
+    studio.window.chat.messages.find_bar.open_bar()
+    studio.later(studio.window.chat.messages.find_bar.close_bar)
     return studio.window
 
 
