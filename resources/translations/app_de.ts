@@ -5,86 +5,86 @@
         <name />
         <message numerus="yes">
             <source>%n attached file(s)</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n angehängte Datei</numerusform>
+                <numerusform>%n angehängte Dateien</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n conversation(s)</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung</numerusform>
+                <numerusform>%n Unterhaltungen</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n conversation(s) found</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung gefunden</numerusform>
+                <numerusform>%n Unterhaltungen gefunden</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n conversation(s) were deleted.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung wurde gelöscht.</numerusform>
+                <numerusform>%n Unterhaltungen wurden gelöscht.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n conversation(s) with {messages} imported from {program}.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung mit {messages} aus {program} importiert.</numerusform>
+                <numerusform>%n Unterhaltungen mit {messages} aus {program} importiert.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n conversation(s) written to {file} ({size}).</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung nach {file} geschrieben ({size}).</numerusform>
+                <numerusform>%n Unterhaltungen nach {file} geschrieben ({size}).</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n could not be read:</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n ließ sich nicht lesen:</numerusform>
+                <numerusform>%n ließen sich nicht lesen:</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n found so far</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>bisher %n gefunden</numerusform>
+                <numerusform>bisher %n gefunden</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n message(s)</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Nachricht</numerusform>
+                <numerusform>%n Nachrichten</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n message(s) in all their branches</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Nachricht in allen ihren Zweigen</numerusform>
+                <numerusform>%n Nachrichten in allen ihren Zweigen</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n picture(s) and files cannot be imported; they are named in their place.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Bild oder Datei lässt sich nicht importieren; an der Stelle steht der Name.</numerusform>
+                <numerusform>%n Bilder und Dateien lassen sich nicht importieren; an ihrer Stelle stehen die Namen.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
             <source>%n that were imported before or come from here were left out.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n wurde ausgelassen, weil schon importiert oder von hier.</numerusform>
+                <numerusform>%n wurden ausgelassen, weil schon importiert oder von hier.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -103,9 +103,9 @@
         </message>
         <message numerus="yes">
             <source>%n without messages were left out.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n ohne Nachrichten wurde ausgelassen.</numerusform>
+                <numerusform>%n ohne Nachrichten wurden ausgelassen.</numerusform>
             </translation>
         </message>
         <message>
@@ -186,11 +186,11 @@
         </message>
         <message>
             <source>A message of the system when a conversion is done, or has failed, while the window is not in front.</source>
-            <translation type="unfinished" />
+            <translation>Eine Meldung des Systems, wenn ein Modell fertig ternarisiert oder es fehlgeschlagen ist, während das Fenster nicht vorn ist.</translation>
         </message>
         <message>
             <source>A model is downloaded once, ternarised, and then answers on this machine, with no network.</source>
-            <translation type="unfinished" />
+            <translation>Ein Modell wird einmal heruntergeladen, ternarisiert und antwortet dann auf diesem Rechner, ganz ohne Netz.</translation>
         </message>
         <message>
             <source>A model is on its way. You can watch it in the library.</source>
@@ -214,11 +214,11 @@
         </message>
         <message>
             <source>About {duration}</source>
-            <translation type="unfinished" />
+            <translation>Etwa {duration}</translation>
         </message>
         <message>
             <source>About {number} tokens/s</source>
-            <translation type="unfinished" />
+            <translation>Etwa {number} Token/s</translation>
         </message>
         <message>
             <source>Accept the licence on the model's page at huggingface.co and enter your access token in the settings, then try again.</source>
@@ -226,15 +226,15 @@
         </message>
         <message>
             <source>Add a folder</source>
-            <translation type="unfinished" />
+            <translation>Ordner hinzufügen</translation>
         </message>
         <message>
             <source>Add a folder…</source>
-            <translation type="unfinished" />
+            <translation>Ordner hinzufügen …</translation>
         </message>
         <message>
             <source>Address</source>
-            <translation type="unfinished" />
+            <translation>Adresse</translation>
         </message>
         <message>
             <source>Address of a mirror of the Hugging Face Hub. Empty: https://huggingface.co.</source>
@@ -246,7 +246,7 @@
         </message>
         <message>
             <source>Address of the server</source>
-            <translation type="unfinished" />
+            <translation>Adresse des Servers</translation>
         </message>
         <message>
             <source>Advanced</source>
@@ -254,23 +254,23 @@
         </message>
         <message>
             <source>All</source>
-            <translation type="unfinished" />
+            <translation>Alle</translation>
         </message>
         <message>
             <source>All is computed here. Only what you search for or fetch goes out, and every request is listed.</source>
-            <translation type="unfinished" />
+            <translation>Alles wird hier berechnet. Nur was du suchst oder holst, geht hinaus, und jede Anfrage ist aufgeführt.</translation>
         </message>
         <message>
             <source>All jobs</source>
-            <translation type="unfinished" />
+            <translation>Alle Aufträge</translation>
         </message>
         <message>
             <source>Also delete the original that it was made from</source>
-            <translation type="unfinished" />
+            <translation>Auch das Original löschen, aus dem es gemacht wurde</translation>
         </message>
         <message>
             <source>Also delete the original that it was made from ({size})</source>
-            <translation type="unfinished" />
+            <translation>Auch das Original löschen, aus dem es gemacht wurde ({size})</translation>
         </message>
         <message>
             <source>An answer is being written.</source>
@@ -294,11 +294,11 @@
         </message>
         <message>
             <source>Answer the last question again</source>
-            <translation type="unfinished" />
+            <translation>Die letzte Frage neu beantworten</translation>
         </message>
         <message>
             <source>Answer: {count} tokens</source>
-            <translation type="unfinished" />
+            <translation>Antwort: {count} Token</translation>
         </message>
         <message>
             <source>Answering sample questions</source>
@@ -310,11 +310,11 @@
         </message>
         <message>
             <source>Answers when {first} has ended</source>
-            <translation type="unfinished" />
+            <translation>Antwortet, wenn {first} fertig ist</translation>
         </message>
         <message>
             <source>Any licence</source>
-            <translation type="unfinished" />
+            <translation>Jede Lizenz</translation>
         </message>
         <message>
             <source>Appearance</source>
@@ -350,15 +350,15 @@
         </message>
         <message>
             <source>Attach files</source>
-            <translation type="unfinished" />
+            <translation>Dateien anhängen</translation>
         </message>
         <message>
             <source>Attached files</source>
-            <translation type="unfinished" />
+            <translation>Angehängte Dateien</translation>
         </message>
         <message>
             <source>Attached: {name} ({size})</source>
-            <translation type="unfinished" />
+            <translation>Angehängt: {name} ({size})</translation>
         </message>
         <message>
             <source>August</source>
@@ -378,11 +378,11 @@
         </message>
         <message>
             <source>Back</source>
-            <translation type="unfinished" />
+            <translation>Zurück</translation>
         </message>
         <message>
             <source>Back to the library</source>
-            <translation type="unfinished" />
+            <translation>Zurück zur Bibliothek</translation>
         </message>
         <message>
             <source>Balanced</source>
@@ -406,7 +406,7 @@
         </message>
         <message>
             <source>Both models fit into the memory and answer at the same time.</source>
-            <translation type="unfinished" />
+            <translation>Beide Modelle passen in den Speicher und antworten gleichzeitig.</translation>
         </message>
         <message>
             <source>Both, word for word</source>
@@ -418,7 +418,7 @@
         </message>
         <message>
             <source>Can be converted</source>
-            <translation type="unfinished" />
+            <translation>Lassen sich ternarisieren</translation>
         </message>
         <message>
             <source>Cancel</source>
@@ -438,7 +438,7 @@
         </message>
         <message>
             <source>Changed.</source>
-            <translation type="unfinished" />
+            <translation>Geändert.</translation>
         </message>
         <message>
             <source>Chat</source>
@@ -450,7 +450,7 @@
         </message>
         <message>
             <source>Chat with {id}</source>
-            <translation type="unfinished" />
+            <translation>Chat mit {id}</translation>
         </message>
         <message>
             <source>Chat with {name}</source>
@@ -462,7 +462,7 @@
         </message>
         <message>
             <source>Check of the token</source>
-            <translation type="unfinished" />
+            <translation>Prüfung des Tokens</translation>
         </message>
         <message>
             <source>Check the connection, then try again. What has come already is kept.</source>
@@ -470,7 +470,7 @@
         </message>
         <message>
             <source>Check token</source>
-            <translation type="unfinished" />
+            <translation>Token prüfen</translation>
         </message>
         <message>
             <source>Checking the result</source>
@@ -482,15 +482,15 @@
         </message>
         <message>
             <source>Choose a model</source>
-            <translation type="unfinished" />
+            <translation>Modell wählen</translation>
         </message>
         <message>
             <source>Choose which pages the model reads</source>
-            <translation type="unfinished" />
+            <translation>Wählen, welche Seiten das Modell liest</translation>
         </message>
         <message>
             <source>Clear</source>
-            <translation type="unfinished" />
+            <translation>Leeren</translation>
         </message>
         <message>
             <source>Clear the history</source>
@@ -498,11 +498,11 @@
         </message>
         <message>
             <source>Clear the list?</source>
-            <translation type="unfinished" />
+            <translation>Die Liste leeren?</translation>
         </message>
         <message>
             <source>Clear…</source>
-            <translation type="unfinished" />
+            <translation>Leeren …</translation>
         </message>
         <message>
             <source>Close</source>
@@ -510,7 +510,7 @@
         </message>
         <message>
             <source>Close folder</source>
-            <translation type="unfinished" />
+            <translation>Ordner zuklappen</translation>
         </message>
         <message>
             <source>Close other programs or unload models, then try again: it goes on from where it was. If it happens again, take a smaller model.</source>
@@ -518,23 +518,23 @@
         </message>
         <message>
             <source>Close the column of {name}; the conversation stays in the list</source>
-            <translation type="unfinished" />
+            <translation>Die Spalte von {name} schließen; die Unterhaltung bleibt in der Liste</translation>
         </message>
         <message>
             <source>Close the note</source>
-            <translation type="unfinished" />
+            <translation>Hinweis schließen</translation>
         </message>
         <message>
             <source>Close the panel</source>
-            <translation type="unfinished" />
+            <translation>Seitenleiste schließen</translation>
         </message>
         <message>
             <source>Close this column</source>
-            <translation type="unfinished" />
+            <translation>Diese Spalte schließen</translation>
         </message>
         <message>
             <source>Close to the original</source>
-            <translation type="unfinished" />
+            <translation>Nah am Original</translation>
         </message>
         <message>
             <source>Close to the original: answers stay sensible, details differ.</source>
@@ -546,7 +546,7 @@
         </message>
         <message>
             <source>Compare with…</source>
-            <translation type="unfinished" />
+            <translation>Vergleichen mit …</translation>
         </message>
         <message>
             <source>Component</source>
@@ -558,7 +558,7 @@
         </message>
         <message>
             <source>Connected programs</source>
-            <translation type="unfinished" />
+            <translation>Verbundene Programme</translation>
         </message>
         <message>
             <source>Connections and examples</source>
@@ -566,7 +566,7 @@
         </message>
         <message>
             <source>Content of the file</source>
-            <translation type="unfinished" />
+            <translation>Inhalt der Datei</translation>
         </message>
         <message>
             <source>Context</source>
@@ -602,7 +602,7 @@
         </message>
         <message>
             <source>Continue</source>
-            <translation type="unfinished" />
+            <translation>Weiterschreiben</translation>
         </message>
         <message>
             <source>Conversation</source>
@@ -614,7 +614,7 @@
         </message>
         <message>
             <source>Conversations (*.json *.zip *.md);;All files (*)</source>
-            <translation type="unfinished" />
+            <translation>Unterhaltungen (*.json *.zip *.md);;Alle Dateien (*)</translation>
         </message>
         <message>
             <source>Conversions wait while a full-screen program runs.</source>
@@ -622,7 +622,7 @@
         </message>
         <message>
             <source>Convert it again so</source>
-            <translation type="unfinished" />
+            <translation>So noch einmal ternarisieren</translation>
         </message>
         <message>
             <source>Converted {how}.</source>
@@ -638,7 +638,7 @@
         </message>
         <message>
             <source>Copy address</source>
-            <translation type="unfinished" />
+            <translation>Adresse kopieren</translation>
         </message>
         <message>
             <source>Copy answer</source>
@@ -646,11 +646,11 @@
         </message>
         <message>
             <source>Copy as Markdown</source>
-            <translation type="unfinished" />
+            <translation>Als Markdown kopieren</translation>
         </message>
         <message>
             <source>Copy as plain text</source>
-            <translation type="unfinished" />
+            <translation>Als reinen Text kopieren</translation>
         </message>
         <message>
             <source>Copy code</source>
@@ -662,11 +662,11 @@
         </message>
         <message>
             <source>Copy the address</source>
-            <translation type="unfinished" />
+            <translation>Die Adresse kopieren</translation>
         </message>
         <message>
             <source>Copy the last answer</source>
-            <translation type="unfinished" />
+            <translation>Die letzte Antwort kopieren</translation>
         </message>
         <message>
             <source>Copy the message</source>
@@ -674,7 +674,7 @@
         </message>
         <message>
             <source>Copy the token</source>
-            <translation type="unfinished" />
+            <translation>Das Token kopieren</translation>
         </message>
         <message>
             <source>Copy versions</source>
@@ -682,7 +682,7 @@
         </message>
         <message>
             <source>Copy with the token</source>
-            <translation type="unfinished" />
+            <translation>Mit dem Token kopieren</translation>
         </message>
         <message>
             <source>Creative</source>
@@ -690,7 +690,7 @@
         </message>
         <message>
             <source>Ctrl+Enter</source>
-            <translation type="unfinished" />
+            <translation>Strg+Eingabe</translation>
         </message>
         <message>
             <source>Dark</source>
@@ -702,7 +702,7 @@
         </message>
         <message>
             <source>Default: {value}</source>
-            <translation type="unfinished" />
+            <translation>Voreinstellung: {value}</translation>
         </message>
         <message>
             <source>Delete</source>
@@ -710,22 +710,22 @@
         </message>
         <message numerus="yes">
             <source>Delete %n conversation(s) for ever?</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>%n Unterhaltung endgültig löschen?</numerusform>
+                <numerusform>%n Unterhaltungen endgültig löschen?</numerusform>
             </translation>
         </message>
         <message>
             <source>Delete folder</source>
-            <translation type="unfinished" />
+            <translation>Ordner löschen</translation>
         </message>
         <message>
             <source>Delete for ever</source>
-            <translation type="unfinished" />
+            <translation>Endgültig löschen</translation>
         </message>
         <message>
             <source>Delete for ever…</source>
-            <translation type="unfinished" />
+            <translation>Endgültig löschen …</translation>
         </message>
         <message>
             <source>Delete model</source>
@@ -733,11 +733,11 @@
         </message>
         <message>
             <source>Delete the original weights while converting: {less} of disk instead of {more}</source>
-            <translation type="unfinished" />
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}</translation>
         </message>
         <message>
             <source>Delete the original weights while converting: {less} of disk instead of {more}, fetched {times} times</source>
-            <translation type="unfinished" />
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}, {times}-mal geholt</translation>
         </message>
         <message>
             <source>Delete {id}</source>
@@ -749,19 +749,19 @@
         </message>
         <message>
             <source>Delete “{title}” for ever?</source>
-            <translation type="unfinished" />
+            <translation>„{title}“ endgültig löschen?</translation>
         </message>
         <message>
             <source>Deleted conversations</source>
-            <translation type="unfinished" />
+            <translation>Gelöschte Unterhaltungen</translation>
         </message>
         <message>
             <source>Deleted conversations stay here until you delete them for ever.</source>
-            <translation type="unfinished" />
+            <translation>Gelöschte Unterhaltungen bleiben hier, bis du sie endgültig löschst.</translation>
         </message>
         <message>
             <source>Desktop and other programs</source>
-            <translation type="unfinished" />
+            <translation>Arbeitsfläche und andere Programme</translation>
         </message>
         <message>
             <source>Details</source>
@@ -769,15 +769,15 @@
         </message>
         <message>
             <source>Details of {name}</source>
-            <translation type="unfinished" />
+            <translation>Einzelheiten zu {name}</translation>
         </message>
         <message>
             <source>Details of {name}: what it is and what it would cost</source>
-            <translation type="unfinished" />
+            <translation>Einzelheiten zu {name}: was es ist und was es kosten würde</translation>
         </message>
         <message>
             <source>Details of “{query}” as typed</source>
-            <translation type="unfinished" />
+            <translation>Einzelheiten zu „{query}“, wie eingegeben</translation>
         </message>
         <message>
             <source>Disk space for that (GB)</source>
@@ -785,7 +785,7 @@
         </message>
         <message>
             <source>Disk, at most at once</source>
-            <translation type="unfinished" />
+            <translation>Platte, höchstens auf einmal</translation>
         </message>
         <message>
             <source>Dismiss</source>
@@ -797,7 +797,7 @@
         </message>
         <message>
             <source>Do not wrap lines</source>
-            <translation type="unfinished" />
+            <translation>Zeilen nicht umbrechen</translation>
         </message>
         <message>
             <source>Done</source>
@@ -821,7 +821,7 @@
         </message>
         <message>
             <source>Duration</source>
-            <translation type="unfinished" />
+            <translation>Dauer</translation>
         </message>
         <message>
             <source>Edit</source>
@@ -829,11 +829,11 @@
         </message>
         <message>
             <source>Edit the answer</source>
-            <translation type="unfinished" />
+            <translation>Die Antwort bearbeiten</translation>
         </message>
         <message>
             <source>Edit the last message (in the empty field)</source>
-            <translation type="unfinished" />
+            <translation>Die letzte Nachricht bearbeiten (im leeren Feld)</translation>
         </message>
         <message>
             <source>Edit your message</source>
@@ -841,11 +841,11 @@
         </message>
         <message>
             <source>Edit…</source>
-            <translation type="unfinished" />
+            <translation>Bearbeiten …</translation>
         </message>
         <message>
             <source>Empty the trash…</source>
-            <translation type="unfinished" />
+            <translation>Papierkorb leeren …</translation>
         </message>
         <message>
             <source>Encoding of new models</source>
@@ -873,11 +873,11 @@
         </message>
         <message>
             <source>Example</source>
-            <translation type="unfinished" />
+            <translation>Beispiel</translation>
         </message>
         <message>
             <source>Expected divergence: {kl} nats a token, between {low} and {high}, from what smaller models lost.</source>
-            <translation type="unfinished" />
+            <translation>Erwartete Abweichung: {kl} Nat je Token, zwischen {low} und {high}, nach dem, was kleinere Modelle verloren haben.</translation>
         </message>
         <message>
             <source>Explain how a rainbow forms, in three sentences</source>
@@ -885,7 +885,7 @@
         </message>
         <message>
             <source>Export all…</source>
-            <translation type="unfinished" />
+            <translation>Alle exportieren …</translation>
         </message>
         <message>
             <source>Export as Markdown…</source>
@@ -893,19 +893,19 @@
         </message>
         <message>
             <source>Export conversations</source>
-            <translation type="unfinished" />
+            <translation>Unterhaltungen exportieren</translation>
         </message>
         <message>
             <source>Export the list</source>
-            <translation type="unfinished" />
+            <translation>Liste exportieren</translation>
         </message>
         <message>
             <source>Export…</source>
-            <translation type="unfinished" />
+            <translation>Exportieren …</translation>
         </message>
         <message>
             <source>Facts about a model</source>
-            <translation type="unfinished" />
+            <translation>Angaben zu einem Modell</translation>
         </message>
         <message>
             <source>Failed</source>
@@ -913,7 +913,7 @@
         </message>
         <message>
             <source>Far from the original</source>
-            <translation type="unfinished" />
+            <translation>Weit vom Original</translation>
         </message>
         <message>
             <source>Far from the original: expect mistakes. A larger encoding stays nearer.</source>
@@ -929,11 +929,11 @@
         </message>
         <message>
             <source>Fewer pages…</source>
-            <translation type="unfinished" />
+            <translation>Weniger Seiten …</translation>
         </message>
         <message>
             <source>File of a model</source>
-            <translation type="unfinished" />
+            <translation>Datei eines Modells</translation>
         </message>
         <message>
             <source>File: {path}</source>
@@ -941,19 +941,19 @@
         </message>
         <message>
             <source>Files of the report</source>
-            <translation type="unfinished" />
+            <translation>Dateien des Berichts</translation>
         </message>
         <message>
             <source>Files: {count}, of which {size} are needed</source>
-            <translation type="unfinished" />
+            <translation>Dateien: {count}, davon werden {size} gebraucht</translation>
         </message>
         <message>
             <source>Filter by program, host or purpose</source>
-            <translation type="unfinished" />
+            <translation>Nach Programm, Gegenstelle oder Zweck filtern</translation>
         </message>
         <message>
             <source>Find a model</source>
-            <translation type="unfinished" />
+            <translation>Modell suchen</translation>
         </message>
         <message>
             <source>Find a shortcut</source>
@@ -961,31 +961,31 @@
         </message>
         <message>
             <source>Find in this conversation</source>
-            <translation type="unfinished" />
+            <translation>In dieser Unterhaltung suchen</translation>
         </message>
         <message>
             <source>First word after</source>
-            <translation type="unfinished" />
+            <translation>Erstes Wort nach</translation>
         </message>
         <message>
             <source>First word after {time}</source>
-            <translation type="unfinished" />
+            <translation>Erstes Wort nach {time}</translation>
         </message>
         <message>
             <source>Fits this machine</source>
-            <translation type="unfinished" />
+            <translation>Passt auf diesen Rechner</translation>
         </message>
         <message>
             <source>Folder for the model</source>
-            <translation type="unfinished" />
+            <translation>Ordner für das Modell</translation>
         </message>
         <message>
             <source>Folder {name}, {state}, {count}</source>
-            <translation type="unfinished" />
+            <translation>Ordner {name}, {state}, {count}</translation>
         </message>
         <message>
             <source>Folders, import, export, trash</source>
-            <translation type="unfinished" />
+            <translation>Ordner, Import, Export, Papierkorb</translation>
         </message>
         <message>
             <source>For every conversation that has no choice of its own (a click on the context's gauge).</source>
@@ -997,11 +997,11 @@
         </message>
         <message>
             <source>For private use only, unchanged: a ternary version of it must not be passed on.</source>
-            <translation type="unfinished" />
+            <translation>Nur für private Zwecke und unverändert: Eine ternäre Fassung darf nicht weitergegeben werden.</translation>
         </message>
         <message>
             <source>For research and private use only: no commercial use.</source>
-            <translation type="unfinished" />
+            <translation>Nur für Forschung und private Zwecke: keine geschäftliche Nutzung.</translation>
         </message>
         <message>
             <source>Four levels. For large models where memory is short.</source>
@@ -1009,7 +1009,7 @@
         </message>
         <message>
             <source>Free</source>
-            <translation type="unfinished" />
+            <translation>Frei</translation>
         </message>
         <message>
             <source>Free software under the Apache License 2.0, without any warranty. Kept in {folder}.</source>
@@ -1021,18 +1021,18 @@
         </message>
         <message>
             <source>From here on the model does not read all of the text before any more.</source>
-            <translation type="unfinished" />
+            <translation>Von hier an liest das Modell nicht mehr den ganzen Text davor.</translation>
         </message>
         <message numerus="yes">
             <source>From here on the model does not read the first %n message(s) any more.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>Von hier an liest das Modell die erste Nachricht nicht mehr (%n).</numerusform>
+                <numerusform>Von hier an liest das Modell die ersten %n Nachrichten nicht mehr.</numerusform>
             </translation>
         </message>
         <message>
             <source>From here on the model reads a summary of what came before: {summary}</source>
-            <translation type="unfinished" />
+            <translation>Von hier an liest das Modell eine Zusammenfassung dessen, was davor kam: {summary}</translation>
         </message>
         <message>
             <source>Gather the report</source>
@@ -1076,15 +1076,15 @@
         </message>
         <message>
             <source>Give way to full-screen programs</source>
-            <translation type="unfinished" />
+            <translation>Vollbildprogrammen den Vortritt lassen</translation>
         </message>
         <message>
             <source>Groups of settings</source>
-            <translation type="unfinished" />
+            <translation>Gruppen von Einstellungen</translation>
         </message>
         <message>
             <source>Hardly distinguishable from the original</source>
-            <translation type="unfinished" />
+            <translation>Vom Original kaum zu unterscheiden</translation>
         </message>
         <message>
             <source>Hardly distinguishable from the original, at half its size.</source>
@@ -1096,7 +1096,7 @@
         </message>
         <message>
             <source>Held until the program is closed.</source>
-            <translation type="unfinished" />
+            <translation>Gilt, bis das Programm beendet wird.</translation>
         </message>
         <message>
             <source>Help</source>
@@ -1104,15 +1104,15 @@
         </message>
         <message>
             <source>Hide the token</source>
-            <translation type="unfinished" />
+            <translation>Token verbergen</translation>
         </message>
         <message>
             <source>Hold it until the program is closed, or keep it in a file that only your account may read?</source>
-            <translation type="unfinished" />
+            <translation>Soll es gelten, bis das Programm beendet wird, oder in einer Datei bleiben, die nur dein Konto lesen darf?</translation>
         </message>
         <message>
             <source>Holds for this conversation from the next answer on.</source>
-            <translation type="unfinished" />
+            <translation>Gilt für diese Unterhaltung ab der nächsten Antwort.</translation>
         </message>
         <message>
             <source>Holds for this conversation; the settings say it for all others.</source>
@@ -1120,7 +1120,7 @@
         </message>
         <message>
             <source>Host</source>
-            <translation type="unfinished" />
+            <translation>Gegenstelle</translation>
         </message>
         <message>
             <source>Hosts that are asked directly, with commas between them.</source>
@@ -1128,7 +1128,7 @@
         </message>
         <message>
             <source>How close it stays is measured when it is converted.</source>
-            <translation type="unfinished" />
+            <translation>Wie nah es bleibt, wird beim Ternarisieren gemessen.</translation>
         </message>
         <message>
             <source>How far its predictions are from the original's. 0 is the same; up to 0.2 answers stay sensible.</source>
@@ -1152,7 +1152,7 @@
         </message>
         <message>
             <source>How much memory it takes is known when its shape is read.</source>
-            <translation type="unfinished" />
+            <translation>Wie viel Speicher es braucht, steht fest, sobald sein Aufbau gelesen ist.</translation>
         </message>
         <message>
             <source>How much text a conversation can hold, questions and answers together.</source>
@@ -1172,7 +1172,7 @@
         </message>
         <message>
             <source>How to use it</source>
-            <translation type="unfinished" />
+            <translation>So benutzt du ihn</translation>
         </message>
         <message>
             <source>Hugging Face token</source>
@@ -1180,23 +1180,23 @@
         </message>
         <message>
             <source>Import conversations</source>
-            <translation type="unfinished" />
+            <translation>Unterhaltungen importieren</translation>
         </message>
         <message>
             <source>Import conversations…</source>
-            <translation type="unfinished" />
+            <translation>Unterhaltungen importieren …</translation>
         </message>
         <message>
             <source>Importing {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} wird importiert</translation>
         </message>
         <message>
             <source>In a file</source>
-            <translation type="unfinished" />
+            <translation>In einer Datei</translation>
         </message>
         <message>
             <source>In a terminal.</source>
-            <translation type="unfinished" />
+            <translation>In einem Terminal.</translation>
         </message>
         <message>
             <source>In percent of the system's; also with Ctrl and + or −.</source>
@@ -1204,7 +1204,7 @@
         </message>
         <message>
             <source>In the file ~/.continue/config.yaml.</source>
-            <translation type="unfinished" />
+            <translation>In der Datei ~/.continue/config.yaml.</translation>
         </message>
         <message>
             <source>Install the part that converts models (the extra “convert”), then try again.</source>
@@ -1216,11 +1216,11 @@
         </message>
         <message>
             <source>Installed ({count})</source>
-            <translation type="unfinished" />
+            <translation>Installiert ({count})</translation>
         </message>
         <message>
             <source>Installed already</source>
-            <translation type="unfinished" />
+            <translation>Schon installiert</translation>
         </message>
         <message>
             <source>Installed model {id}</source>
@@ -1228,35 +1228,35 @@
         </message>
         <message>
             <source>Installed models</source>
-            <translation type="unfinished" />
+            <translation>Installierte Modelle</translation>
         </message>
         <message>
             <source>It cannot be converted: {reason}</source>
-            <translation type="unfinished" />
+            <translation>Es lässt sich nicht ternarisieren: {reason}</translation>
         </message>
         <message>
             <source>It does not fit: it takes {need}, this machine has {total}. Choose a smaller one.</source>
-            <translation type="unfinished" />
+            <translation>Es passt nicht: Es braucht {need}, dieser Rechner hat {total}. Wähle ein kleineres.</translation>
         </message>
         <message>
             <source>It fits when other programs are closed: it takes {need}, {free} of {total} are free.</source>
-            <translation type="unfinished" />
+            <translation>Es passt, wenn andere Programme geschlossen werden: Es braucht {need}, frei sind {free} von {total}.</translation>
         </message>
         <message>
             <source>It fits when the models loaded now are unloaded ({freed}): it takes {need}.</source>
-            <translation type="unfinished" />
+            <translation>Es passt, wenn die jetzt geladenen Modelle entladen werden ({freed}): Es braucht {need}.</translation>
         </message>
         <message>
             <source>It fits: {need} of the {free} that are free.</source>
-            <translation type="unfinished" />
+            <translation>Es passt: {need} von {free}, die frei sind.</translation>
         </message>
         <message>
             <source>It has a licence of its own: read it on the model's page before you do more than try it.</source>
-            <translation type="unfinished" />
+            <translation>Es hat eine eigene Lizenz: Lies sie auf der Seite des Modells, bevor du mehr tust, als es auszuprobieren.</translation>
         </message>
         <message>
             <source>It has no messages.</source>
-            <translation type="unfinished" />
+            <translation>Sie hat keine Nachrichten.</translation>
         </message>
         <message>
             <source>It is being measured now; the Jobs page shows how far it is.</source>
@@ -1264,35 +1264,35 @@
         </message>
         <message>
             <source>It is in the public domain: no conditions.</source>
-            <translation type="unfinished" />
+            <translation>Es ist gemeinfrei: keine Bedingungen.</translation>
         </message>
         <message>
             <source>It is not as that program writes it: {detail}</source>
-            <translation type="unfinished" />
+            <translation>Sie ist nicht so, wie jenes Programm sie schreibt: {detail}</translation>
         </message>
         <message>
             <source>It was trained with ternary weights, which are taken over as they are: nothing is lost.</source>
-            <translation type="unfinished" />
+            <translation>Es wurde mit ternären Gewichten trainiert, die übernommen werden, wie sie sind: Nichts geht verloren.</translation>
         </message>
         <message>
             <source>Its authors name no licence: ask them before you do more than try it.</source>
-            <translation type="unfinished" />
+            <translation>Die Urheber nennen keine Lizenz: Frage sie, bevor du mehr tust, als es auszuprobieren.</translation>
         </message>
         <message>
             <source>Its authors want to know who takes it. That is free, and done once:</source>
-            <translation type="unfinished" />
+            <translation>Die Urheber möchten wissen, wer es nimmt. Das ist kostenlos und einmalig:</translation>
         </message>
         <message>
             <source>Its messages refer to each other in a circle.</source>
-            <translation type="unfinished" />
+            <translation>Ihre Nachrichten verweisen im Kreis aufeinander.</translation>
         </message>
         <message>
             <source>Its own ternary weights</source>
-            <translation type="unfinished" />
+            <translation>Eigene ternäre Gewichte</translation>
         </message>
         <message>
             <source>JSON with all branches (*.json)</source>
-            <translation type="unfinished" />
+            <translation>JSON mit allen Zweigen (*.json)</translation>
         </message>
         <message>
             <source>January</source>
@@ -1304,9 +1304,9 @@
         </message>
         <message numerus="yes">
             <source>Jobs that were interrupted: %n. What is done is kept.</source>
-            <translation type="unfinished">
-                <numerusform />
-                <numerusform />
+            <translation>
+                <numerusform>Unterbrochene Aufträge: %n. Was fertig ist, bleibt.</numerusform>
+                <numerusform>Unterbrochene Aufträge: %n. Was fertig ist, bleibt.</numerusform>
             </translation>
         </message>
         <message>
@@ -1327,19 +1327,19 @@
         </message>
         <message>
             <source>Keep it</source>
-            <translation type="unfinished" />
+            <translation>Behalten</translation>
         </message>
         <message>
             <source>Keep it in a file</source>
-            <translation type="unfinished" />
+            <translation>In einer Datei behalten</translation>
         </message>
         <message>
             <source>Keep it in {folder}</source>
-            <translation type="unfinished" />
+            <translation>Es in {folder} behalten</translation>
         </message>
         <message>
             <source>Keep the old one</source>
-            <translation type="unfinished" />
+            <translation>Das alte behalten</translation>
         </message>
         <message>
             <source>Keeping the source and tuning are yes or no.</source>
@@ -1351,15 +1351,15 @@
         </message>
         <message>
             <source>Kept free</source>
-            <translation type="unfinished" />
+            <translation>Frei gehalten</translation>
         </message>
         <message>
             <source>Kept in the file secrets.json, which only you may read.</source>
-            <translation type="unfinished" />
+            <translation>Liegt in der Datei secrets.json, die nur du lesen darfst.</translation>
         </message>
         <message>
             <source>Kept in the system's key ring.</source>
-            <translation type="unfinished" />
+            <translation>Liegt im Schlüsselbund des Systems.</translation>
         </message>
         <message>
             <source>Keyboard shortcuts</source>
@@ -1395,7 +1395,7 @@
         </message>
         <message>
             <source>Let the last answer go on</source>
-            <translation type="unfinished" />
+            <translation>Die letzte Antwort weiterschreiben lassen</translation>
         </message>
         <message>
             <source>Library</source>
@@ -1407,7 +1407,7 @@
         </message>
         <message>
             <source>Licence: {name}. {sentence}</source>
-            <translation type="unfinished" />
+            <translation>Lizenz: {name}. {sentence}</translation>
         </message>
         <message>
             <source>Light</source>
@@ -1455,7 +1455,7 @@
         </message>
         <message>
             <source>Longer context…</source>
-            <translation type="unfinished" />
+            <translation>Längerer Kontext …</translation>
         </message>
         <message>
             <source>Longest answer (tokens)</source>
@@ -1487,15 +1487,15 @@
         </message>
         <message>
             <source>Make a new token</source>
-            <translation type="unfinished" />
+            <translation>Neues Token machen</translation>
         </message>
         <message>
             <source>Make a new token?</source>
-            <translation type="unfinished" />
+            <translation>Ein neues Token machen?</translation>
         </message>
         <message>
             <source>Make a token that may read, at {address}.</source>
-            <translation type="unfinished" />
+            <translation>Erstelle unter {address} ein Token, das lesen darf.</translation>
         </message>
         <message>
             <source>Makes words that were written already less likely; 1 is off.</source>
@@ -1515,7 +1515,7 @@
         </message>
         <message>
             <source>Measured divergence: {kl} nats a token.</source>
-            <translation type="unfinished" />
+            <translation>Gemessene Abweichung: {kl} Nat je Token.</translation>
         </message>
         <message>
             <source>Measured on {tokens} tokens of text that it was not made with.</source>
@@ -1527,7 +1527,7 @@
         </message>
         <message>
             <source>Measuring how fast this machine is…</source>
-            <translation type="unfinished" />
+            <translation>Es wird gemessen, wie schnell dieser Rechner ist …</translation>
         </message>
         <message>
             <source>Memory</source>
@@ -1535,7 +1535,7 @@
         </message>
         <message>
             <source>Memory, {whole}: {parts}</source>
-            <translation type="unfinished" />
+            <translation>Speicher, {whole}: {parts}</translation>
         </message>
         <message>
             <source>Message</source>
@@ -1559,7 +1559,7 @@
         </message>
         <message>
             <source>Mixed formats, {bits} bits a weight</source>
-            <translation type="unfinished" />
+            <translation>Gemischte Formate, {bits} Bit je Gewicht</translation>
         </message>
         <message>
             <source>Model</source>
@@ -1571,19 +1571,19 @@
         </message>
         <message>
             <source>Model: {model}</source>
-            <translation type="unfinished" />
+            <translation>Modell: {model}</translation>
         </message>
         <message>
             <source>Model: {name}</source>
-            <translation type="unfinished" />
+            <translation>Modell: {name}</translation>
         </message>
         <message>
             <source>Models</source>
-            <translation type="unfinished" />
+            <translation>Modelle</translation>
         </message>
         <message>
             <source>Models loaded now</source>
-            <translation type="unfinished" />
+            <translation>Jetzt geladene Modelle</translation>
         </message>
         <message>
             <source>Models make mistakes. Check what matters.</source>
@@ -1595,7 +1595,7 @@
         </message>
         <message>
             <source>Models of this family cannot be converted yet.</source>
-            <translation type="unfinished" />
+            <translation>Modelle dieser Familie lassen sich noch nicht ternarisieren.</translation>
         </message>
         <message>
             <source>More</source>
@@ -1603,15 +1603,15 @@
         </message>
         <message>
             <source>More actions</source>
-            <translation type="unfinished" />
+            <translation>Weitere Aktionen</translation>
         </message>
         <message>
             <source>More folders with models</source>
-            <translation type="unfinished" />
+            <translation>Weitere Ordner mit Modellen</translation>
         </message>
         <message>
             <source>More results</source>
-            <translation type="unfinished" />
+            <translation>Weitere Ergebnisse</translation>
         </message>
         <message>
             <source>More than the {count} tokens that the model was made for: past them its answers may lose the thread. What exactly suffers is said once it is open.</source>
@@ -1619,11 +1619,11 @@
         </message>
         <message>
             <source>Most downloaded</source>
-            <translation type="unfinished" />
+            <translation>Am meisten geladen</translation>
         </message>
         <message>
             <source>Most liked</source>
-            <translation type="unfinished" />
+            <translation>Am beliebtesten</translation>
         </message>
         <message>
             <source>Move down</source>
@@ -1631,15 +1631,15 @@
         </message>
         <message>
             <source>Move the job down</source>
-            <translation type="unfinished" />
+            <translation>Auftrag nach unten schieben</translation>
         </message>
         <message>
             <source>Move the job up</source>
-            <translation type="unfinished" />
+            <translation>Auftrag nach oben schieben</translation>
         </message>
         <message>
             <source>Move to</source>
-            <translation type="unfinished" />
+            <translation>Verschieben nach</translation>
         </message>
         <message>
             <source>Move to the top</source>
@@ -1651,19 +1651,19 @@
         </message>
         <message>
             <source>Name</source>
-            <translation type="unfinished" />
+            <translation>Name</translation>
         </message>
         <message>
             <source>Name (one that is there is replaced)</source>
-            <translation type="unfinished" />
+            <translation>Name (ein vorhandener wird ersetzt)</translation>
         </message>
         <message>
             <source>Natively ternary</source>
-            <translation type="unfinished" />
+            <translation>Von Haus aus ternär</translation>
         </message>
         <message>
             <source>Nearly as good as the original</source>
-            <translation type="unfinished" />
+            <translation>Fast so gut wie das Original</translation>
         </message>
         <message>
             <source>Nearly as good as the original.</source>
@@ -1683,7 +1683,7 @@
         </message>
         <message>
             <source>Network: offline</source>
-            <translation type="unfinished" />
+            <translation>Netzwerk: offline</translation>
         </message>
         <message>
             <source>New chat</source>
@@ -1691,11 +1691,11 @@
         </message>
         <message>
             <source>New folder</source>
-            <translation type="unfinished" />
+            <translation>Neuer Ordner</translation>
         </message>
         <message>
             <source>New folder…</source>
-            <translation type="unfinished" />
+            <translation>Neuer Ordner …</translation>
         </message>
         <message>
             <source>New line</source>
@@ -1703,15 +1703,15 @@
         </message>
         <message>
             <source>New token…</source>
-            <translation type="unfinished" />
+            <translation>Neues Token …</translation>
         </message>
         <message>
             <source>Newest</source>
-            <translation type="unfinished" />
+            <translation>Neueste</translation>
         </message>
         <message>
             <source>Next place</source>
-            <translation type="unfinished" />
+            <translation>Nächste Stelle</translation>
         </message>
         <message>
             <source>Next version</source>
@@ -1719,43 +1719,43 @@
         </message>
         <message>
             <source>No account needed</source>
-            <translation type="unfinished" />
+            <translation>Kein Konto nötig</translation>
         </message>
         <message>
             <source>No conversations were recognised in this file. Exports of this program, of ChatGPT (conversations.json or the ZIP with it) and of Open WebUI can be read.</source>
-            <translation type="unfinished" />
+            <translation>In dieser Datei wurden keine Unterhaltungen erkannt. Lesbar sind Exporte dieses Programms, von ChatGPT (conversations.json oder das ZIP damit) und von Open WebUI.</translation>
         </message>
         <message>
             <source>No description: {reason}</source>
-            <translation type="unfinished" />
+            <translation>Keine Beschreibung: {reason}</translation>
         </message>
         <message>
             <source>No folder</source>
-            <translation type="unfinished" />
+            <translation>Kein Ordner</translation>
         </message>
         <message>
             <source>No installed model is called so.</source>
-            <translation type="unfinished" />
+            <translation>So heißt kein installiertes Modell.</translation>
         </message>
         <message>
             <source>No key ring is available on this system.</source>
-            <translation type="unfinished" />
+            <translation>Auf diesem System gibt es keinen Schlüsselbund.</translation>
         </message>
         <message>
             <source>No model is installed yet</source>
-            <translation type="unfinished" />
+            <translation>Noch ist kein Modell installiert</translation>
         </message>
         <message>
             <source>No program is connected.</source>
-            <translation type="unfinished" />
+            <translation>Kein Programm ist verbunden.</translation>
         </message>
         <message>
             <source>No request has to do with “{words}”.</source>
-            <translation type="unfinished" />
+            <translation>Keine Anfrage hat mit „{words}“ zu tun.</translation>
         </message>
         <message>
             <source>No setting has to do with “{words}”.</source>
-            <translation type="unfinished" />
+            <translation>Keine Einstellung hat mit „{words}“ zu tun.</translation>
         </message>
         <message>
             <source>No shortcut is called that.</source>
@@ -1763,7 +1763,7 @@
         </message>
         <message>
             <source>No text was read from this file.</source>
-            <translation type="unfinished" />
+            <translation>Aus dieser Datei wurde kein Text gelesen.</translation>
         </message>
         <message>
             <source>None</source>
@@ -1771,19 +1771,19 @@
         </message>
         <message>
             <source>None is set.</source>
-            <translation type="unfinished" />
+            <translation>Keines ist gesetzt.</translation>
         </message>
         <message>
             <source>None of the recommended models is of this kind.</source>
-            <translation type="unfinished" />
+            <translation>Keines der empfohlenen Modelle ist von dieser Art.</translation>
         </message>
         <message>
             <source>Not in memory: loaded with the next message</source>
-            <translation type="unfinished" />
+            <translation>Nicht im Speicher: wird mit der nächsten Nachricht geladen</translation>
         </message>
         <message>
             <source>Not known</source>
-            <translation type="unfinished" />
+            <translation>Unbekannt</translation>
         </message>
         <message>
             <source>Not supported</source>
@@ -1791,7 +1791,7 @@
         </message>
         <message>
             <source>Nothing</source>
-            <translation type="unfinished" />
+            <translation>Nichts</translation>
         </message>
         <message>
             <source>Nothing found.</source>
@@ -1807,7 +1807,7 @@
         </message>
         <message>
             <source>Nothing has ever left this machine.</source>
-            <translation type="unfinished" />
+            <translation>Noch nie hat etwas diesen Rechner verlassen.</translation>
         </message>
         <message>
             <source>Nothing is under way. Models that you get appear here while they are made.</source>
@@ -1815,15 +1815,15 @@
         </message>
         <message>
             <source>Nothing was asked yet. What is said in requests is not kept, only that there was one.</source>
-            <translation type="unfinished" />
+            <translation>Noch wurde nichts gefragt. Was in Anfragen steht, wird nicht aufgehoben, nur dass es eine gab.</translation>
         </message>
         <message>
             <source>Nothing was found. Perhaps the filters leave it out, or it is spelt otherwise.</source>
-            <translation type="unfinished" />
+            <translation>Es wurde nichts gefunden. Vielleicht lassen die Filter es weg, oder es schreibt sich anders.</translation>
         </message>
         <message>
             <source>Noticeably weaker than the original</source>
-            <translation type="unfinished" />
+            <translation>Merklich schwächer als das Original</translation>
         </message>
         <message>
             <source>Noticeably weaker than the original: check what it says.</source>
@@ -1843,7 +1843,7 @@
         </message>
         <message>
             <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
-            <translation type="unfinished" />
+            <translation>Einer je Zeile, etwa für ein anderes Laufwerk. Neue Modelle kommen an den üblichen Ort, wenn du keinen von diesen wählst.</translation>
         </message>
         <message>
             <source>One is running, about {time} left.</source>
@@ -1855,7 +1855,7 @@
         </message>
         <message>
             <source>One request, to {hosts}.</source>
-            <translation type="unfinished" />
+            <translation>Eine Anfrage, an {hosts}.</translation>
         </message>
         <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
@@ -1871,15 +1871,15 @@
         </message>
         <message>
             <source>Open</source>
-            <translation type="unfinished" />
+            <translation>Öffnen</translation>
         </message>
         <message>
             <source>Open a link</source>
-            <translation type="unfinished" />
+            <translation>Einen Link öffnen</translation>
         </message>
         <message>
             <source>Open a model that is on this machine</source>
-            <translation type="unfinished" />
+            <translation>Ein Modell öffnen, das auf diesem Rechner liegt</translation>
         </message>
         <message>
             <source>Open folder</source>
@@ -1899,11 +1899,11 @@
         </message>
         <message>
             <source>Open the settings</source>
-            <translation type="unfinished" />
+            <translation>Einstellungen öffnen</translation>
         </message>
         <message>
             <source>Open this address in your browser?</source>
-            <translation type="unfinished" />
+            <translation>Diese Adresse im Browser öffnen?</translation>
         </message>
         <message>
             <source>Open with this context</source>
@@ -1911,7 +1911,7 @@
         </message>
         <message>
             <source>Open {address} in your browser, log in, and accept the terms. Some authors approve by hand.</source>
-            <translation type="unfinished" />
+            <translation>Öffne {address} im Browser, melde dich an und nimm die Bedingungen an. Manche Urheber geben von Hand frei.</translation>
         </message>
         <message>
             <source>Opens what happens when it is full</source>
@@ -1919,15 +1919,15 @@
         </message>
         <message>
             <source>Open…</source>
-            <translation type="unfinished" />
+            <translation>Öffnen …</translation>
         </message>
         <message>
             <source>Or drop a folder or a .gguf file here</source>
-            <translation type="unfinished" />
+            <translation>Oder lass hier einen Ordner oder eine .gguf-Datei fallen</translation>
         </message>
         <message>
             <source>Order</source>
-            <translation type="unfinished" />
+            <translation>Reihenfolge</translation>
         </message>
         <message>
             <source>Original</source>
@@ -1935,7 +1935,7 @@
         </message>
         <message>
             <source>Other machines are let in, without encryption. They write: {addresses}</source>
-            <translation type="unfinished" />
+            <translation>Andere Rechner sind zugelassen, unverschlüsselt. Sie schreiben: {addresses}</translation>
         </message>
         <message>
             <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
@@ -1943,11 +1943,11 @@
         </message>
         <message>
             <source>Other programs use the models through the OpenAI interface. They share them with this window.</source>
-            <translation type="unfinished" />
+            <translation>Andere Programme benutzen die Modelle über die OpenAI-Schnittstelle. Sie teilen sie mit diesem Fenster.</translation>
         </message>
         <message>
             <source>Outcome of the test</source>
-            <translation type="unfinished" />
+            <translation>Ergebnis der Prüfung</translation>
         </message>
         <message>
             <source>Own licence</source>
@@ -1955,27 +1955,27 @@
         </message>
         <message>
             <source>Own settings</source>
-            <translation type="unfinished" />
+            <translation>Eigene Einstellungen</translation>
         </message>
         <message>
             <source>Pages</source>
-            <translation type="unfinished" />
+            <translation>Seiten</translation>
         </message>
         <message>
             <source>Pages of {name} that the model reads, such as 1-5, 8 (empty: all {count})</source>
-            <translation type="unfinished" />
+            <translation>Seiten von {name}, die das Modell liest, etwa 1-5, 8 (leer: alle {count})</translation>
         </message>
         <message>
             <source>Part of a file of a model</source>
-            <translation type="unfinished" />
+            <translation>Teil einer Datei eines Modells</translation>
         </message>
         <message>
             <source>Parts of the library</source>
-            <translation type="unfinished" />
+            <translation>Teile der Bibliothek</translation>
         </message>
         <message>
             <source>Paste a token, for example hf_…</source>
-            <translation type="unfinished" />
+            <translation>Token einfügen, zum Beispiel hf_…</translation>
         </message>
         <message>
             <source>Pause</source>
@@ -2003,15 +2003,15 @@
         </message>
         <message>
             <source>Pictures cannot be read: models here read text alone.</source>
-            <translation type="unfinished" />
+            <translation>Bilder lassen sich nicht lesen: Modelle lesen hier nur Text.</translation>
         </message>
         <message>
             <source>Pin</source>
-            <translation type="unfinished" />
+            <translation>Anheften</translation>
         </message>
         <message>
             <source>Pinned</source>
-            <translation type="unfinished" />
+            <translation>Angeheftet</translation>
         </message>
         <message>
             <source>Port</source>
@@ -2035,7 +2035,7 @@
         </message>
         <message>
             <source>Preset</source>
-            <translation type="unfinished" />
+            <translation>Vorlage</translation>
         </message>
         <message>
             <source>Previous 30 days</source>
@@ -2047,7 +2047,7 @@
         </message>
         <message>
             <source>Previous place</source>
-            <translation type="unfinished" />
+            <translation>Vorige Stelle</translation>
         </message>
         <message>
             <source>Previous version</source>
@@ -2063,7 +2063,7 @@
         </message>
         <message>
             <source>Program</source>
-            <translation type="unfinished" />
+            <translation>Programm</translation>
         </message>
         <message>
             <source>Programs on this machine can use the models through the OpenAI interface while the window is open.</source>
@@ -2071,15 +2071,15 @@
         </message>
         <message>
             <source>Programs that were set up with the old token are refused until they have the new one.</source>
-            <translation type="unfinished" />
+            <translation>Programme, die mit dem alten Token eingerichtet sind, werden abgewiesen, bis sie das neue haben.</translation>
         </message>
         <message>
             <source>Progress of the export</source>
-            <translation type="unfinished" />
+            <translation>Fortschritt des Exports</translation>
         </message>
         <message>
             <source>Progress of the import</source>
-            <translation type="unfinished" />
+            <translation>Fortschritt des Imports</translation>
         </message>
         <message>
             <source>Progress of {name}</source>
@@ -2087,7 +2087,7 @@
         </message>
         <message>
             <source>Prompt: {count} tokens</source>
-            <translation type="unfinished" />
+            <translation>Eingabe: {count} Token</translation>
         </message>
         <message>
             <source>Proxy</source>
@@ -2095,7 +2095,7 @@
         </message>
         <message>
             <source>Purpose</source>
-            <translation type="unfinished" />
+            <translation>Zweck</translation>
         </message>
         <message>
             <source>Put before every new conversation.</source>
@@ -2103,23 +2103,23 @@
         </message>
         <message>
             <source>Put it into the message</source>
-            <translation type="unfinished" />
+            <translation>In die Nachricht setzen</translation>
         </message>
         <message>
             <source>Put it into the settings under Network, as the Hugging Face token. It is kept in the system's key ring.</source>
-            <translation type="unfinished" />
+            <translation>Trage es in den Einstellungen unter „Netzwerk“ als Hugging-Face-Token ein. Es liegt dann im Schlüsselbund des Systems.</translation>
         </message>
         <message>
             <source>PyPI package {name}</source>
-            <translation type="unfinished" />
+            <translation>PyPI-Paket {name}</translation>
         </message>
         <message>
             <source>Quality against size</source>
-            <translation type="unfinished" />
+            <translation>Qualität gegen Größe</translation>
         </message>
         <message>
             <source>Quality not known</source>
-            <translation type="unfinished" />
+            <translation>Qualität unbekannt</translation>
         </message>
         <message>
             <source>Quit</source>
@@ -2127,11 +2127,11 @@
         </message>
         <message>
             <source>Reading the files…</source>
-            <translation type="unfinished" />
+            <translation>Dateien werden gelesen …</translation>
         </message>
         <message>
             <source>Reading the file…</source>
-            <translation type="unfinished" />
+            <translation>Datei wird gelesen …</translation>
         </message>
         <message>
             <source>Reading the prompt</source>
@@ -2139,7 +2139,7 @@
         </message>
         <message>
             <source>Reading what the model is…</source>
-            <translation type="unfinished" />
+            <translation>Es wird gelesen, was das Modell ist …</translation>
         </message>
         <message>
             <source>Reading {done} of {total} tokens · {percent} %</source>
@@ -2151,11 +2151,11 @@
         </message>
         <message>
             <source>Reading {percent} %…</source>
-            <translation type="unfinished" />
+            <translation>Wird gelesen: {percent} % …</translation>
         </message>
         <message>
             <source>Reading…</source>
-            <translation type="unfinished" />
+            <translation>Wird gelesen …</translation>
         </message>
         <message>
             <source>Receipt</source>
@@ -2163,7 +2163,7 @@
         </message>
         <message>
             <source>Receipt of {id}</source>
-            <translation type="unfinished" />
+            <translation>Beleg von {id}</translation>
         </message>
         <message>
             <source>Receipt of {name}</source>
@@ -2171,7 +2171,7 @@
         </message>
         <message>
             <source>Recent requests</source>
-            <translation type="unfinished" />
+            <translation>Letzte Anfragen</translation>
         </message>
         <message>
             <source>Recommended</source>
@@ -2183,15 +2183,15 @@
         </message>
         <message>
             <source>Remove</source>
-            <translation type="unfinished" />
+            <translation>Entfernen</translation>
         </message>
         <message>
             <source>Remove token</source>
-            <translation type="unfinished" />
+            <translation>Token entfernen</translation>
         </message>
         <message>
             <source>Remove {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} entfernen</translation>
         </message>
         <message>
             <source>Rename</source>
@@ -2203,11 +2203,11 @@
         </message>
         <message>
             <source>Rename folder</source>
-            <translation type="unfinished" />
+            <translation>Ordner umbenennen</translation>
         </message>
         <message>
             <source>Rename preset</source>
-            <translation type="unfinished" />
+            <translation>Vorlage umbenennen</translation>
         </message>
         <message>
             <source>Rename…</source>
@@ -2227,27 +2227,27 @@
         </message>
         <message>
             <source>Requests</source>
-            <translation type="unfinished" />
+            <translation>Anfragen</translation>
         </message>
         <message>
             <source>Requests that went out</source>
-            <translation type="unfinished" />
+            <translation>Anfragen, die hinausgingen</translation>
         </message>
         <message>
             <source>Reset</source>
-            <translation type="unfinished" />
+            <translation>Zurücksetzen</translation>
         </message>
         <message>
             <source>Reset all</source>
-            <translation type="unfinished" />
+            <translation>Alle zurücksetzen</translation>
         </message>
         <message>
             <source>Reset {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} zurücksetzen</translation>
         </message>
         <message>
             <source>Restore</source>
-            <translation type="unfinished" />
+            <translation>Wiederherstellen</translation>
         </message>
         <message>
             <source>Resume</source>
@@ -2263,11 +2263,11 @@
         </message>
         <message>
             <source>Route</source>
-            <translation type="unfinished" />
+            <translation>Pfad</translation>
         </message>
         <message>
             <source>Running</source>
-            <translation type="unfinished" />
+            <translation>Laufend</translation>
         </message>
         <message>
             <source>Same next word</source>
@@ -2279,27 +2279,27 @@
         </message>
         <message>
             <source>Save as a new version</source>
-            <translation type="unfinished" />
+            <translation>Als neue Fassung speichern</translation>
         </message>
         <message>
             <source>Save as a preset</source>
-            <translation type="unfinished" />
+            <translation>Als Vorlage speichern</translation>
         </message>
         <message>
             <source>Save the report</source>
-            <translation type="unfinished" />
+            <translation>Bericht speichern</translation>
         </message>
         <message>
             <source>Save the report…</source>
-            <translation type="unfinished" />
+            <translation>Bericht speichern …</translation>
         </message>
         <message>
             <source>Save token</source>
-            <translation type="unfinished" />
+            <translation>Token speichern</translation>
         </message>
         <message>
             <source>Saved as {file}.</source>
-            <translation type="unfinished" />
+            <translation>Gespeichert als {file}.</translation>
         </message>
         <message>
             <source>Search</source>
@@ -2319,7 +2319,7 @@
         </message>
         <message>
             <source>Search settings</source>
-            <translation type="unfinished" />
+            <translation>Einstellungen durchsuchen</translation>
         </message>
         <message>
             <source>Searching Hugging Face…</source>
@@ -2327,11 +2327,11 @@
         </message>
         <message>
             <source>Searching for models and fetching them go out to the hub, and every request will be listed here.</source>
-            <translation type="unfinished" />
+            <translation>Modelle zu suchen und zu holen geht hinaus zum Hub, und jede Anfrage wird hier stehen.</translation>
         </message>
         <message>
             <source>Searching…</source>
-            <translation type="unfinished" />
+            <translation>Wird gesucht …</translation>
         </message>
         <message>
             <source>See all models</source>
@@ -2339,7 +2339,7 @@
         </message>
         <message>
             <source>See recommended models</source>
-            <translation type="unfinished" />
+            <translation>Empfohlene Modelle ansehen</translation>
         </message>
         <message>
             <source>Seed</source>
@@ -2351,7 +2351,7 @@
         </message>
         <message>
             <source>Send with</source>
-            <translation type="unfinished" />
+            <translation>Senden mit</translation>
         </message>
         <message>
             <source>September</source>
@@ -2379,19 +2379,19 @@
         </message>
         <message>
             <source>Show all ({size})</source>
-            <translation type="unfinished" />
+            <translation>Alles zeigen ({size})</translation>
         </message>
         <message>
             <source>Show all of it</source>
-            <translation type="unfinished" />
+            <translation>Alles zeigen</translation>
         </message>
         <message>
             <source>Show all {count} lines</source>
-            <translation type="unfinished" />
+            <translation>Alle {count} Zeilen zeigen</translation>
         </message>
         <message>
             <source>Show more of {count} lines</source>
-            <translation type="unfinished" />
+            <translation>Mehr von {count} Zeilen zeigen</translation>
         </message>
         <message>
             <source>Show or hide the list of conversations</source>
@@ -2415,15 +2415,15 @@
         </message>
         <message>
             <source>Show the text of {name}</source>
-            <translation type="unfinished" />
+            <translation>Den Text von {name} zeigen</translation>
         </message>
         <message>
             <source>Show the token</source>
-            <translation type="unfinished" />
+            <translation>Token zeigen</translation>
         </message>
         <message>
             <source>Show {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} zeigen</translation>
         </message>
         <message>
             <source>Size of the text (%)</source>
@@ -2451,11 +2451,11 @@
         </message>
         <message>
             <source>Speed of answers</source>
-            <translation type="unfinished" />
+            <translation>Tempo der Antworten</translation>
         </message>
         <message>
             <source>Speed: {rate}</source>
-            <translation type="unfinished" />
+            <translation>Tempo: {rate}</translation>
         </message>
         <message>
             <source>Start it again</source>
@@ -2463,7 +2463,7 @@
         </message>
         <message>
             <source>Started on this machine; in its settings the same goes under Connections, OpenAI API.</source>
-            <translation type="unfinished" />
+            <translation>Auf diesem Rechner gestartet; in seinen Einstellungen gehört dasselbe unter „Connections, OpenAI API“.</translation>
         </message>
         <message>
             <source>Starting</source>
@@ -2471,15 +2471,15 @@
         </message>
         <message>
             <source>State of the server</source>
-            <translation type="unfinished" />
+            <translation>Zustand des Servers</translation>
         </message>
         <message>
             <source>State of the token</source>
-            <translation type="unfinished" />
+            <translation>Zustand des Tokens</translation>
         </message>
         <message>
             <source>Status</source>
-            <translation type="unfinished" />
+            <translation>Status</translation>
         </message>
         <message>
             <source>Stop</source>
@@ -2499,7 +2499,7 @@
         </message>
         <message>
             <source>Stopped: nothing of this file was kept.</source>
-            <translation type="unfinished" />
+            <translation>Gestoppt: Aus dieser Datei wurde nichts übernommen.</translation>
         </message>
         <message>
             <source>Stored for each weight of the projections; the original's usually have 16.</source>
@@ -2531,7 +2531,7 @@
         </message>
         <message>
             <source>System prompt and sampling</source>
-            <translation type="unfinished" />
+            <translation>Systemvorgabe und Wortwahl</translation>
         </message>
         <message>
             <source>Table</source>
@@ -2543,7 +2543,7 @@
         </message>
         <message>
             <source>Take the job off the list</source>
-            <translation type="unfinished" />
+            <translation>Auftrag von der Liste nehmen</translation>
         </message>
         <message>
             <source>Takes a few minutes for a small model. The original is needed for it: if it is not on this machine any more, it is fetched again.</source>
@@ -2559,7 +2559,7 @@
         </message>
         <message>
             <source>Tell me when a job ends</source>
-            <translation type="unfinished" />
+            <translation>Melden, wenn ein Auftrag endet</translation>
         </message>
         <message>
             <source>Temperature</source>
@@ -2583,11 +2583,11 @@
         </message>
         <message>
             <source>Test of the connection</source>
-            <translation type="unfinished" />
+            <translation>Prüfung der Verbindung</translation>
         </message>
         <message>
             <source>Test the connection</source>
-            <translation type="unfinished" />
+            <translation>Verbindung prüfen</translation>
         </message>
         <message>
             <source>Text in its usual size</source>
@@ -2595,7 +2595,7 @@
         </message>
         <message>
             <source>Text of {name}</source>
-            <translation type="unfinished" />
+            <translation>Text von {name}</translation>
         </message>
         <message>
             <source>The answer cannot be saved now. It is kept in memory, and saved as soon as that works: please make room on the disk before you close the window. {reason}</source>
@@ -2615,7 +2615,7 @@
         </message>
         <message>
             <source>The answer is saved now.</source>
-            <translation type="unfinished" />
+            <translation>Die Antwort ist jetzt gespeichert.</translation>
         </message>
         <message>
             <source>The answer was interrupted before it was finished.</source>
@@ -2627,7 +2627,7 @@
         </message>
         <message>
             <source>The archive holds no conversations.json.</source>
-            <translation type="unfinished" />
+            <translation>Das Archiv enthält keine conversations.json.</translation>
         </message>
         <message>
             <source>The bits of a weight are a number from 1 to 16.</source>
@@ -2663,7 +2663,7 @@
         </message>
         <message>
             <source>The conversations cannot be saved: {detail}</source>
-            <translation type="unfinished" />
+            <translation>Die Unterhaltungen lassen sich nicht speichern: {detail}</translation>
         </message>
         <message>
             <source>The conversations not used for the longest time make room.</source>
@@ -2715,19 +2715,19 @@
         </message>
         <message>
             <source>The file cannot be read: {detail}</source>
-            <translation type="unfinished" />
+            <translation>Die Datei lässt sich nicht lesen: {detail}</translation>
         </message>
         <message>
             <source>The file holds more than {detail} when unpacked; that is not read.</source>
-            <translation type="unfinished" />
+            <translation>Die Datei enthält ausgepackt mehr als {detail}; das wird nicht gelesen.</translation>
         </message>
         <message>
             <source>The file is nested too deeply to be an export of conversations.</source>
-            <translation type="unfinished" />
+            <translation>Die Datei ist zu tief verschachtelt, um ein Export von Unterhaltungen zu sein.</translation>
         </message>
         <message>
             <source>The file was written by a newer version of this program: update the program to import it.</source>
-            <translation type="unfinished" />
+            <translation>Die Datei stammt von einer neueren Version dieses Programms: Aktualisiere es, um sie zu importieren.</translation>
         </message>
         <message>
             <source>The file with your conversations is damaged ({reason}). Close this window and open it again: what can be restored will be restored then.</source>
@@ -2751,7 +2751,7 @@
         </message>
         <message>
             <source>The folder “{name}” was deleted. Its conversations are kept.</source>
-            <translation type="unfinished" />
+            <translation>Der Ordner „{name}“ wurde gelöscht. Seine Unterhaltungen sind noch da.</translation>
         </message>
         <message>
             <source>The full-screen program is over: work goes on.</source>
@@ -2767,11 +2767,11 @@
         </message>
         <message>
             <source>The hub is being asked…</source>
-            <translation type="unfinished" />
+            <translation>Der Hub wird gefragt …</translation>
         </message>
         <message>
             <source>The hub knows this token: it belongs to {name}.</source>
-            <translation type="unfinished" />
+            <translation>Der Hub kennt dieses Token: Es gehört {name}.</translation>
         </message>
         <message>
             <source>The hub's answer cannot be read.</source>
@@ -2779,15 +2779,15 @@
         </message>
         <message>
             <source>The import ended before it was done; nothing of it was kept.</source>
-            <translation type="unfinished" />
+            <translation>Der Import endete, bevor er fertig war; nichts davon wurde übernommen.</translation>
         </message>
         <message>
             <source>The import was complete before it could be stopped.</source>
-            <translation type="unfinished" />
+            <translation>Der Import war fertig, bevor er sich stoppen ließ.</translation>
         </message>
         <message>
             <source>The key ring of this system cannot be used ({reason}).</source>
-            <translation type="unfinished" />
+            <translation>Der Schlüsselbund dieses Systems lässt sich nicht benutzen ({reason}).</translation>
         </message>
         <message>
             <source>The last conversation</source>
@@ -2807,11 +2807,11 @@
         </message>
         <message>
             <source>The list of what went out is deleted for good.</source>
-            <translation type="unfinished" />
+            <translation>Die Liste dessen, was hinausging, wird endgültig gelöscht.</translation>
         </message>
         <message>
             <source>The long text that you pasted is attached as a file.</source>
-            <translation type="unfinished" />
+            <translation>Der lange Text, den du eingefügt hast, hängt als Datei an.</translation>
         </message>
         <message>
             <source>The message above is not read by the model any more ({tokens} tokens)</source>
@@ -2839,7 +2839,7 @@
         </message>
         <message>
             <source>The model folder {path} cannot be reached ({reason}); models in it are not shown.</source>
-            <translation type="unfinished" />
+            <translation>Der Modellordner {path} ist nicht erreichbar ({reason}); Modelle darin werden nicht gezeigt.</translation>
         </message>
         <message>
             <source>The model goes on from a summary that it writes of them.</source>
@@ -2859,11 +2859,11 @@
         </message>
         <message>
             <source>The model's own quality</source>
-            <translation type="unfinished" />
+            <translation>Die Qualität des Modells selbst</translation>
         </message>
         <message>
             <source>The model's own: {value}</source>
-            <translation type="unfinished" />
+            <translation>Vom Modell: {value}</translation>
         </message>
         <message>
             <source>The one below</source>
@@ -2871,11 +2871,11 @@
         </message>
         <message>
             <source>The original ({size}) stays in the Hugging Face cache, which other programs use too: {path}</source>
-            <translation type="unfinished" />
+            <translation>Das Original ({size}) bleibt im Zwischenspeicher von Hugging Face, den auch andere Programme benutzen: {path}</translation>
         </message>
         <message>
             <source>The original stays: {models} was made from it too.</source>
-            <translation type="unfinished" />
+            <translation>Das Original bleibt: Auch {models} wurde daraus gemacht.</translation>
         </message>
         <message>
             <source>The original weights, for comparison.</source>
@@ -2883,11 +2883,11 @@
         </message>
         <message>
             <source>The other of the two makes a new line, as Shift+Enter does.</source>
-            <translation type="unfinished" />
+            <translation>Die andere der beiden macht eine neue Zeile, wie Umschalt+Eingabe.</translation>
         </message>
         <message>
             <source>The plan cannot be read: {reason}</source>
-            <translation type="unfinished" />
+            <translation>Der Plan ist nicht zu lesen: {reason}</translation>
         </message>
         <message>
             <source>The program was closed while this was under way.</source>
@@ -2915,19 +2915,19 @@
         </message>
         <message>
             <source>The server is being opened…</source>
-            <translation type="unfinished" />
+            <translation>Der Server wird geöffnet …</translation>
         </message>
         <message>
             <source>The server is off.</source>
-            <translation type="unfinished" />
+            <translation>Der Server ist aus.</translation>
         </message>
         <message>
             <source>The server is off: no other program can reach the models.</source>
-            <translation type="unfinished" />
+            <translation>Der Server ist aus: Kein anderes Programm erreicht die Modelle.</translation>
         </message>
         <message>
             <source>The server is on.</source>
-            <translation type="unfinished" />
+            <translation>Der Server ist an.</translation>
         </message>
         <message>
             <source>The settings cannot be saved in {path}: {reason}</source>
@@ -2935,7 +2935,7 @@
         </message>
         <message>
             <source>The token cannot be read ({reason}). Make a new one, or unlock the key ring and switch the server on again.</source>
-            <translation type="unfinished" />
+            <translation>Das Token ist nicht zu lesen ({reason}). Mache ein neues, oder entsperre den Schlüsselbund und schalte den Server wieder ein.</translation>
         </message>
         <message>
             <source>The token cannot be saved in {path}: {reason}</source>
@@ -2943,11 +2943,11 @@
         </message>
         <message>
             <source>The token holds until the program is closed.</source>
-            <translation type="unfinished" />
+            <translation>Das Token gilt, bis das Programm beendet wird.</translation>
         </message>
         <message>
             <source>The trash is empty.</source>
-            <translation type="unfinished" />
+            <translation>Der Papierkorb ist leer.</translation>
         </message>
         <message>
             <source>The {count} messages above are not read by the model any more ({tokens} tokens)</source>
@@ -2979,11 +2979,11 @@
         </message>
         <message>
             <source>There was no answer in time. Is this computer connected to the internet?</source>
-            <translation type="unfinished" />
+            <translation>Es kam rechtzeitig keine Antwort. Ist dieser Rechner mit dem Internet verbunden?</translation>
         </message>
         <message>
             <source>These texts help to find out what went wrong. Tokens, names and addresses are taken out, and no conversation is in it. Look through them, save them as one file, and attach it to your report: nothing is sent by this program.</source>
-            <translation type="unfinished" />
+            <translation>Diese Texte helfen herauszufinden, was schiefging. Token, Namen und Adressen sind herausgenommen, und keine Unterhaltung ist darin. Sieh sie durch, speichere sie als eine Datei und hänge sie an deinen Bericht: Dieses Programm sendet nichts.</translation>
         </message>
         <message>
             <source>They stay in the chat; the model does not read them any more.</source>
@@ -2999,15 +2999,15 @@
         </message>
         <message>
             <source>This conversation</source>
-            <translation type="unfinished" />
+            <translation>Diese Unterhaltung</translation>
         </message>
         <message>
             <source>This does not fit into the context: the conversation would be longer than what the model reads.</source>
-            <translation type="unfinished" />
+            <translation>Das passt nicht in den Kontext: Die Unterhaltung wäre länger als das, was das Modell liest.</translation>
         </message>
         <message>
             <source>This frees {size}.</source>
-            <translation type="unfinished" />
+            <translation>Das macht {size} frei.</translation>
         </message>
         <message>
             <source>This is a mistake of the program, not yours. Your conversations are safe. You can go on; if something does not work any more, close the window and open it again.</source>
@@ -3015,15 +3015,15 @@
         </message>
         <message>
             <source>This is no JSON file, or one that was cut off: {detail}</source>
-            <translation type="unfinished" />
+            <translation>Das ist keine JSON-Datei oder eine abgeschnittene: {detail}</translation>
         </message>
         <message>
             <source>This is no ZIP archive, or one that is damaged: {detail}</source>
-            <translation type="unfinished" />
+            <translation>Das ist kein ZIP-Archiv oder ein beschädigtes: {detail}</translation>
         </message>
         <message>
             <source>This machine is being examined…</source>
-            <translation type="unfinished" />
+            <translation>Dieser Rechner wird untersucht …</translation>
         </message>
         <message>
             <source>This model</source>
@@ -3031,7 +3031,7 @@
         </message>
         <message>
             <source>This model asks for an account</source>
-            <translation type="unfinished" />
+            <translation>Dieses Modell verlangt ein Konto</translation>
         </message>
         <message>
             <source>This model is not installed any more: choose another above</source>
@@ -3043,16 +3043,17 @@
         </message>
         <message>
             <source>This preset</source>
-            <translation type="unfinished" />
+            <translation>Diese Vorlage</translation>
         </message>
         <message>
             <source>This report was made on this machine and was not sent anywhere. Tokens, passwords, names of the user and the machine, and addresses are taken out. Conversations are not in it.
 </source>
-            <translation type="unfinished" />
+            <translation>Dieser Bericht entstand auf diesem Rechner und wurde nirgendwohin gesendet. Token, Passwörter, Namen von Benutzer und Rechner und Adressen sind herausgenommen. Unterhaltungen sind nicht darin.
+</translation>
         </message>
         <message>
             <source>Those that fit this machine</source>
-            <translation type="unfinished" />
+            <translation>Die auf diesen Rechner passen</translation>
         </message>
         <message>
             <source>Thought for {time}</source>
@@ -3068,11 +3069,11 @@
         </message>
         <message>
             <source>Time</source>
-            <translation type="unfinished" />
+            <translation>Zeit</translation>
         </message>
         <message>
             <source>Time to convert</source>
-            <translation type="unfinished" />
+            <translation>Dauer des Ternarisierens</translation>
         </message>
         <message>
             <source>Title</source>
@@ -3080,7 +3081,7 @@
         </message>
         <message>
             <source>To download</source>
-            <translation type="unfinished" />
+            <translation>Herunterzuladen</translation>
         </message>
         <message>
             <source>To the latest message</source>
@@ -3092,19 +3093,19 @@
         </message>
         <message>
             <source>Token</source>
-            <translation type="unfinished" />
+            <translation>Token</translation>
         </message>
         <message>
             <source>Token of the server</source>
-            <translation type="unfinished" />
+            <translation>Token des Servers</translation>
         </message>
         <message>
             <source>Tokens</source>
-            <translation type="unfinished" />
+            <translation>Token</translation>
         </message>
         <message>
             <source>Tokens/s</source>
-            <translation type="unfinished" />
+            <translation>Token/s</translation>
         </message>
         <message>
             <source>Top-k</source>
@@ -3116,19 +3117,19 @@
         </message>
         <message>
             <source>Trained with ternary weights</source>
-            <translation type="unfinished" />
+            <translation>Mit ternären Gewichten trainiert</translation>
         </message>
         <message>
             <source>Trash</source>
-            <translation type="unfinished" />
+            <translation>Papierkorb</translation>
         </message>
         <message>
             <source>Trash…</source>
-            <translation type="unfinished" />
+            <translation>Papierkorb …</translation>
         </message>
         <message>
             <source>Trending</source>
-            <translation type="unfinished" />
+            <translation>Im Trend</translation>
         </message>
         <message>
             <source>Try again</source>
@@ -3152,11 +3153,11 @@
         </message>
         <message>
             <source>Type a name above and press Enter.</source>
-            <translation type="unfinished" />
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste.</translation>
         </message>
         <message>
             <source>Type a name above and press Enter. Nothing is asked of the hub before.</source>
-            <translation type="unfinished" />
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste. Vorher wird der Hub nichts gefragt.</translation>
         </message>
         <message>
             <source>Undo</source>
@@ -3164,15 +3165,15 @@
         </message>
         <message>
             <source>Unload {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} entladen</translation>
         </message>
         <message>
             <source>Unload {name} (frees {size})</source>
-            <translation type="unfinished" />
+            <translation>{name} entladen (macht {size} frei)</translation>
         </message>
         <message>
             <source>Unpin</source>
-            <translation type="unfinished" />
+            <translation>Lösen</translation>
         </message>
         <message>
             <source>Unquantised</source>
@@ -3180,7 +3181,7 @@
         </message>
         <message>
             <source>Until closed</source>
-            <translation type="unfinished" />
+            <translation>Bis zum Beenden</translation>
         </message>
         <message>
             <source>Version</source>
@@ -3200,7 +3201,7 @@
         </message>
         <message>
             <source>Weights</source>
-            <translation type="unfinished" />
+            <translation>Gewichte</translation>
         </message>
         <message>
             <source>Weights {weights} + context {context} + workspace {workspace} = {total}</source>
@@ -3212,7 +3213,7 @@
         </message>
         <message>
             <source>What is known of the model cannot be read: {reason}</source>
-            <translation type="unfinished" />
+            <translation>Was über das Modell bekannt ist, lässt sich nicht lesen: {reason}</translation>
         </message>
         <message>
             <source>What is the capital of France?</source>
@@ -3220,15 +3221,15 @@
         </message>
         <message>
             <source>What it is, how good it is, and how it could be converted again</source>
-            <translation type="unfinished" />
+            <translation>Was es ist, wie gut es ist und wie es noch einmal ternarisiert werden könnte</translation>
         </message>
         <message>
             <source>What it will cost</source>
-            <translation type="unfinished" />
+            <translation>Was es kosten wird</translation>
         </message>
         <message>
             <source>What its authors say</source>
-            <translation type="unfinished" />
+            <translation>Was die Urheber sagen</translation>
         </message>
         <message>
             <source>What left this machine</source>
@@ -3240,7 +3241,7 @@
         </message>
         <message>
             <source>What the model is told before everything else</source>
-            <translation type="unfinished" />
+            <translation>Was dem Modell vor allem anderen gesagt wird</translation>
         </message>
         <message>
             <source>What the window shows when it opens.</source>
@@ -3248,7 +3249,7 @@
         </message>
         <message>
             <source>What was asked for</source>
-            <translation type="unfinished" />
+            <translation>Was gefragt wurde</translation>
         </message>
         <message>
             <source>What went out</source>
@@ -3260,7 +3261,7 @@
         </message>
         <message>
             <source>What you say next begins another branch here; the messages that followed stay.</source>
-            <translation type="unfinished" />
+            <translation>Was du als Nächstes sagst, beginnt hier einen neuen Zweig; die folgenden Nachrichten bleiben.</translation>
         </message>
         <message>
             <source>When it is full</source>
@@ -3272,19 +3273,19 @@
         </message>
         <message>
             <source>Where should the token be kept?</source>
-            <translation type="unfinished" />
+            <translation>Wo soll das Token liegen?</translation>
         </message>
         <message>
             <source>Whether both models fit into the memory is known when the first one is loaded.</source>
-            <translation type="unfinished" />
+            <translation>Ob beide Modelle in den Speicher passen, steht fest, sobald das erste geladen ist.</translation>
         </message>
         <message>
             <source>Which recommended models are shown</source>
-            <translation type="unfinished" />
+            <translation>Welche empfohlenen Modelle gezeigt werden</translation>
         </message>
         <message>
             <source>While a game or another full-screen program is in front, conversions wait and idle models leave memory; then all goes on by itself. Works on Windows and X11; Wayland and macOS do not tell what is in front.</source>
-            <translation type="unfinished" />
+            <translation>Solange ein Spiel oder ein anderes Vollbildprogramm vorn ist, wartet das Ternarisieren, und unbenutzte Modelle räumen den Speicher; danach geht alles von selbst weiter. Funktioniert unter Windows und X11; Wayland und macOS verraten nicht, was vorn ist.</translation>
         </message>
         <message>
             <source>Who is connected, what was asked, and how to set up other programs.</source>
@@ -3296,11 +3297,11 @@
         </message>
         <message>
             <source>With the package openai (npm install openai), in Node.</source>
-            <translation type="unfinished" />
+            <translation>Mit dem Paket openai (npm install openai), in Node.</translation>
         </message>
         <message>
             <source>With the package openai (pip install openai).</source>
-            <translation type="unfinished" />
+            <translation>Mit dem Paket openai (pip install openai).</translation>
         </message>
         <message>
             <source>Without one every program and every user of this machine can use the models.</source>
@@ -3312,11 +3313,11 @@
         </message>
         <message>
             <source>Workspace</source>
-            <translation type="unfinished" />
+            <translation>Arbeitsspeicher</translation>
         </message>
         <message>
             <source>Wrap long lines</source>
-            <translation type="unfinished" />
+            <translation>Lange Zeilen umbrechen</translation>
         </message>
         <message>
             <source>Write a short poem about the sea in winter</source>
@@ -3328,11 +3329,11 @@
         </message>
         <message>
             <source>Writing {name}</source>
-            <translation type="unfinished" />
+            <translation>{name} wird geschrieben</translation>
         </message>
         <message>
             <source>Written: {time}</source>
-            <translation type="unfinished" />
+            <translation>Geschrieben: {time}</translation>
         </message>
         <message>
             <source>Yesterday</source>
@@ -3344,35 +3345,35 @@
         </message>
         <message>
             <source>You edited this answer.</source>
-            <translation type="unfinished" />
+            <translation>Du hast diese Antwort bearbeitet.</translation>
         </message>
         <message>
             <source>You may use and change it for any purpose if you name its authors and share changes under the same licence.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es für jeden Zweck benutzen und ändern, wenn du die Urheber nennst und Änderungen unter derselben Lizenz teilst.</translation>
         </message>
         <message>
             <source>You may use and change it for any purpose if you name its authors.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es für jeden Zweck benutzen und ändern, wenn du die Urheber nennst.</translation>
         </message>
         <message>
             <source>You may use and share it within its list of prohibited uses, which you pass on.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es im Rahmen seiner Liste verbotener Zwecke benutzen und teilen; die Liste gibst du weiter.</translation>
         </message>
         <message>
             <source>You may use and share it, also for business, within Google's list of prohibited uses, which you pass on.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von Googles Liste verbotener Zwecke, die du weitergibst.</translation>
         </message>
         <message>
             <source>You may use and share it, also for business, within Meta's list of prohibited uses; products with more than 700 million users a month need Meta's permission.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von Metas Liste verbotener Zwecke; Produkte mit mehr als 700 Millionen Nutzern im Monat brauchen Metas Erlaubnis.</translation>
         </message>
         <message>
             <source>You may use and share it, also for business, within TII's list of prohibited uses, and name its origin.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von TIIs Liste verbotener Zwecke, und nennst die Herkunft.</translation>
         </message>
         <message>
             <source>You may use, change and share it for any purpose, also for business; keep its notices.</source>
-            <translation type="unfinished" />
+            <translation>Du darfst es für jeden Zweck benutzen, ändern und teilen, auch geschäftlich; lass die Hinweise darin stehen.</translation>
         </message>
         <message>
             <source>You: {text}</source>
@@ -3380,7 +3381,7 @@
         </message>
         <message>
             <source>Your conversations stay. To use the model again it must be ternarised again.</source>
-            <translation type="unfinished" />
+            <translation>Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
         </message>
         <message>
             <source>Your conversations will be kept here.</source>
@@ -3388,15 +3389,15 @@
         </message>
         <message>
             <source>[Image from {host} — show]</source>
-            <translation type="unfinished" />
+            <translation>[Bild von {host} — zeigen]</translation>
         </message>
         <message>
             <source>[Image from {host}: {label} — show]</source>
-            <translation type="unfinished" />
+            <translation>[Bild von {host}: {label} — zeigen]</translation>
         </message>
         <message>
             <source>[Image: {label}]</source>
-            <translation type="unfinished" />
+            <translation>[Bild: {label}]</translation>
         </message>
         <message>
             <source>a token</source>
@@ -3404,15 +3405,15 @@
         </message>
         <message>
             <source>all of it is on this machine</source>
-            <translation type="unfinished" />
+            <translation>alles davon ist auf diesem Rechner</translation>
         </message>
         <message>
             <source>all {count} pages</source>
-            <translation type="unfinished" />
+            <translation>alle {count} Seiten</translation>
         </message>
         <message>
             <source>an answer is being written</source>
-            <translation type="unfinished" />
+            <translation>eine Antwort wird geschrieben</translation>
         </message>
         <message>
             <source>an entry lacks a field</source>
@@ -3424,7 +3425,7 @@
         </message>
         <message>
             <source>answers stay sensible, details differ</source>
-            <translation type="unfinished" />
+            <translation>die Antworten bleiben sinnvoll, Einzelheiten weichen ab</translation>
         </message>
         <message>
             <source>as far as the context reaches</source>
@@ -3432,7 +3433,7 @@
         </message>
         <message>
             <source>at most about {count} tokens fit</source>
-            <translation type="unfinished" />
+            <translation>höchstens etwa {count} Token passen</translation>
         </message>
         <message>
             <source>at most {size}</source>
@@ -3440,7 +3441,7 @@
         </message>
         <message>
             <source>better</source>
-            <translation type="unfinished" />
+            <translation>besser</translation>
         </message>
         <message>
             <source>blocks</source>
@@ -3448,11 +3449,11 @@
         </message>
         <message>
             <source>broken off</source>
-            <translation type="unfinished" />
+            <translation>abgebrochen</translation>
         </message>
         <message>
             <source>by a probe of {device} just now</source>
-            <translation type="unfinished" />
+            <translation>durch eine Probe von {device} gerade eben</translation>
         </message>
         <message>
             <source>by version {version}</source>
@@ -3468,15 +3469,15 @@
         </message>
         <message>
             <source>changed</source>
-            <translation type="unfinished" />
+            <translation>geändert</translation>
         </message>
         <message>
             <source>check what it says</source>
-            <translation type="unfinished" />
+            <translation>prüfe, was es sagt</translation>
         </message>
         <message>
             <source>closed</source>
-            <translation type="unfinished" />
+            <translation>zu</translation>
         </message>
         <message>
             <source>code</source>
@@ -3492,15 +3493,15 @@
         </message>
         <message>
             <source>conversations</source>
-            <translation type="unfinished" />
+            <translation>Unterhaltungen</translation>
         </message>
         <message>
             <source>deleted: {day}</source>
-            <translation type="unfinished" />
+            <translation>gelöscht: {day}</translation>
         </message>
         <message>
             <source>differences are rarely noticed</source>
-            <translation type="unfinished" />
+            <translation>Unterschiede fallen selten auf</translation>
         </message>
         <message>
             <source>does not fit</source>
@@ -3516,7 +3517,7 @@
         </message>
         <message>
             <source>edited</source>
-            <translation type="unfinished" />
+            <translation>bearbeitet</translation>
         </message>
         <message>
             <source>endpoint, mirror, HF_ENDPOINT</source>
@@ -3524,11 +3525,11 @@
         </message>
         <message>
             <source>estimated</source>
-            <translation type="unfinished" />
+            <translation>geschätzt</translation>
         </message>
         <message>
             <source>estimated, with {count} answers measured here</source>
-            <translation type="unfinished" />
+            <translation>geschätzt, mit {count} hier gemessenen Antworten</translation>
         </message>
         <message>
             <source>exit code {code}</source>
@@ -3536,7 +3537,7 @@
         </message>
         <message>
             <source>expect mistakes; a larger one stays nearer</source>
-            <translation type="unfinished" />
+            <translation>rechne mit Fehlern; ein größeres bleibt näher dran</translation>
         </message>
         <message>
             <source>f16 · unquantised</source>
@@ -3572,7 +3573,7 @@
         </message>
         <message>
             <source>folded</source>
-            <translation type="unfinished" />
+            <translation>zugeklappt</translation>
         </message>
         <message>
             <source>for {size} of a card</source>
@@ -3584,7 +3585,7 @@
         </message>
         <message>
             <source>game mode, gaming, graphics memory, pause</source>
-            <translation type="unfinished" />
+            <translation>Spielmodus, Spiele, Grafikspeicher, Pause</translation>
         </message>
         <message>
             <source>i4 · 4-bit integers</source>
@@ -3596,11 +3597,11 @@
         </message>
         <message>
             <source>in folder {name}</source>
-            <translation type="unfinished" />
+            <translation>im Ordner {name}</translation>
         </message>
         <message>
             <source>in memory</source>
-            <translation type="unfinished" />
+            <translation>im Speicher</translation>
         </message>
         <message>
             <source>in {duration}</source>
@@ -3624,7 +3625,7 @@
         </message>
         <message>
             <source>it has none</source>
-            <translation type="unfinished" />
+            <translation>es hat keine</translation>
         </message>
         <message>
             <source>it was not ready after {seconds} s</source>
@@ -3632,15 +3633,15 @@
         </message>
         <message>
             <source>its answers are practically the same</source>
-            <translation type="unfinished" />
+            <translation>seine Antworten sind praktisch die gleichen</translation>
         </message>
         <message>
             <source>kept in {bits}</source>
-            <translation type="unfinished" />
+            <translation>aufbewahrt in {bits}</translation>
         </message>
         <message>
             <source>keyboard, new line</source>
-            <translation type="unfinished" />
+            <translation>Tastatur, neue Zeile</translation>
         </message>
         <message>
             <source>login, password, gated, account</source>
@@ -3648,19 +3649,19 @@
         </message>
         <message>
             <source>longer conversations and texts</source>
-            <translation type="unfinished" />
+            <translation>längere Unterhaltungen und Texte</translation>
         </message>
         <message>
             <source>measuring this machine</source>
-            <translation type="unfinished" />
+            <translation>misst diesen Rechner</translation>
         </message>
         <message>
             <source>natively ternary</source>
-            <translation type="unfinished" />
+            <translation>von Haus aus ternär</translation>
         </message>
         <message>
             <source>needed</source>
-            <translation type="unfinished" />
+            <translation>nötig</translation>
         </message>
         <message>
             <source>needs an account</source>
@@ -3668,11 +3669,11 @@
         </message>
         <message>
             <source>no address is known</source>
-            <translation type="unfinished" />
+            <translation>keine Adresse bekannt</translation>
         </message>
         <message>
             <source>no length fits beside the weights</source>
-            <translation type="unfinished" />
+            <translation>neben die Gewichte passt keine Länge</translation>
         </message>
         <message>
             <source>none</source>
@@ -3685,11 +3686,11 @@
         </message>
         <message>
             <source>not fetched</source>
-            <translation type="unfinished" />
+            <translation>nicht geholt</translation>
         </message>
         <message>
             <source>not known</source>
-            <translation type="unfinished" />
+            <translation>unbekannt</translation>
         </message>
         <message>
             <source>not set</source>
@@ -3697,19 +3698,19 @@
         </message>
         <message>
             <source>nothing</source>
-            <translation type="unfinished" />
+            <translation>nichts</translation>
         </message>
         <message>
             <source>notification, message, tray</source>
-            <translation type="unfinished" />
+            <translation>Benachrichtigung, Meldung, Infobereich</translation>
         </message>
         <message>
             <source>off</source>
-            <translation type="unfinished" />
+            <translation>aus</translation>
         </message>
         <message>
             <source>on</source>
-            <translation type="unfinished" />
+            <translation>an</translation>
         </message>
         <message>
             <source>on {device}</source>
@@ -3721,7 +3722,7 @@
         </message>
         <message>
             <source>open</source>
-            <translation type="unfinished" />
+            <translation>offen</translation>
         </message>
         <message>
             <source>original not kept</source>
@@ -3733,11 +3734,11 @@
         </message>
         <message>
             <source>pasted text.txt</source>
-            <translation type="unfinished" />
+            <translation>eingefügter Text.txt</translation>
         </message>
         <message>
             <source>pinned</source>
-            <translation type="unfinished" />
+            <translation>angeheftet</translation>
         </message>
         <message>
             <source>q2 · four levels</source>
@@ -3749,11 +3750,11 @@
         </message>
         <message>
             <source>running</source>
-            <translation type="unfinished" />
+            <translation>läuft</translation>
         </message>
         <message>
             <source>shorter, less memory</source>
-            <translation type="unfinished" />
+            <translation>kürzer, weniger Speicher</translation>
         </message>
         <message>
             <source>size not known before its metadata is read</source>
@@ -3761,7 +3762,7 @@
         </message>
         <message>
             <source>smaller, faster</source>
-            <translation type="unfinished" />
+            <translation>kleiner, schneller</translation>
         </message>
         <message>
             <source>stopped</source>
@@ -3777,7 +3778,7 @@
         </message>
         <message>
             <source>the longest it was made for, {count} tokens, fits</source>
-            <translation type="unfinished" />
+            <translation>das Längste, wofür es gemacht ist, {count} Token, passt</translation>
         </message>
         <message>
             <source>the model</source>
@@ -3789,7 +3790,7 @@
         </message>
         <message>
             <source>to a question of 512 tokens</source>
-            <translation type="unfinished" />
+            <translation>auf eine Frage von 512 Token</translation>
         </message>
         <message>
             <source>today, {time}</source>
@@ -3805,7 +3806,7 @@
         </message>
         <message>
             <source>unfolded</source>
-            <translation type="unfinished" />
+            <translation>aufgeklappt</translation>
         </message>
         <message>
             <source>unknown</source>
@@ -3825,7 +3826,7 @@
         </message>
         <message>
             <source>without a title</source>
-            <translation type="unfinished" />
+            <translation>ohne Titel</translation>
         </message>
         <message>
             <source>{bits} bits a weight</source>
@@ -3837,23 +3838,23 @@
         </message>
         <message>
             <source>{count} files, {size}</source>
-            <translation type="unfinished" />
+            <translation>{count} Dateien, {size}</translation>
         </message>
         <message>
             <source>{count} found</source>
-            <translation type="unfinished" />
+            <translation>{count} gefunden</translation>
         </message>
         <message>
             <source>{count} likes</source>
-            <translation type="unfinished" />
+            <translation>{count}-mal gemocht</translation>
         </message>
         <message>
             <source>{count} more</source>
-            <translation type="unfinished" />
+            <translation>{count} mehr</translation>
         </message>
         <message>
             <source>{count} ms</source>
-            <translation type="unfinished" />
+            <translation>{count} ms</translation>
         </message>
         <message>
             <source>{count} or more</source>
@@ -3861,7 +3862,7 @@
         </message>
         <message>
             <source>{count} requests, to {hosts}.</source>
-            <translation type="unfinished" />
+            <translation>{count} Anfragen, an {hosts}.</translation>
         </message>
         <message>
             <source>{count} tokens</source>
@@ -3877,7 +3878,7 @@
         </message>
         <message>
             <source>{count} tokens of context</source>
-            <translation type="unfinished" />
+            <translation>{count} Token Kontext</translation>
         </message>
         <message>
             <source>{count} tokens take {size} of memory.</source>
@@ -3893,7 +3894,7 @@
         </message>
         <message>
             <source>{day} {month} {year}</source>
-            <translation type="unfinished" />
+            <translation>{day}. {month} {year}</translation>
         </message>
         <message>
             <source>{done} of {total}</source>
@@ -3901,7 +3902,7 @@
         </message>
         <message>
             <source>{done} of {total} conversations</source>
-            <translation type="unfinished" />
+            <translation>{done} von {total} Unterhaltungen</translation>
         </message>
         <message>
             <source>{done} of {total} {unit}</source>
@@ -3917,7 +3918,7 @@
         </message>
         <message>
             <source>{file} cannot be deleted: {reason}.</source>
-            <translation type="unfinished" />
+            <translation>{file} lässt sich nicht löschen: {reason}.</translation>
         </message>
         <message>
             <source>{file} cannot be written: {reason}.</source>
@@ -3925,7 +3926,7 @@
         </message>
         <message>
             <source>{first} and {second} do not fit into the memory together: they answer one after the other.</source>
-            <translation type="unfinished" />
+            <translation>{first} und {second} passen nicht zusammen in den Speicher: Sie antworten nacheinander.</translation>
         </message>
         <message>
             <source>{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written</source>
@@ -3945,11 +3946,11 @@
         </message>
         <message>
             <source>{host} answers, after {milliseconds} ms.</source>
-            <translation type="unfinished" />
+            <translation>{host} antwortet, nach {milliseconds} ms.</translation>
         </message>
         <message>
             <source>{messages} and {files}</source>
-            <translation type="unfinished" />
+            <translation>{messages} und {files}</translation>
         </message>
         <message>
             <source>{month} {year}</source>
@@ -3957,7 +3958,7 @@
         </message>
         <message>
             <source>{names}: not there any more; it was deleted outside this program.</source>
-            <translation type="unfinished" />
+            <translation>{names}: nicht mehr da; außerhalb dieses Programms gelöscht.</translation>
         </message>
         <message>
             <source>{name}  (not installed)</source>
@@ -3965,11 +3966,11 @@
         </message>
         <message>
             <source>{name}  ·  {count} tokens</source>
-            <translation type="unfinished" />
+            <translation>{name}  ·  {count} Token</translation>
         </message>
         <message>
             <source>{name} (own)</source>
-            <translation type="unfinished" />
+            <translation>{name} (eigene)</translation>
         </message>
         <message>
             <source>{name} answers here, on this machine.</source>
@@ -4077,11 +4078,11 @@
         </message>
         <message>
             <source>{name}, changed</source>
-            <translation type="unfinished" />
+            <translation>{name}, geändert</translation>
         </message>
         <message>
             <source>{name}, slider</source>
-            <translation type="unfinished" />
+            <translation>{name}, Schieberegler</translation>
         </message>
         <message>
             <source>{name}: a value is needed</source>
@@ -4089,7 +4090,7 @@
         </message>
         <message>
             <source>{name}: {size}</source>
-            <translation type="unfinished" />
+            <translation>{name}: {size}</translation>
         </message>
         <message>
             <source>{name}: {value} is no address; it looks like https://host or http://host:port</source>
@@ -4121,15 +4122,15 @@
         </message>
         <message>
             <source>{number} of {count}</source>
-            <translation type="unfinished" />
+            <translation>{number} von {count}</translation>
         </message>
         <message>
             <source>{number} tokens/s measured here</source>
-            <translation type="unfinished" />
+            <translation>{number} Token/s, hier gemessen</translation>
         </message>
         <message>
             <source>{number}. {step}</source>
-            <translation type="unfinished" />
+            <translation>{number}. {step}</translation>
         </message>
         <message>
             <source>{path} cannot be opened: {reason}</source>
@@ -4137,7 +4138,7 @@
         </message>
         <message>
             <source>{path} cannot be reached ({reason}): its models are not shown.</source>
-            <translation type="unfinished" />
+            <translation>{path} ist nicht erreichbar ({reason}): Seine Modelle werden nicht gezeigt.</translation>
         </message>
         <message>
             <source>{path} cannot be used ({reason}); move it away to begin with an empty one</source>
@@ -4169,15 +4170,15 @@
         </message>
         <message>
             <source>{size} are here already</source>
-            <translation type="unfinished" />
+            <translation>{size} sind schon hier</translation>
         </message>
         <message>
             <source>{size} in the end</source>
-            <translation type="unfinished" />
+            <translation>am Ende {size}</translation>
         </message>
         <message>
             <source>{size} that was kept ready of its conversations goes as well.</source>
-            <translation type="unfinished" />
+            <translation>Auch {size}, die für seine Unterhaltungen bereitlagen, gehen weg.</translation>
         </message>
         <message>
             <source>{size} to download</source>
@@ -4221,7 +4222,7 @@
         </message>
         <message>
             <source>{what} go with it. This cannot be undone.</source>
-            <translation type="unfinished" />
+            <translation>{what} gehen mit weg. Das lässt sich nicht rückgängig machen.</translation>
         </message>
         <message>
             <source>{who}, answer to: {question}</source>
