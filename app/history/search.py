@@ -104,7 +104,8 @@ class FullSearch:
                 with self._lock:
                     self._connection = None
             if complete and not self._stopped:
-                self._done(found)
+                with suppress(RuntimeError):  # whoever asked is gone
+                    self._done(found)
 
 
 def snippet(text: str, query: str) -> str:
