@@ -94,7 +94,7 @@ class ChatModels(QObject):
             working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
             catalogue = library.catalogue()
             starter = next((entry for entry in catalogue if entry.source == "starter"), None)
-            self._view.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working)
+            self._view.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working, library)
 
     def on_loaded(self) -> None:
         """The model is loaded, or further than it was."""

@@ -47,6 +47,7 @@ class MessageList(MessageColumn):
         self._timer.setInterval(FLUSH)
         self._timer.timeout.connect(self.flush)
         self.find_bar = FindBar(theme, self)
+        QTimer.singleShot(1800, self, _warm)
 
     # What is shown
 
@@ -177,3 +178,8 @@ class MessageList(MessageColumn):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
         self.find_bar.place()
+
+
+def _warm() -> None:
+    """What the first formula needs, imported while nothing else is going on."""
+    import app.views.chat.formula_text  # noqa: F401
