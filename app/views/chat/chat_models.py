@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QObject
+
 from app.library.names import model_name
 from app.translation import tr
 from app.views.chat.model_picker import choices
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
     from app.views.chat.chat_view import ChatView
 
 
-class ChatModels:
+class ChatModels(QObject):
     """Shows in ``view`` what the library and the engine say."""
 
     def __init__(self, view: ChatView, services: Services) -> None:
+        super().__init__(view)
         self._view, self._services = view, services
 
     def refresh(self) -> None:
