@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QLabel, QMessageBox
+from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
 from app import wording
 from app.application import Services
 from app.jobs.jobs import Job
 from app.models.conversation_list import BUSY, ID, ConversationList, heading_for
-from app.views.chat.offer_card import HubCard, OfferCard
 from app.views.jobs.job_words import summary
 from app.views.library.installed_row import InstalledRow
 from app.views.library.job_row import JobRow
@@ -28,7 +27,6 @@ from tests.gui.window_services import (
     ScriptedClient,
     ScriptedEngine,
     ScriptedLibrary,
-    hub_entry,
     scripted_services,
 )
 
