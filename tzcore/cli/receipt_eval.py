@@ -9,11 +9,23 @@ from typing import Any
 from tzcore.cli import samples
 from tzcore.cli.console import Console
 from tzcore.cli.eval import open_original, original_of, words
+from tzcore.errors import SourceError
 
 WINDOWS = 2
 """Windows of each text, unless told otherwise: some six thousand tokens, which settle the numbers well enough."""
 _TORCH = 40e9
 """Operations a second that an ordinary processor does for the original."""
+
+
+def installed(names: list[str]) -> list[Path]:
+    """The folders of models that are here: a receipt is nothing to make a model for."""
+    from tzcore.hub import library
+
+    found = [library.resolve(name) for name in names]
+    for name, model in zip(names, found, strict=True):
+        if model is None:
+            raise SourceError(f"no installed model is called {name!r}: tz list names them")
+    return [model.path for model in found if model is not None]
 
 
 def run(folders: list[Path], args: argparse.Namespace, console: Console) -> int:

@@ -99,6 +99,9 @@ def test_measuring_later_gives_numbers_and_samples(tz: Tz, source: Path, home: P
     assert found["kl"] == found["kl_mean"] < 0.1
     after = json.loads((folder / "receipt.json").read_text())
     assert {k: v for k, v in after.items() if k != "quality"} == before
+    gone = tz("eval", "org/gone:t2", "--receipt")
+    assert gone.returncode == 1
+    assert "no installed model is called 'org/gone:t2'" in gone.stderr
     refused = tz("eval", "small:i8", "--receipt", "--no-original")
     assert refused.returncode == 1
     assert "--receipt goes without" in refused.stderr
