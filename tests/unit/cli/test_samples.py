@@ -90,7 +90,7 @@ def test_measuring_later_gives_numbers_and_samples(tz: Tz, source: Path, home: P
     (folder,) = (home / "models").iterdir()
     before = json.loads((folder / "receipt.json").read_text())
     assert "quality" not in before
-    done = tz("eval", "small:i8", "--receipt", "--windows", "1", "--window", "64", "--json", "--background")
+    done = tz("eval", "small:i8", "--receipt", "--windows", "1", "--window", "64", "--json")
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["event"], last["id"]) == ("done", "small:i8")
