@@ -12,7 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Tz
 from tzcore.cli import samples
 from tzcore.cli.samples import Work, complete, questions
-from tzcore.errors import Cancelled
+from tzcore.errors import Cancelled, StorageError
 from tzcore.hardware import Memory
 from tzcore.progress import Progress
 
@@ -159,6 +159,26 @@ def test_what_does_not_fit_is_skipped_with_the_reason(
     assert reason in found["skipped"]
     assert [row["original"] for row in found["samples"]] == [None] * 4
     assert all(row["converted"] for row in found["samples"])
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    model: Path, source: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tzcore.quant.convert
+
+    def fills(_source: Any, final: Path, *_: Any) -> Path:
+        (final.parent / "original.partial").mkdir()
+        (final.parent / "original.partial" / "big").write_bytes(b"x" * 1000)
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(tzcore.quant.convert, "convert", fills)
+    opened = _open(source)
+    work = Work(model, opened)
+    found = work.run()
+    opened.close()
+    assert found["skipped"] == "The original could not be asked: the disk is full"
+    assert all(row["converted"] and row["original"] is None for row in found["samples"])
+    assert [file.name for file in work.place.iterdir()] == ["answers.json"]
 
 
 def test_there_is_nothing_to_compare_a_native_model_with(model: Path, home: Path) -> None:
