@@ -112,6 +112,17 @@ def test_proxies_never_stand_before_the_engine(settings: Settings) -> None:
         assert (made["HTTPS_PROXY"], made["no_proxy"]) == ("", "*")
 
 
+def test_the_password_of_the_proxy_is_a_secret(settings: Settings) -> None:
+    settings.set("proxy", "manual")
+    with pytest.raises(ValueError, match="password does not belong here"):
+        settings.set("proxy_address", "http://bob:hunter2@proxy.example:3128")
+    settings.set("proxy_address", "http://bob@proxy.example:3128")
+    secrets = Secrets(settings, ("no-key-ring",))
+    secrets.set("proxy_password", "p@ss/word", SESSION)
+    assert child_environment(settings, secrets)["HTTPS_PROXY"] == "http://bob:p%40ss%2Fword@proxy.example:3128"
+    assert child_environment(settings)["HTTPS_PROXY"] == "http://bob@proxy.example:3128"
+
+
 def test_offline_and_mirror_reach_the_children(settings: Settings) -> None:
     assert "TZ_OFFLINE" not in child_environment(settings)
     settings.set("offline", True)

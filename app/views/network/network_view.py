@@ -27,6 +27,7 @@ from app.theme import Space, Theme
 from app.translation import mark, tr
 from app.views.controls.controls import Button, frame, label, set_property
 from app.views.controls.request_log import RequestLog
+from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import SettingRow
 from tzcore.errors import TernaryZeroError
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
 LOOK = 1500
 """Milliseconds between two looks at the files, while the page is shown."""
-SHOWN = ("offline", "proxy", "proxy_address", "proxy_exceptions", "hub_mirror")
-MANUAL = ("proxy_address", "proxy_exceptions")
+SHOWN = ("offline", "proxy", "proxy_address", "proxy_password", "proxy_exceptions", "hub_mirror")
+MANUAL = ("proxy_address", "proxy_password", "proxy_exceptions")
 
 def _time_words(request: Request) -> str:
     if request.time is None:
@@ -158,9 +159,14 @@ class NetworkView(QWidget):
         inside.setContentsMargins(Space.LARGE, Space.SMALL, Space.LARGE, Space.MEDIUM)
         inside.setSpacing(0)
         declared = {setting.key: setting for setting in SETTINGS}
-        self.rows: dict[str, SettingRow] = {}
+        self.rows: dict[str, SettingRow | SecretRow] = {}
         for key in SHOWN:
-            self.rows[key] = SettingRow(theme, self._services.settings, declared[key])
+            setting = declared[key]
+            secret = setting.kind == "secret"
+            self.rows[key] = (
+                SecretRow(theme, self._services.secrets, setting) if secret
+                else SettingRow(theme, self._services.settings, setting)
+            )  # fmt: skip
             inside.addWidget(self.rows[key])
         self.ask = Button(theme, tr("Test the connection"), self._on_test)
         self.outcome = label("", "muted", wrap=True)
