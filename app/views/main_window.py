@@ -333,7 +333,7 @@ class MainWindow(QMainWindow):
             measured = tr("{name} is measured.").format(name=name)
             self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
         elif job.model_id:
-            ready = tr("{name} is ready.").format(name=name)
+            ready = f"{tr('{name} is ready.').format(name=name)} {job.verdict}".strip()
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
     def _show_jobs(self, _job: object = None) -> None:
