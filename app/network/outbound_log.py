@@ -20,6 +20,7 @@ PURPOSES = {
     "part of a file of a model": mark("Part of a file of a model"),
     "facts about a model": mark("Facts about a model"),
     "search for models": mark("Search for models"),
+    "package with a model": mark("Package with a model"),
     "check of the token": mark("Check of the token"),
     "test of the connection": mark("Test of the connection"),
 }
