@@ -60,6 +60,16 @@ def test_the_key_ring_holds_it_over_a_restart_and_no_file_does(
     assert (third.get("hub_token"), third.where("hub_token")) == ("", "")
 
 
+def test_what_was_taken_out_of_the_key_ring_is_noticed(
+    qtbot: QtBot, settings: Settings, ring: tuple[str, ...]
+) -> None:
+    settings.set("secrets_kept", '{"server_token": "keyring"}')
+    secrets = Secrets(settings, ring)
+    with qtbot.waitSignal(secrets.changed):
+        secrets.load()
+    assert secrets.where("server_token") == ""
+
+
 def test_without_a_key_ring_it_asks_and_holds_for_the_session(qtbot: QtBot, settings: Settings, home: Path) -> None:
     secrets = Secrets(settings, (sys.executable, "-c", NONE))
     with qtbot.waitSignal(secrets.no_key_ring) as asked:

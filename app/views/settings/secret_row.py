@@ -106,7 +106,7 @@ class SecretRow(Row):
         if name != self.setting.key or not self.isVisible():
             return
         self.question = QMessageBox(self)
-        self.question.setWindowTitle(tr("Where should {name} be kept?").format(name=tr(self.setting.label)))
+        self.question.setWindowTitle(tr("{name}: where should it be kept?").format(name=tr(self.setting.label)))
         self.question.setText(reason)
         self.question.setInformativeText(
             tr("Hold it until the program is closed, or keep it in a file that only your account may read?")
