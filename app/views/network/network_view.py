@@ -222,14 +222,19 @@ class NetworkView(QWidget):
             return
         named = ", ".join(hosts[:4]) + (", …" if len(hosts) > 4 else "")
         one, several = tr("One request, to {hosts}."), tr("{count} requests, to {hosts}.")
-        self.summary.setText((one if len(rows) == 1 else several).format(count=wording.count(len(rows)), hosts=named))
+        sentence = (one if len(rows) == 1 else several).format(count=wording.count(len(rows)), hosts=named)
+        if len(self._requests) >= outbound_log.MOST:
+            sentence += " " + tr("Older ones are not shown, but exported.")
+        self.summary.setText(sentence)
 
     def _on_export(self) -> None:
         file, _ = QFileDialog.getSaveFileName(self, tr("Export the list"), "requests.csv", "CSV (*.csv)")
         if not file:
             return
         try:
-            Path(file).write_text(outbound_log.as_csv(self.log.table.rows), encoding="utf-8")
+            words = self.search.text().lower().split()
+            rows = [request for request in outbound_log.read(None) if request.has(words)]
+            Path(file).write_text(outbound_log.as_csv(rows), encoding="utf-8")
         except OSError as error:
             self._complain(tr("{file} cannot be written: {reason}.").format(file=file, reason=error.strerror))
 
