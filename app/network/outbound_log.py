@@ -24,7 +24,7 @@ PURPOSES = {
     "check of the token": mark("Check of the token"),
     "test of the connection": mark("Test of the connection"),
 }
-MOST = 5_000
+MOST = 2_000
 """Requests that are shown; older ones stay in the files, and are exported with them."""
 
 
