@@ -100,17 +100,27 @@ class Services:
         if key == "threads":
             threads = self.settings.get("threads")
             self.engine.threads = int(threads) if threads else None
+        elif key == "offline" and self.settings.get("offline"):
+            from app.child import Child
+
+            for job in self.jobs.jobs():  # what is under way must not go on asking
+                if job.state == "running":
+                    self.jobs.pause(job.id)
+            Child.go_offline()
         elif key in ("snapshots", "snapshots_quota"):
             self.engine.snapshots = snapshots_quota(self.settings)
 
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
+        from app.child import Child, no_surroundings
+
         self.client.shutdown()
         self.secrets.shutdown()
         self.jobs.shutdown()
         self.library.shutdown()
         self.engine.stop()
         self.history.close()
+        Child.surroundings = staticmethod(no_surroundings)
 
 
 def snapshots_quota(settings: Settings) -> float:

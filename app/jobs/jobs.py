@@ -18,6 +18,7 @@ from PySide6.QtCore import QObject, Signal
 
 from app.child import TZ, Child
 from app.jobs import failures, log
+from app.jobs import receipt as receipts
 from app.jobs.job import CONVERT, MEASURE, Job
 from app.jobs.options import Options
 from app.jobs.pace import Pace
@@ -248,6 +249,8 @@ class Jobs(QObject):
         elif kind == "done":
             self._said_done = True
             job.model_id = str(event.get("id", ""))
+            receipt = receipts.read(Path(str(event.get("path", "")))) if event.get("path") else None
+            job.verdict = receipt.verdict[0] if receipt is not None and receipt.kl is not None else ""
         self.changed.emit(job)
 
     def _on_progress(self, job: Job, event: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def child_environment(
     base = os.environ if base is None else base
     result = {"HF_HUB_DISABLE_TELEMETRY": "1", **proxy_environment(settings, base)}
     if settings.get("offline"):
-        result |= {"TZ_OFFLINE": "1", "HF_HUB_OFFLINE": "1"}
+        result |= {"TZ_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     if mirror := str(settings.get("hub_mirror") or "").strip().rstrip("/"):
         result["HF_ENDPOINT"] = mirror
     if secrets is not None and (token := secrets.get("hub_token")):

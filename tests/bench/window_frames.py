@@ -1,4 +1,4 @@
-"""How long the window's event loop is ever held up: while an answer streams, while a conversation opens, while scrolling.
+"""How long the window's event loop is held up: while an answer streams, a conversation opens, the messages scroll.
 
     python tests/bench/window_frames.py [--seconds 20] [--json]
 

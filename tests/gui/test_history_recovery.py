@@ -319,3 +319,20 @@ def test_killed_while_migrating(file: Path, step: int) -> None:
     assert history.notices == []
     assert [message.text for message in history.messages(1)] == ["hello"]
     assert [one.id for one in history.conversations("hello")] == [1]
+
+
+def test_what_is_deleted_for_ever_stays_in_no_copy(file: Path) -> None:
+    history = History(file)
+    secret = history.create("m", "secret")
+    history.append(secret, None, "user", "the walrus password is xq77zz")
+    history._backups.make()
+    history.create("m", "kept")
+    history._backups.make()
+    file.with_name("history.sqlite.before-v3").write_bytes(b"xq77zz")
+    history.purge(secret)
+    history.forget_in_backups()
+    history.close()
+    left = {path.name: path.read_bytes() for path in file.parent.glob("history.*")}
+    assert sorted(left) == ["history.backup.sqlite", "history.sqlite"]
+    assert b"walrus password" not in left["history.sqlite"]
+    assert b"walrus password" not in left["history.backup.sqlite"]

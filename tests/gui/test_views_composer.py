@@ -80,7 +80,10 @@ def test_a_long_text_becomes_a_file_and_can_be_taken_back(window: MainWindow) ->
     assert composer.text.endswith("short")
 
 
-def test_ten_megabytes_in_the_clipboard_hold_up_nothing(qtbot: QtBot, window: MainWindow) -> None:
+def test_ten_megabytes_in_the_clipboard_hold_up_nothing(
+    qtbot: QtBot, window: MainWindow, client: ScriptedClient
+) -> None:
+    loaded(client)
     text = "lorem ipsum " * 875_000
     began = time.perf_counter()
     pasted(window, text_data(text))
@@ -88,6 +91,17 @@ def test_ten_megabytes_in_the_clipboard_hold_up_nothing(qtbot: QtBot, window: Ma
     assert time.perf_counter() - began < 3, "laying it out in the field would take far longer"
     assert window.chat.composer.text == ""
     assert window.chat.composer.note.buttons == {}, "the field could not hold it"
+    assert len(client.texts) == 1
+    counted = 0
+    while not window.chat.attachments.too_many:  # as far as it matters: it does not fit into the context
+        client.texts[-1][1].done.emit(1500)
+        counted += 1
+    assert counted == 3
+    assert all(len(piece) <= 200_000 for piece, _ in client.texts)
+    assert window.chat.composer.chips.chips[0].facts.endswith("more than 4\u202f500 tokens")
+    window.chat.count()
+    assert "does not fit" in window.chat.composer.note.text
+    assert not client.counts, "the whole is not sent for it"
     assert len(window.chat.attachments.items[0].text) == len(text)
     window.chat.attachments.clear()
 
@@ -131,12 +145,14 @@ def test_drafts_stay_with_their_conversations(
     assert window.chat.attachments.items == []
     window.chat.composer.set_text("other")
     window.chat.keep_draft()
+    window.chat.drafts.finish()
     again = MainWindow(services)
     qtbot.addWidget(again)
     again.chat.open(first)
     assert again.chat.composer.text == "half a tho"
     assert [item.text for item in again.chat.attachments.items] == ["x" * 10]
     again.chat.composer._submit()
+    again.chat.drafts.finish()
     assert list((home / "drafts").iterdir()) == [home / "drafts" / f"{second}.txt"]
     again.chat.open(second)
     assert again.chat.composer.text == "other"
@@ -186,7 +202,8 @@ def test_branching_is_said_and_can_be_left(qtbot: QtBot, window: MainWindow, cli
         ask(qtbot, window, question)
         client.stream.answer("ok")
     conversation = window.chat.conversation
-    conversation.branch_from(conversation.visible[1].id)
+    qtbot.keyClick(window.chat.messages.views[1], Qt.Key.Key_B)
+    assert conversation.branching
     assert len(window.chat.messages.views) == 2
     assert "another branch" in window.chat.composer.note.text
     window.chat.composer.note.buttons["Back"].click()

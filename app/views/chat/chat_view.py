@@ -370,13 +370,17 @@ class ChatView(QWidget):
 
     def count(self) -> None:
         """Have counted what is not counted yet."""
+        self.attachments.enough = 2 * self.loaded.context
         self.attachments.count()
         self._count_tokens()
 
     def _count_tokens(self) -> None:
         if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
             return
-        if not self.conversation.busy:  # counted again when the answer is there
+        if too_many := self.attachments.too_many:  # what is more need not be counted
+            self.counter.drop()
+            self.composer.show_use(too_many, self.loaded.context)
+        elif not self.conversation.busy and not self.attachments.uncounted:  # each is followed by another count
             self.counter.count(self.conversation, self.composer.text.strip(), self.attachments.ready)
 
     def _count_text(self, text: str) -> Reply | None:

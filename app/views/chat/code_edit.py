@@ -57,6 +57,7 @@ class CodeEdit(QPlainTextEdit):
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
+        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)  # code is, whatever language the window speaks
         self.document().setDocumentMargin(0)
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802

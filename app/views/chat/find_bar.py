@@ -39,6 +39,7 @@ class FindBar(QFrame):
         self._search: Iterator[Match | None] | None = None
         self._current = -1
         self._marked: list[QTextEdit | QPlainTextEdit] = []
+        self._place: tuple[QTextEdit | QPlainTextEdit, QTextCursor] | None = None
         self.setObjectName("popover")
         self.setAccessibleName(tr("Find in this conversation"))
         self.field = QLineEdit()
@@ -107,7 +108,7 @@ class FindBar(QFrame):
 
     def _begin(self) -> None:
         query = self.field.text()
-        self._matches, self._current = [], -1
+        self._matches, self._current, self._place = [], -1, None
         self._clear()
         texts = [
             (message.text, False) if message.role == "user" else (split_thinking(message.text).text.strip(), True)
@@ -167,11 +168,10 @@ class FindBar(QFrame):
         self._show_number()
         index, number = self._matches[self._current]
         view = self._messages.reveal(index)
-        found = self._locate(view, number)
+        self._place = self._locate(view, number)
         self._mark()
-        if found is not None:
-            edit, cursor = found
-            self._emphasise(edit, cursor)
+        if self._place is not None:
+            edit, cursor = self._place
             place = edit.mapTo(view, QPoint(0, 0)).y() + edit.cursorRect(cursor).top()
             self._messages.reveal_place(index, place, edit.cursorRect(cursor).height())
 
@@ -216,17 +216,14 @@ class FindBar(QFrame):
             return
         for view in self._messages.views:
             for edit in _edits(view.body):
-                marks = [self._selection(edit, cursor, False) for cursor in _places(edit, query, MARKS)]
+                marks = [self._selection(cursor, False) for cursor in _places(edit, query, MARKS)]
+                if self._place is not None and edit is self._place[0]:
+                    marks.append(self._selection(self._place[1], True))
                 if marks:
                     edit.setExtraSelections(marks)
                     self._marked.append(edit)
 
-    def _emphasise(self, edit: QTextEdit | QPlainTextEdit, cursor: QTextCursor) -> None:
-        edit.setExtraSelections([*edit.extraSelections(), self._selection(edit, cursor, True)])
-
-    def _selection(
-        self, edit: QTextEdit | QPlainTextEdit, cursor: QTextCursor, current: bool
-    ) -> QTextEdit.ExtraSelection:
+    def _selection(self, cursor: QTextCursor, current: bool) -> QTextEdit.ExtraSelection:
         colours = self._theme.colours
         mark = QTextEdit.ExtraSelection()
         mark.cursor = cursor

@@ -47,7 +47,6 @@ class FormulaText:
         self._missing: set[Formula] = set()
         self._widest = 0.0
         self._room = 0
-        self._listening = False
 
     def html(self) -> str:
         """The content; formulas that are not drawn yet, or cannot be, as their source."""
@@ -63,28 +62,21 @@ class FormulaText:
                 self._missing.add(formula)
             return escape(inert.prose(formula.source)).replace("\n", "<br/>")
 
-        html = IMAGE.sub(shown, self._content)
-        if self._missing and not self._listening:
-            images.drawn.connect(self._on_drawn)
-            self._listening = True
-        return html
+        return IMAGE.sub(shown, self._content)
 
     def text(self) -> str:
         """The content in words and sources, for what reads it aloud."""
         return from_html(self._content)
 
-    def _on_drawn(self) -> None:
+    @property
+    def waiting(self) -> bool:
+        """Whether formulas are missing of which nothing is known yet."""
+        return bool(self._missing)
+
+    def ready(self) -> bool:
+        """Whether something is known now of a formula that was missing."""
         images = formula_images()
-        try:
-            current = self._view._formulas is self
-            if current and not any(images.known(formula) for formula in self._missing):
-                return
-            images.drawn.disconnect(self._on_drawn)
-            self._listening = False
-            if current:
-                self._view.refresh_formulas()
-        except RuntimeError:  # the widget was given up in the meantime
-            images.drawn.disconnect(self._on_drawn)
+        return any(images.known(formula) for formula in self._missing)
 
     def reshape(self, width: int) -> bool:
         """There are ``width`` pixels now; whether the formulas have to be placed anew."""

@@ -264,7 +264,7 @@ class MessageColumn(QScrollArea):
     def reveal_place(self, index: int, y: int, height: int) -> None:
         """Bring ``y`` to ``y + height`` within the message at ``index`` into view."""
         top = self._tops[index] + y
-        self._show_range(top, top + height, margin=60)
+        self._show_range(top, top + height, margin=90)
 
     def first_visible(self) -> int:
         """The first message of which something is in view."""

@@ -55,4 +55,8 @@ class MessageEditor(QWidget):
             if event.key() == Qt.Key.Key_Escape:
                 self.rejected.emit()
                 return True
+        override = event.type() == QEvent.Type.ShortcutOverride
+        if watched is self._edit and override and isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            event.accept()  # ends the editing and nothing else
+            return True
         return False

@@ -54,6 +54,7 @@ class RichText(QTextBrowser):
         self._fitted = (-1, 0)
         self._in_stack = False
         self._formulas: FormulaText | None = None
+        self._listening = False
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -63,7 +64,8 @@ class RichText(QTextBrowser):
         self.setUndoRedoEnabled(False)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        wrap = QTextOption.WrapMode  # where it scrolls sideways, words stay whole
+        self.setWordWrapMode(wrap.WordWrap if scroll_sideways else wrap.WrapAtWordBoundaryOrAnywhere)
         self.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextBrowserInteraction | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
@@ -146,10 +148,15 @@ class RichText(QTextBrowser):
         self.setHtml(f"<body>{self._formulas.html()}</body>")
         self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
         self.setAccessibleDescription(self._formulas.text())
+        if self._formulas.waiting and not self._listening:
+            from app.views.chat.formula_images import formula_images
 
-    def refresh_formulas(self) -> None:
-        """Formulas were drawn that were not when the text was shown."""
-        if self._formulas is not None and not self.textCursor().hasSelection():
+            self._listening = True
+            formula_images().drawn.connect(self._on_drawn)
+
+    def _on_drawn(self) -> None:
+        """Formulas were drawn; perhaps some that were not when the text was shown."""
+        if self._formulas is not None and self._formulas.ready() and not self.textCursor().hasSelection():
             self._fitted = (-1, 0)
             self._show_formulas()
             if self._in_stack:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from PySide6.QtCore import QMargins, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QGuiApplication
 from PySide6.QtWidgets import QWidget
@@ -15,6 +17,9 @@ from app.views.chat.message_view import MessageView
 from app.views.chat.rich_text import READING_SCALE
 from app.views.chat.stack import Stack
 from app.views.controls.controls import Button, discard
+
+if TYPE_CHECKING:
+    from app.views.chat.attachment_chips import AttachmentChips
 
 BUBBLE = 600
 """Widest bubble of a user's message, in pixels."""
@@ -42,10 +47,12 @@ class UserMessage(MessageView):
             text = beginning.rstrip() + " …"
         self.body.set_text(text)
         self._row.natural = _natural_width(text)
-        if attachments := message.attachments:
+        self.chips: AttachmentChips | None = None
+        if message.attachments:
             from app.views.chat.attachment_chips import AttachmentChips
 
-            self._row.bubble.add(AttachmentChips(theme, attachments), 0)
+            self.chips = AttachmentChips(theme, message.attachments)
+            self._row.bubble.add(self.chips, 0)
             self._row.natural = max(self._row.natural, 320)
         self.show_actions()
 
