@@ -166,12 +166,12 @@ def main(argv: list[str] | None = None) -> int:
     IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
+    restore_signals = _quit_on_signals(application)
     running = RunningMark()
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, lambda: _begin(window, services))
-    restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
     try:
