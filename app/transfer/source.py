@@ -85,7 +85,9 @@ def _bytes(path: Path, largest: int) -> list[bytes]:
 
 
 def _unpacked(path: Path, largest: int) -> list[bytes]:
-    """``conversations.json`` of an archive, or the several files that a large export is split into.  What the archive says of its sizes is not believed."""
+    """``conversations.json`` of an archive, or the several files that a large export is split into.
+
+    What the archive says of its sizes is not believed."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if CONVERSATIONS.fullmatch(name.rpartition("/")[2])]
