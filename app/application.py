@@ -100,17 +100,27 @@ class Services:
         if key == "threads":
             threads = self.settings.get("threads")
             self.engine.threads = int(threads) if threads else None
+        elif key == "offline" and self.settings.get("offline"):
+            from app.child import Child
+
+            for job in self.jobs.jobs():  # what is under way must not go on asking
+                if job.state == "running":
+                    self.jobs.pause(job.id)
+            Child.go_offline()
         elif key in ("snapshots", "snapshots_quota"):
             self.engine.snapshots = snapshots_quota(self.settings)
 
     def shutdown(self) -> None:
         """Stop all children and close all files; takes a few seconds at most."""
+        from app.child import Child, no_surroundings
+
         self.client.shutdown()
         self.secrets.shutdown()
         self.jobs.shutdown()
         self.library.shutdown()
         self.engine.stop()
         self.history.close()
+        Child.surroundings = staticmethod(no_surroundings)
 
 
 def snapshots_quota(settings: Settings) -> float:
@@ -156,12 +166,12 @@ def main(argv: list[str] | None = None) -> int:
     IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
+    restore_signals = _quit_on_signals(application)
     running = RunningMark()
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, lambda: _begin(window, services))
-    restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
     try:

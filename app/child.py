@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -14,14 +15,24 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer, Signa
 TZ: tuple[str, ...] = (sys.executable, "-m", "tzcore.cli")
 """The command line that ``tz`` is, in the interpreter that runs the window."""
 
+GO_OUT = ("search", "show", "plan", "pull", "convert", "import", "run", "eval", "reach", "token")
+"""Verbs that may ask something of the network."""
+
 LOG_BYTES = 1_000_000
 """A log is begun anew when it has grown beyond this."""
+
+
+def no_surroundings(_: bool) -> dict[str, str]:
+    """Where no window has settings to hand on."""
+    return {}
 
 
 class Child(QObject):
     """One run of one command.  Everything the child says on stdout must be one JSON value a line."""
 
-    surroundings: ClassVar[Callable[[bool], dict[str, str]]] = staticmethod(lambda _: {})
+    out: ClassVar[weakref.WeakSet[Child]] = weakref.WeakSet()
+    """The children under way that may go to the network."""
+    surroundings: ClassVar[Callable[[bool], dict[str, str]]] = staticmethod(no_surroundings)
     """Variables that every child gets: the settings of the network, and for those that go to the hub its token
     too.  The composition root puts :func:`app.network.environment.child_environment` here, so that no child can
     be made that does not know that the window is offline."""
@@ -48,6 +59,7 @@ class Child(QObject):
         """The last line of stderr: what a foreseeable error says."""
         self._log = log
         self._out = b""
+        self._arguments = list(arguments)
         self._over = False
         self._process = QProcess(self)
         self._process.setProgram(command[0])
@@ -74,6 +86,8 @@ class Child(QObject):
         return self._process.processId()
 
     def start(self) -> None:
+        if self._arguments and self._arguments[0] in GO_OUT:
+            Child.out.add(self)
         self._process.start()
         if self._stdin:
             self._process.write(self._stdin)
@@ -95,6 +109,12 @@ class Child(QObject):
         if not self._process.waitForFinished(round(grace * 1000)):
             self._process.kill()
             self._process.waitForFinished(2000)
+
+    @classmethod
+    def go_offline(cls) -> None:
+        """End every child that may go out: they were started before the switch was thrown."""
+        for child in list(cls.out):
+            child.stop(grace=1.0)
 
     def kill(self) -> None:
         self._process.kill()
@@ -145,6 +165,7 @@ class Child(QObject):
         if self._over:
             return
         self._over = True
+        Child.out.discard(self)
         self._killer.stop()
         if code != -2:
             self._read_stdout()

@@ -51,15 +51,6 @@ PHASES = {
     "prefill": mark("Reading the prompt"),
 }
 
-STATES = {
-    "queued": mark("Waiting for its turn"),
-    "running": mark("Starting"),
-    "paused": mark("Paused: what is done is kept"),
-    "failed": mark("Failed"),
-    "done": mark("Done"),
-    "cancelled": mark("Cancelled: what is done is kept"),
-}
-
 UNITS = {"bytes": mark("bytes"), "tokens": mark("tokens"), "weights": mark("weights"), "blocks": mark("blocks")}
 """The units in which work is counted, beside those of :func:`size`."""
 

@@ -151,6 +151,9 @@ def trouble() -> list[str]:
     """What is not current or not complete, in words."""
     found = [f"no German for: {one.text}" for one in missing()]
     phrases = collect()
+    plurals = read(FOLDER / "app_en.ts")
+    lacking = [one for one in wanted("en", phrases) if not all(plurals.get((one.text, one.comment), [""]))]
+    found += [f"no English plural of: {one.text}" for one in lacking]
     for code, language in LANGUAGES.items():
         file = FOLDER / f"app_{code}.ts"
         with tempfile.TemporaryDirectory() as folder:

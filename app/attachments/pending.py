@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.attachments import kinds
+from app.attachments.counting import Counting
 from app.child import Child
 from app.history.records import Attachment
 from app.translation import mark, tr
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 EXTRACT: tuple[str, ...] = (sys.executable, "-m", "app.attachments.extract")
 SECONDS = 120
 """Seconds after which a file that is still being read is given up."""
+LONG = 500_000
+"""Characters of a file from which on its own tokens are counted first."""
 MOST = 20
 """Files with one message."""
 
@@ -33,7 +36,8 @@ DIED = mark("{name} cannot be read: it took too much memory or is damaged.")
 
 
 class PendingAttachment(QObject):
-    """States: ``"reading"``, ``"ready"``, ``"failed"`` (see ``message``).  ``tokens`` is −1 while not counted."""
+    """States: ``"reading"``, ``"ready"``, ``"failed"`` (see ``message``).  ``tokens`` is −1 while not counted;
+    ``more``: it has more than these, and what is more cannot fit anyway."""
 
     changed = Signal()
 
@@ -47,7 +51,7 @@ class PendingAttachment(QObject):
         self.paged = False
         self.range = ""
         """The pages taken, as the user wrote them: ``"1-5, 8"``; empty: all."""
-        self.tokens = -1
+        self.tokens, self.more = -1, False
         self._child: Child | None = None
         self._patience = QTimer(self, singleShot=True, interval=SECONDS * 1000)
         self._patience.timeout.connect(lambda: self._fail(tr(GAVE_UP).format(name=self.name)))
@@ -72,14 +76,14 @@ class PendingAttachment(QObject):
         self.tokens = -1
         self.changed.emit()
 
-    def set_tokens(self, tokens: int) -> None:
-        self.tokens = tokens
+    def set_tokens(self, tokens: int, more: bool = False) -> None:
+        self.tokens, self.more = tokens, more
         self.changed.emit()
 
     def attachment(self) -> Attachment:
         """As it goes into the history."""
         name = f"{self.name} ({tr('pages {range}').format(range=self.range)})" if self.range else self.name
-        return Attachment(0, name, self.kind, self.bytes, self.text, max(0, self.tokens))
+        return Attachment(0, name, self.kind, self.bytes, self.text, 0 if self.more else max(0, self.tokens))
 
     def cancel(self) -> None:
         """Nobody wants it any more."""
@@ -158,7 +162,9 @@ class PendingAttachments(QObject):
         """``count`` asks the engine for the tokens of a text; None where no engine can say now."""
         super().__init__(parent)
         self._count_text, self._command = count, command
-        self._counts: dict[PendingAttachment, Reply] = {}
+        self._counts: dict[PendingAttachment, Counting] = {}
+        self.enough = 0
+        """Tokens from which on it does not matter how many more there are; 0: it always does."""
         self.items: list[PendingAttachment] = []
 
     @property
@@ -209,13 +215,15 @@ class PendingAttachments(QObject):
             if afresh:
                 item.tokens = -1
             if item.state == "ready" and item.tokens < 0 and item not in self._counts:
-                reply = self._count_text(item.text)
-                if reply is None:
+                counting = Counting(item.text, self._count_text, self.enough)
+                if not counting.start():
                     continue
-                self._counts[item] = reply
-                text_range = item.range
-                reply.done.connect(lambda tokens, item=item, asked=text_range: self._on_counted(item, tokens, asked))
-                reply.failed.connect(lambda _, item=item: self._counts.pop(item, None))
+                self._counts[item] = counting
+                asked = item.range
+                counting.done.connect(
+                    lambda tokens, more, item=item, asked=asked: self._on_counted(item, tokens, more, asked)
+                )
+                counting.failed.connect(lambda item=item: self._counts.pop(item, None))
 
     def _add(self, item: PendingAttachment) -> None:
         item.changed.connect(lambda: self._on_item(item))
@@ -238,15 +246,26 @@ class PendingAttachments(QObject):
         self.count()
         self.changed.emit()
 
-    def _on_counted(self, item: PendingAttachment, tokens: object, asked: str) -> None:
+    @property
+    def uncounted(self) -> bool:
+        """Whether the tokens of a long file are not known yet, so that the whole should not be sent for a count."""
+        return any(len(item.text) > LONG and item.tokens < 0 for item in self.items if item.state == "ready")
+
+    @property
+    def too_many(self) -> int:
+        """Tokens of a file that cannot fit, as far as they were counted; 0 where there is none."""
+        return max((item.tokens for item in self.items if item.more), default=0)
+
+    def _on_counted(self, item: PendingAttachment, tokens: int, more: bool, asked: str) -> None:
         self._counts.pop(item, None)
-        if item in self.items and isinstance(tokens, int):
+        if item in self.items:
             if asked == item.range:
-                item.set_tokens(tokens)
+                item.set_tokens(tokens, more)
             else:
                 self.count()
 
     def _forget(self, item: PendingAttachment) -> None:
         item.cancel()
-        self._counts.pop(item, None)
+        if (counting := self._counts.pop(item, None)) is not None:
+            counting.drop()
         item.deleteLater()

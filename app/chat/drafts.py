@@ -1,19 +1,25 @@
 """What was written and not sent, kept for each conversation until it is.
 
-In ``drafts/`` under :func:`tzcore.paths.home`: ``ID.txt`` the text, ``ID.json`` the files with it; ``new`` for a
-conversation that is not there yet.  A draft that cannot be kept is no reason to disturb who writes it.
+In ``drafts/`` under :func:`tzcore.paths.home`: ``ID.txt`` the text, ``ID.files`` the files with it (a line of JSON
+with what is known of each and how many bytes its text has, then the texts); ``new`` for a conversation that is not
+there yet.  Written by a thread, as texts can be long and disks slow.  A draft that cannot be kept is no reason to
+disturb who writes it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.history.history import Attachment
 from tzcore import atomic, paths
 from tzcore.errors import StorageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Drafts:
@@ -21,6 +27,7 @@ class Drafts:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or paths.home() / "drafts"
+        self._writer: ThreadPoolExecutor | None = None
         self._known: dict[str, tuple[str, list[Attachment]]] = {}
 
     def read(self, conversation_id: int | None) -> tuple[str, list[Attachment]]:
@@ -36,19 +43,22 @@ class Drafts:
         before, files_before = self.read(conversation_id)
         key = _key(conversation_id)
         self._known[key] = text, list(attachments)
-        with contextlib.suppress(StorageError, OSError):
-            if text != before:
-                self._write(self._folder / f"{key}.txt", text)
-            if attachments != files_before:
-                content = json.dumps([asdict(one) for one in attachments]) if attachments else ""
-                self._write(self._folder / f"{key}.json", content)
+        if text != before:
+            self._write(self._folder / f"{key}.txt", text.encode("utf-8", "replace"))
+        if attachments != files_before:
+            self._write(self._folder / f"{key}.files", _packed(attachments) if attachments else b"")
 
-    def _write(self, path: Path, content: str) -> None:
-        if content:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic.write(path, [content.encode("utf-8", "surrogatepass")])
-        else:
-            path.unlink(missing_ok=True)
+    def finish(self) -> None:
+        """Wait until all is on the disk."""
+        if self._writer is not None:
+            self._writer.submit(int).result()
+
+    def _write(self, path: Path, content: bytes) -> None:
+        if self._writer is None:
+            from concurrent.futures import ThreadPoolExecutor  # not at the window's start
+
+            self._writer = ThreadPoolExecutor(1, "drafts")
+        self._writer.submit(_write, path, content)
 
     def _text(self, key: str) -> str:
         try:
@@ -58,9 +68,35 @@ class Drafts:
 
     def _attachments(self, key: str) -> list[Attachment]:
         try:
-            return [Attachment(**one) for one in json.loads((self._folder / f"{key}.json").read_bytes())]
-        except (OSError, ValueError, TypeError):
+            return _unpacked((self._folder / f"{key}.files").read_bytes())
+        except (OSError, ValueError, TypeError, KeyError):
             return []
+
+
+def _write(path: Path, content: bytes) -> None:
+    with contextlib.suppress(StorageError, OSError):
+        if content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.write(path, [content])
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _packed(attachments: list[Attachment]) -> bytes:
+    texts = [one.text.encode("utf-8", "replace") for one in attachments]
+    known = [asdict(replace(one, text="")) for one in attachments]
+    heads = [{**one, "length": len(text)} for one, text in zip(known, texts, strict=True)]
+    return b"\n".join([json.dumps(heads).encode(), *texts])
+
+
+def _unpacked(content: bytes) -> list[Attachment]:
+    head, _, rest = content.partition(b"\n")
+    found = []
+    for one in json.loads(head):
+        length = one.pop("length")
+        found.append(Attachment(**{**one, "text": rest[:length].decode("utf-8", "replace")}))
+        rest = rest[length + 1 :]
+    return found
 
 
 def _key(conversation_id: int | None) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject, QTimer, Signal
 
 from app.chat.measuring import record
+from app.engine.exchange import Exchange
+from app.translation import tr
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -43,6 +45,7 @@ class LoadedModel(QObject):
         self._planned = 0
         self.message = ""
         self.done, self.total = 0, 0
+        self._lost = False
         self._reload = QTimer(self, singleShot=True, interval=0)
         self._reload.timeout.connect(self._load)
         services.engine.state_changed.connect(self._on_engine_state)
@@ -89,7 +92,7 @@ class LoadedModel(QObject):
             return
         context = self._services.settings.get("context")
         self.done = self.total = self.context = self.kv_bytes = 0
-        self.kv, self.notices = "", []
+        self.kv, self.notices, self.sampling = "", [], {}
         self._set("loading")
         kv = str(self._services.settings.get("kv"))
         reply = self._services.client.load(self.model_id, int(context) if context else None, kv)
@@ -126,12 +129,15 @@ class LoadedModel(QObject):
     def _on_failed(self, message: str) -> None:
         """Loading failed, or the engine did for good."""
         if self.model_id:
+            self._lost = message == tr(Exchange.lost)  # the engine went down under it, and will be back
             self._drop_reply()
             self._set("failed", message)
 
     def _on_engine_state(self, state: str) -> None:
         if state in LOST and self.state == "ready":
             self._load()  # waits in the client until the new engine is up
+        elif state == "running" and self.state == "failed" and self._lost:
+            self._load()
         elif state == "stopped":  # the program ends
             self._drop_reply()
             self._set("none")

@@ -148,6 +148,8 @@ class EngineProcess(QObject):
         was_ready = bool(self._url)
         self._url = self._token = ""
         reason = self._error or child.last_words or tr("exit code {code}").format(code=code)
+        if code == -1 and not self._error:  # what it said last has nothing to do with it
+            reason = tr("the system ended it, perhaps because memory ran out")
         child.deleteLater()
         if was_ready and time.monotonic() - self._ready_at >= HEALTHY:
             self._deaths = 0

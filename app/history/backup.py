@@ -43,6 +43,13 @@ class Backups:
             self._thread = threading.Thread(target=self._make_quietly, name="history backup", daemon=True)
             self._thread.start()
 
+    def start_anew(self) -> None:
+        """Replace all copies by one of now, in the background."""
+        self.wait()
+        if self.candidates() or self._older():
+            self._thread = threading.Thread(target=self._make_anew, name="history backup", daemon=True)
+            self._thread.start()
+
     def wait(self) -> None:
         """Until a copy that is being made is done."""
         if self._thread is not None:
@@ -86,7 +93,7 @@ class Backups:
             made = self.newest.stat().st_mtime
         except OSError:
             return True
-        if any(old.stat().st_mtime > made for old in self._path.parent.glob(f"{self._path.name}.before-v*")):
+        if any(old.stat().st_mtime > made for old in self._older()):
             return True  # migrated since
         changed = 0.0
         for name in (self._path.name, self._path.name + "-wal"):
@@ -94,6 +101,16 @@ class Backups:
                 changed = max(changed, (self._path.with_name(name)).stat().st_mtime)
         age = time.time() - made
         return changed > made and not 0 <= age < DAY  # a copy from the future: the clock was changed
+
+    def _older(self) -> list[Path]:
+        """The copies that were made before migrations."""
+        return list(self._path.parent.glob(f"{self._path.name}.before-v*"))
+
+    def _make_anew(self) -> None:
+        with suppress(StorageError, OSError):
+            self.make()
+            for old in (self.previous, *self._older()):
+                old.unlink(missing_ok=True)
 
     def _make_quietly(self) -> None:
         # No room for a copy, or the like: the next look tries again.  A damage is marked.

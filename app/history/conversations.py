@@ -84,7 +84,7 @@ class Conversations(Store):
         """Of each message the one that is shown after it."""
         rows = self._rows("SELECT id, shown_child FROM message WHERE conversation = ? AND shown_child IS NOT NULL",
                           conversation_id)
-        return dict(rows)  # type: ignore[arg-type]
+        return dict(rows)
 
     def rename(self, conversation_id: int, title: str) -> None:
         self._set(conversation_id, "title", title)
@@ -167,13 +167,15 @@ class Conversations(Store):
         return messages, attachments
 
     def purge(self, conversation_id: int) -> None:
-        """For ever, with all its messages and attachments."""
+        """For ever, with all its messages and attachments; their place in the file is overwritten."""
+        self._db.execute("PRAGMA secure_delete = ON")
         with transaction(self._db):
             if self._db.execute("DELETE FROM conversation WHERE id = ?", (conversation_id,)).rowcount == 0:
                 raise KeyError(f"no conversation {conversation_id}")
 
     def empty_trash(self, older_than: float | None = None) -> int:
         """Purge all that is deleted, or was before ``older_than`` (seconds since the epoch); how many."""
+        self._db.execute("PRAGMA secure_delete = ON")
         with transaction(self._db):
             return self._db.execute(
                 "DELETE FROM conversation WHERE deleted > 0 AND deleted < coalesce(?, deleted + 1)",

@@ -82,6 +82,10 @@ class History(Messages, Conversations, Presets):
         self._backups.armed = True
         self._backups.start_when_due()
 
+    def forget_in_backups(self) -> None:
+        """What was deleted for ever is to stay in no copy either: one backup, without it, replaces all of them."""
+        self._backups.start_anew()
+
     def close(self) -> None:
         """Write what is still in memory, end a backup that is being made, and close the file."""
         if self._unsaved:

@@ -20,6 +20,8 @@ SHORT = 3
 """A word of so few letters begins very many words: looking for these all at once takes up to a second."""
 WIDTH = 90
 """Characters of a snippet."""
+BEFORE = 10
+"""Of them before what matched: little, for the sidebar is narrow."""
 
 
 def find(read: Read, query: str, newest: int = ALL) -> tuple[dict[int, Hit], bool]:
@@ -122,9 +124,9 @@ def snippet(text: str, query: str) -> str:
         if len(shown) == len(text):
             shown = text
     at = first.start() if first else 0
-    begin = max(at - WIDTH // 3, 0)
-    if begin:
-        begin = max(shown.rfind(" ", 0, begin + 1) + 1, begin - 12)
+    begin = max(at - BEFORE, 0)
+    if begin:  # at a word's beginning, where there is one near
+        begin = max(shown.rfind(" ", 0, begin + 1) + 1, begin - BEFORE)
     part = shown[begin : begin + WIDTH]
     bare = _plain(part)
     spans = [match.span() for match in pattern.finditer(bare if len(bare) == len(part) else part)]

@@ -47,6 +47,8 @@ class Job:
     course: Course = field(default_factory=Course)
     """How far the whole is, over all phases."""
     remedy: str = ""
+    verdict: str = ""
+    """How good what was made is, in a sentence; of this session alone."""
     finished: float = 0.0
     """When it reached its end, in seconds since 1970; 0 before."""
 

@@ -42,6 +42,8 @@ class CatalogueEntry:
     installed: str = ""
     native: bool = False
     kinds: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    """What it is not made for: ``chat``."""
 
 
 @dataclass(frozen=True)

@@ -288,6 +288,7 @@ class Library(QObject):
             fit=estimated_fit(parameters, download, encoding, machine, int(raw["context"])),
             native=native,
             kinds=tuple(raw.get("kinds", ())),
+            lacks=tuple(raw.get("lacks", ())),
             installed=here[0] if here else "",
         )
 

@@ -13,8 +13,8 @@ from app.translation import mark, tr
 Value = str | int | float | bool | None
 
 GROUPS = (
-    mark("General"), mark("Answers"), mark("Engine"), mark("Library"), mark("Jobs"), mark("Network"), mark("Server"),
-    mark("Privacy"), mark("Advanced"),
+    mark("General"), mark("Answers"), mark("Conversations"), mark("Engine"), mark("Library"), mark("Jobs"),
+    mark("Network"), mark("Server"), mark("Privacy"), mark("Advanced"),
 )
 """In the order of the page.  A group without a setting is not shown."""
 
@@ -74,7 +74,16 @@ class Setting:
         if self.kind in ("address", "proxy") and value and not _is_address(str(value)):
             text = tr("{name}: {value} is no address; it looks like https://host or http://host:port")
             raise ValueError(text.format(name=tr(self.label), value=repr(value)))
+        if self.kind == "proxy" and value and _has_password(str(value)):
+            text = tr("{name}: the password does not belong here, it has a field of its own below")
+            raise ValueError(text.format(name=tr(self.label)))
         return value
+
+
+def _has_password(text: str) -> bool:
+    from urllib.parse import urlsplit
+
+    return urlsplit(text).password is not None
 
 
 def _is_address(text: str) -> bool:
@@ -225,6 +234,11 @@ SETTINGS: tuple[Setting, ...] = (
         mark("For example http://proxy.example.org:3128; used when “The one below” is chosen."), kind="proxy",
     ),
     Setting(
+        "proxy_password", str, "", mark("Password of the proxy"), mark("Network"),
+        mark("Only for a proxy that asks for one, for the user in its address: http://user@proxy.example.org:3128."),
+        kind="secret",
+    ),
+    Setting(
         "proxy_exceptions", str, "", mark("Without the proxy"), mark("Network"),
         mark("Hosts that are asked directly, with commas between them."),
     ),
@@ -277,6 +291,25 @@ SETTINGS: tuple[Setting, ...] = (
         "privacy_page", str, "network", mark("What left this machine"), mark("Privacy"),
         mark("There is no telemetry: only what you search for or fetch goes out, and all of it is listed."),
         kind="page", words=mark("Show the list"),
+    ),
+    Setting(
+        "trash_days", int, None, mark("Empty the trash after (days)"), mark("Conversations"),
+        mark("What was deleted longer ago goes for ever when the window opens."),
+        minimum=1, maximum=3650, step=1, unset=mark("never: only when you say so"),
+    ),
+    Setting(
+        "trash_page", str, "trash", mark("Deleted conversations"), mark("Conversations"),
+        mark("Bring them back, or delete them for ever."), kind="page", words=mark("Show the trash"),
+    ),
+    Setting(
+        "import_page", str, "import", mark("Import conversations"), mark("Conversations"),
+        mark("From exports of this program, of ChatGPT and of Open WebUI. Nothing leaves this machine."), kind="page",
+        words=mark("Choose a file"),
+    ),
+    Setting(
+        "export_page", str, "export", mark("Export all conversations"), mark("Conversations"),
+        mark("All branches, attachments and settings, in one file that this program reads again."), kind="page",
+        words=mark("Export"),
     ),
     Setting(
         "threads", int, None, mark("Processor threads"), mark("Advanced"),

@@ -29,7 +29,7 @@ from app.views.controls.controls import set_property
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
-from app.views.shell import crash_notice, help_menu
+from app.views.shell import crash_notice, engine_notice, help_menu
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.conversation_actions import ConversationActions
@@ -126,8 +126,8 @@ class MainWindow(QMainWindow):
         chat.library_wanted.connect(self.show_library)
         chat.get_wanted.connect(self._get)
         services.settings.changed.connect(self._on_setting)
-        services.engine.restarted.connect(lambda message: self.notice.show_notice(message, "warning"))
-        services.engine.failed.connect(self._on_engine_failed)
+        services.engine.restarted.connect(partial(engine_notice.restarted, self))
+        services.engine.failed.connect(partial(engine_notice.failed, self))
         services.jobs.finished.connect(self._on_job_finished)
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
@@ -195,6 +195,8 @@ class MainWindow(QMainWindow):
         if key == "chat":
             self._show_chat()
             self.chat.composer.edit.setFocus()
+            return
+        if self.conversation_actions.show(key):
             return
         page = self._made.get(key)
         if page is None:
@@ -310,6 +312,9 @@ class MainWindow(QMainWindow):
     def _on_setting(self, key: str) -> None:
         if key == "offline":
             self._show_offline()
+            if self._services.settings.get("offline") and any(j.state == "paused" for j in self._services.jobs.jobs()):
+                text = tr("Offline is switched on. Jobs that were under way are paused.")
+                self.notice.show_notice(text, "", tr("Show the jobs"), lambda: self.show_page("jobs"), seconds=20)
         elif key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
@@ -322,16 +327,13 @@ class MainWindow(QMainWindow):
             button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
             button.setText(tr("Offline") if offline else tr("Network"))
 
-    def _on_engine_failed(self, message: str) -> None:
-        self.notice.show_notice(message, "danger", tr("Start it again"), self._services.engine.start)
-
     def _on_job_finished(self, job: Job) -> None:
         name = model_name(job.model_id or job.source, self._services.library)
         if job.kind == "measure":
             measured = tr("{name} is measured.").format(name=name)
             self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
         elif job.model_id:
-            ready = tr("{name} is ready.").format(name=name)
+            ready = f"{tr('{name} is ready.').format(name=name)} {job.verdict}".strip()
             self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
 
     def _show_jobs(self, _job: object = None) -> None:

@@ -4,10 +4,87 @@
     <context>
         <name />
         <message numerus="yes">
-            <source>%n job was interrupted. What is done is kept.</source>
+            <source>%n attached file(s)</source>
             <translation>
-                <numerusform>%n Auftrag wurde unterbrochen. Was fertig ist, bleibt.</numerusform>
-                <numerusform>%n Aufträge wurden unterbrochen. Was fertig ist, bleibt.</numerusform>
+                <numerusform>%n angehängte Datei</numerusform>
+                <numerusform>%n angehängte Dateien</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s)</source>
+            <translation>
+                <numerusform>%n Unterhaltung</numerusform>
+                <numerusform>%n Unterhaltungen</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) found</source>
+            <translation>
+                <numerusform>%n Unterhaltung gefunden</numerusform>
+                <numerusform>%n Unterhaltungen gefunden</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) were deleted.</source>
+            <translation>
+                <numerusform>%n Unterhaltung wurde gelöscht.</numerusform>
+                <numerusform>%n Unterhaltungen wurden gelöscht.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) with {messages} imported from {program}.</source>
+            <translation>
+                <numerusform>%n Unterhaltung mit {messages} aus {program} importiert.</numerusform>
+                <numerusform>%n Unterhaltungen mit {messages} aus {program} importiert.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n conversation(s) written to {file} ({size}).</source>
+            <translation>
+                <numerusform>%n Unterhaltung nach {file} geschrieben ({size}).</numerusform>
+                <numerusform>%n Unterhaltungen nach {file} geschrieben ({size}).</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n could not be read:</source>
+            <translation>
+                <numerusform>%n ließ sich nicht lesen:</numerusform>
+                <numerusform>%n ließen sich nicht lesen:</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n found so far</source>
+            <translation>
+                <numerusform>bisher %n gefunden</numerusform>
+                <numerusform>bisher %n gefunden</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n message(s)</source>
+            <translation>
+                <numerusform>%n Nachricht</numerusform>
+                <numerusform>%n Nachrichten</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n message(s) in all their branches</source>
+            <translation>
+                <numerusform>%n Nachricht in allen ihren Zweigen</numerusform>
+                <numerusform>%n Nachrichten in allen ihren Zweigen</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n picture(s) and files cannot be imported; they are named in their place.</source>
+            <translation>
+                <numerusform>%n Bild oder Datei lässt sich nicht importieren; an der Stelle steht der Name.</numerusform>
+                <numerusform>%n Bilder und Dateien lassen sich nicht importieren; an ihrer Stelle stehen die Namen.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n that were imported before or come from here were left out.</source>
+            <translation>
+                <numerusform>%n wurde ausgelassen, weil schon importiert oder von hier.</numerusform>
+                <numerusform>%n wurden ausgelassen, weil schon importiert oder von hier.</numerusform>
             </translation>
         </message>
         <message numerus="yes">
@@ -22,6 +99,13 @@
             <translation>
                 <numerusform>%n wartet.</numerusform>
                 <numerusform>%n warten.</numerusform>
+            </translation>
+        </message>
+        <message numerus="yes">
+            <source>%n without messages were left out.</source>
+            <translation>
+                <numerusform>%n ohne Nachrichten wurde ausgelassen.</numerusform>
+                <numerusform>%n ohne Nachrichten wurden ausgelassen.</numerusform>
             </translation>
         </message>
         <message>
@@ -101,6 +185,14 @@
             <translation>Ein Vollbildprogramm läuft: Das Ternarisieren wartet, und unbenutzte Modelle haben den Speicher geräumt.</translation>
         </message>
         <message>
+            <source>A message of the system when a conversion is done, or has failed, while the window is not in front.</source>
+            <translation>Eine Meldung des Systems, wenn ein Modell fertig ternarisiert oder es fehlgeschlagen ist, während das Fenster nicht vorn ist.</translation>
+        </message>
+        <message>
+            <source>A model is downloaded once, ternarised, and then answers on this machine, with no network.</source>
+            <translation>Ein Modell wird einmal heruntergeladen, ternarisiert und antwortet dann auf diesem Rechner, ganz ohne Netz.</translation>
+        </message>
+        <message>
             <source>A model is on its way. You can watch it in the library.</source>
             <translation>Ein Modell ist unterwegs. In der Bibliothek kannst du zusehen.</translation>
         </message>
@@ -121,8 +213,32 @@
             <translation>Über Ternary-Zero</translation>
         </message>
         <message>
+            <source>About {duration}</source>
+            <translation>Etwa {duration}</translation>
+        </message>
+        <message>
+            <source>About {duration} to prepare on this machine, after the download.</source>
+            <translation>Etwa {duration}, um es auf diesem Rechner vorzubereiten, nach dem Herunterladen.</translation>
+        </message>
+        <message>
+            <source>About {number} tokens/s</source>
+            <translation>Etwa {number} Token/s</translation>
+        </message>
+        <message>
             <source>Accept the licence on the model's page at huggingface.co and enter your access token in the settings, then try again.</source>
             <translation>Nimm die Lizenz auf der Seite des Modells bei huggingface.co an, trage dein Zugriffstoken in den Einstellungen ein und versuche es noch einmal.</translation>
+        </message>
+        <message>
+            <source>Add a folder</source>
+            <translation>Ordner hinzufügen</translation>
+        </message>
+        <message>
+            <source>Add a folder…</source>
+            <translation>Ordner hinzufügen …</translation>
+        </message>
+        <message>
+            <source>Address</source>
+            <translation>Adresse</translation>
         </message>
         <message>
             <source>Address of a mirror of the Hugging Face Hub. Empty: https://huggingface.co.</source>
@@ -133,8 +249,36 @@
             <translation>Adresse des Proxys</translation>
         </message>
         <message>
+            <source>Address of the server</source>
+            <translation>Adresse des Servers</translation>
+        </message>
+        <message>
             <source>Advanced</source>
             <translation>Erweitert</translation>
+        </message>
+        <message>
+            <source>All</source>
+            <translation>Alle</translation>
+        </message>
+        <message>
+            <source>All branches, attachments and settings, in one file that this program reads again.</source>
+            <translation>Alle Zweige, Anhänge und Einstellungen in einer Datei, die dieses Programm wieder liest.</translation>
+        </message>
+        <message>
+            <source>All is computed here. Only what you search for or fetch goes out, and every request is listed.</source>
+            <translation>Alles wird hier berechnet. Nur was du suchst oder holst, geht hinaus, und jede Anfrage ist aufgeführt.</translation>
+        </message>
+        <message>
+            <source>All jobs</source>
+            <translation>Alle Aufträge</translation>
+        </message>
+        <message>
+            <source>Also delete the original that it was made from</source>
+            <translation>Auch das Original löschen, aus dem es gemacht wurde</translation>
+        </message>
+        <message>
+            <source>Also delete the original that it was made from ({size})</source>
+            <translation>Auch das Original löschen, aus dem es gemacht wurde ({size})</translation>
         </message>
         <message>
             <source>An answer is being written.</source>
@@ -157,12 +301,28 @@
             <translation>Antwort von {name}: {text}</translation>
         </message>
         <message>
+            <source>Answer the last question again</source>
+            <translation>Die letzte Frage neu beantworten</translation>
+        </message>
+        <message>
+            <source>Answer: {count} tokens</source>
+            <translation>Antwort: {count} Token</translation>
+        </message>
+        <message>
             <source>Answering sample questions</source>
             <translation>Beantwortet Beispielfragen</translation>
         </message>
         <message>
             <source>Answers</source>
             <translation>Antworten</translation>
+        </message>
+        <message>
+            <source>Answers when {first} has ended</source>
+            <translation>Antwortet, wenn {first} fertig ist</translation>
+        </message>
+        <message>
+            <source>Any licence</source>
+            <translation>Jede Lizenz</translation>
         </message>
         <message>
             <source>Appearance</source>
@@ -197,6 +357,18 @@
             <translation>Höchstens {count} Dateien passen an eine Nachricht.</translation>
         </message>
         <message>
+            <source>Attach files</source>
+            <translation>Dateien anhängen</translation>
+        </message>
+        <message>
+            <source>Attached files</source>
+            <translation>Angehängte Dateien</translation>
+        </message>
+        <message>
+            <source>Attached: {name} ({size})</source>
+            <translation>Angehängt: {name} ({size})</translation>
+        </message>
+        <message>
             <source>August</source>
             <translation>August</translation>
         </message>
@@ -211,6 +383,14 @@
         <message>
             <source>Automatic: {precision} here</source>
             <translation>Automatisch: hier {precision}</translation>
+        </message>
+        <message>
+            <source>Back</source>
+            <translation>Zurück</translation>
+        </message>
+        <message>
+            <source>Back to the library</source>
+            <translation>Zurück zur Bibliothek</translation>
         </message>
         <message>
             <source>Balanced</source>
@@ -233,12 +413,28 @@
             <translation>Beide nahmen immer das wahrscheinlichste Wort. Unterschiede sind markiert; andere Wörter sind keine schlechteren.</translation>
         </message>
         <message>
+            <source>Both models fit into the memory and answer at the same time.</source>
+            <translation>Beide Modelle passen in den Speicher und antworten gleichzeitig.</translation>
+        </message>
+        <message>
             <source>Both, word for word</source>
             <translation>Beide, Wort für Wort</translation>
         </message>
         <message>
+            <source>Branch from here</source>
+            <translation>Von hier abzweigen</translation>
+        </message>
+        <message>
+            <source>Bring them back, or delete them for ever.</source>
+            <translation>Hole sie zurück oder lösche sie endgültig.</translation>
+        </message>
+        <message>
             <source>Calibrating</source>
             <translation>Kalibriert</translation>
+        </message>
+        <message>
+            <source>Can be converted</source>
+            <translation>Lassen sich ternarisieren</translation>
         </message>
         <message>
             <source>Cancel</source>
@@ -249,12 +445,12 @@
             <translation>Abgebrochen. Was fertig ist, bleibt.</translation>
         </message>
         <message>
-            <source>Cancelled: what is done is kept</source>
-            <translation>Abgebrochen: was fertig ist, bleibt</translation>
-        </message>
-        <message>
             <source>Change the context…</source>
             <translation>Kontext ändern …</translation>
+        </message>
+        <message>
+            <source>Changed.</source>
+            <translation>Geändert.</translation>
         </message>
         <message>
             <source>Chat</source>
@@ -265,6 +461,10 @@
             <translation>Chatte mit deinem eigenen Modell</translation>
         </message>
         <message>
+            <source>Chat with {id}</source>
+            <translation>Chat mit {id}</translation>
+        </message>
+        <message>
             <source>Chat with {name}</source>
             <translation>Chat mit {name}</translation>
         </message>
@@ -273,28 +473,84 @@
             <translation>Prüfen</translation>
         </message>
         <message>
+            <source>Check of the token</source>
+            <translation>Prüfung des Tokens</translation>
+        </message>
+        <message>
             <source>Check the connection, then try again. What has come already is kept.</source>
             <translation>Prüfe die Verbindung und versuche es noch einmal. Was schon da ist, bleibt.</translation>
+        </message>
+        <message>
+            <source>Check token</source>
+            <translation>Token prüfen</translation>
         </message>
         <message>
             <source>Checking the result</source>
             <translation>Prüft das Ergebnis</translation>
         </message>
         <message>
+            <source>Choose a file</source>
+            <translation>Datei wählen</translation>
+        </message>
+        <message>
             <source>Choose a folder that you may write to, then try again.</source>
             <translation>Wähle einen Ordner, in den du schreiben darfst, und versuche es noch einmal.</translation>
+        </message>
+        <message>
+            <source>Choose a model</source>
+            <translation>Modell wählen</translation>
+        </message>
+        <message>
+            <source>Choose which pages the model reads</source>
+            <translation>Wählen, welche Seiten das Modell liest</translation>
+        </message>
+        <message>
+            <source>Clear</source>
+            <translation>Leeren</translation>
         </message>
         <message>
             <source>Clear the history</source>
             <translation>Verlauf leeren</translation>
         </message>
         <message>
+            <source>Clear the list?</source>
+            <translation>Die Liste leeren?</translation>
+        </message>
+        <message>
+            <source>Clear…</source>
+            <translation>Leeren …</translation>
+        </message>
+        <message>
             <source>Close</source>
             <translation>Schließen</translation>
         </message>
         <message>
+            <source>Close folder</source>
+            <translation>Ordner zuklappen</translation>
+        </message>
+        <message>
             <source>Close other programs or unload models, then try again: it goes on from where it was. If it happens again, take a smaller model.</source>
             <translation>Schließe andere Programme oder entlade Modelle und versuche es noch einmal: Es geht dort weiter, wo es war. Geschieht es wieder, nimm ein kleineres Modell.</translation>
+        </message>
+        <message>
+            <source>Close the column of {name}; the conversation stays in the list</source>
+            <translation>Die Spalte von {name} schließen; die Unterhaltung bleibt in der Liste</translation>
+        </message>
+        <message>
+            <source>Close the note</source>
+            <translation>Hinweis schließen</translation>
+        </message>
+        <message>
+            <source>Close the panel</source>
+            <translation>Seitenleiste schließen</translation>
+        </message>
+        <message>
+            <source>Close this column</source>
+            <translation>Diese Spalte schließen</translation>
+        </message>
+        <message>
+            <source>Close to the original</source>
+            <translation>Nah am Original</translation>
         </message>
         <message>
             <source>Close to the original: answers stay sensible, details differ.</source>
@@ -305,6 +561,10 @@
             <translation>Code</translation>
         </message>
         <message>
+            <source>Compare with…</source>
+            <translation>Vergleichen mit …</translation>
+        </message>
+        <message>
             <source>Component</source>
             <translation>Bestandteil</translation>
         </message>
@@ -313,8 +573,16 @@
             <translation>Bestandteile und ihre Lizenzen</translation>
         </message>
         <message>
+            <source>Connected programs</source>
+            <translation>Verbundene Programme</translation>
+        </message>
+        <message>
             <source>Connections and examples</source>
             <translation>Verbindungen und Beispiele</translation>
+        </message>
+        <message>
+            <source>Content of the file</source>
+            <translation>Inhalt der Datei</translation>
         </message>
         <message>
             <source>Context</source>
@@ -349,6 +617,10 @@
             <translation>Kontext …</translation>
         </message>
         <message>
+            <source>Continue</source>
+            <translation>Weiterschreiben</translation>
+        </message>
+        <message>
             <source>Conversation</source>
             <translation>Unterhaltung</translation>
         </message>
@@ -357,8 +629,16 @@
             <translation>Unterhaltungen</translation>
         </message>
         <message>
+            <source>Conversations (*.json *.zip *.md);;All files (*)</source>
+            <translation>Unterhaltungen (*.json *.zip *.md);;Alle Dateien (*)</translation>
+        </message>
+        <message>
             <source>Conversions wait while a full-screen program runs.</source>
             <translation>Das Ternarisieren wartet, solange ein Vollbildprogramm läuft.</translation>
+        </message>
+        <message>
+            <source>Convert it again so</source>
+            <translation>So noch einmal ternarisieren</translation>
         </message>
         <message>
             <source>Converted {how}.</source>
@@ -373,8 +653,20 @@
             <translation>Kopieren</translation>
         </message>
         <message>
+            <source>Copy address</source>
+            <translation>Adresse kopieren</translation>
+        </message>
+        <message>
             <source>Copy answer</source>
             <translation>Antwort kopieren</translation>
+        </message>
+        <message>
+            <source>Copy as Markdown</source>
+            <translation>Als Markdown kopieren</translation>
+        </message>
+        <message>
+            <source>Copy as plain text</source>
+            <translation>Als reinen Text kopieren</translation>
         </message>
         <message>
             <source>Copy code</source>
@@ -385,16 +677,36 @@
             <translation>Nachricht kopieren</translation>
         </message>
         <message>
+            <source>Copy the address</source>
+            <translation>Die Adresse kopieren</translation>
+        </message>
+        <message>
+            <source>Copy the last answer</source>
+            <translation>Die letzte Antwort kopieren</translation>
+        </message>
+        <message>
             <source>Copy the message</source>
             <translation>Meldung kopieren</translation>
+        </message>
+        <message>
+            <source>Copy the token</source>
+            <translation>Das Token kopieren</translation>
         </message>
         <message>
             <source>Copy versions</source>
             <translation>Versionen kopieren</translation>
         </message>
         <message>
+            <source>Copy with the token</source>
+            <translation>Mit dem Token kopieren</translation>
+        </message>
+        <message>
             <source>Creative</source>
             <translation>Kreativ</translation>
+        </message>
+        <message>
+            <source>Ctrl+Enter</source>
+            <translation>Strg+Eingabe</translation>
         </message>
         <message>
             <source>Dark</source>
@@ -405,12 +717,43 @@
             <translation>Dezember</translation>
         </message>
         <message>
+            <source>Default: {value}</source>
+            <translation>Voreinstellung: {value}</translation>
+        </message>
+        <message>
             <source>Delete</source>
             <translation>Löschen</translation>
+        </message>
+        <message numerus="yes">
+            <source>Delete %n conversation(s) for ever?</source>
+            <translation>
+                <numerusform>%n Unterhaltung endgültig löschen?</numerusform>
+                <numerusform>%n Unterhaltungen endgültig löschen?</numerusform>
+            </translation>
+        </message>
+        <message>
+            <source>Delete folder</source>
+            <translation>Ordner löschen</translation>
+        </message>
+        <message>
+            <source>Delete for ever</source>
+            <translation>Endgültig löschen</translation>
+        </message>
+        <message>
+            <source>Delete for ever…</source>
+            <translation>Endgültig löschen …</translation>
         </message>
         <message>
             <source>Delete model</source>
             <translation>Modell löschen</translation>
+        </message>
+        <message>
+            <source>Delete the original weights while converting: {less} of disk instead of {more}</source>
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}</translation>
+        </message>
+        <message>
+            <source>Delete the original weights while converting: {less} of disk instead of {more}, fetched {times} times</source>
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}, {times}-mal geholt</translation>
         </message>
         <message>
             <source>Delete {id}</source>
@@ -421,12 +764,44 @@
             <translation>{id} löschen?</translation>
         </message>
         <message>
+            <source>Delete “{title}” for ever?</source>
+            <translation>„{title}“ endgültig löschen?</translation>
+        </message>
+        <message>
+            <source>Deleted conversations</source>
+            <translation>Gelöschte Unterhaltungen</translation>
+        </message>
+        <message>
+            <source>Deleted conversations stay here until you delete them for ever.</source>
+            <translation>Gelöschte Unterhaltungen bleiben hier, bis du sie endgültig löschst.</translation>
+        </message>
+        <message>
+            <source>Desktop and other programs</source>
+            <translation>Arbeitsfläche und andere Programme</translation>
+        </message>
+        <message>
             <source>Details</source>
             <translation>Einzelheiten</translation>
         </message>
         <message>
+            <source>Details of {name}</source>
+            <translation>Einzelheiten zu {name}</translation>
+        </message>
+        <message>
+            <source>Details of {name}: what it is and what it would cost</source>
+            <translation>Einzelheiten zu {name}: was es ist und was es kosten würde</translation>
+        </message>
+        <message>
+            <source>Details of “{query}” as typed</source>
+            <translation>Einzelheiten zu „{query}“, wie eingegeben</translation>
+        </message>
+        <message>
             <source>Disk space for that (GB)</source>
             <translation>Speicherplatz dafür (GB)</translation>
+        </message>
+        <message>
+            <source>Disk, at most at once</source>
+            <translation>Platte, höchstens auf einmal</translation>
         </message>
         <message>
             <source>Dismiss</source>
@@ -435,6 +810,10 @@
         <message>
             <source>Divergence (KL, nats a token)</source>
             <translation>Abweichung (KL, Nat je Token)</translation>
+        </message>
+        <message>
+            <source>Do not wrap lines</source>
+            <translation>Zeilen nicht umbrechen</translation>
         </message>
         <message>
             <source>Done</source>
@@ -457,12 +836,36 @@
             <translation>Lässt Wörter weg, die unwahrscheinlicher sind als dieser Anteil des wahrscheinlichsten.</translation>
         </message>
         <message>
+            <source>Duration</source>
+            <translation>Dauer</translation>
+        </message>
+        <message>
             <source>Edit</source>
             <translation>Bearbeiten</translation>
         </message>
         <message>
+            <source>Edit the answer</source>
+            <translation>Die Antwort bearbeiten</translation>
+        </message>
+        <message>
+            <source>Edit the last message (in the empty field)</source>
+            <translation>Die letzte Nachricht bearbeiten (im leeren Feld)</translation>
+        </message>
+        <message>
             <source>Edit your message</source>
             <translation>Deine Nachricht bearbeiten</translation>
+        </message>
+        <message>
+            <source>Edit…</source>
+            <translation>Bearbeiten …</translation>
+        </message>
+        <message>
+            <source>Empty the trash after (days)</source>
+            <translation>Papierkorb leeren nach (Tagen)</translation>
+        </message>
+        <message>
+            <source>Empty the trash…</source>
+            <translation>Papierkorb leeren …</translation>
         </message>
         <message>
             <source>Encoding of new models</source>
@@ -489,20 +892,60 @@
             <translation>Überall</translation>
         </message>
         <message>
+            <source>Example</source>
+            <translation>Beispiel</translation>
+        </message>
+        <message>
+            <source>Expected divergence: {kl} nats a token, between {low} and {high}, from what smaller models lost.</source>
+            <translation>Erwartete Abweichung: {kl} Nat je Token, zwischen {low} und {high}, nach dem, was kleinere Modelle verloren haben.</translation>
+        </message>
+        <message>
             <source>Explain how a rainbow forms, in three sentences</source>
             <translation>Erkläre in drei Sätzen, wie ein Regenbogen entsteht</translation>
+        </message>
+        <message>
+            <source>Export</source>
+            <translation>Exportieren</translation>
+        </message>
+        <message>
+            <source>Export all conversations</source>
+            <translation>Alle Unterhaltungen exportieren</translation>
+        </message>
+        <message>
+            <source>Export all…</source>
+            <translation>Alle exportieren …</translation>
         </message>
         <message>
             <source>Export as Markdown…</source>
             <translation>Als Markdown exportieren …</translation>
         </message>
         <message>
-            <source>Export conversation</source>
-            <translation>Unterhaltung exportieren</translation>
+            <source>Export conversations</source>
+            <translation>Unterhaltungen exportieren</translation>
+        </message>
+        <message>
+            <source>Export the list</source>
+            <translation>Liste exportieren</translation>
+        </message>
+        <message>
+            <source>Export…</source>
+            <translation>Exportieren …</translation>
+        </message>
+        <message>
+            <source>Facts about a model</source>
+            <translation>Angaben zu einem Modell</translation>
         </message>
         <message>
             <source>Failed</source>
             <translation>Fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>Falcon licence</source>
+            <translation>Falcon-Lizenz</translation>
+        </message>
+        <message>
+            <source>Far from the original</source>
+            <translation>Weit vom Original</translation>
         </message>
         <message>
             <source>Far from the original: expect mistakes. A larger encoding stays nearer.</source>
@@ -517,12 +960,64 @@
             <translation>Mit weniger Bit passt mehr Kontext in denselben Speicher; 8 Bit sind von 16 kaum zu unterscheiden.</translation>
         </message>
         <message>
+            <source>Fewer pages…</source>
+            <translation>Weniger Seiten …</translation>
+        </message>
+        <message>
+            <source>File of a model</source>
+            <translation>Datei eines Modells</translation>
+        </message>
+        <message>
             <source>File: {path}</source>
             <translation>Datei: {path}</translation>
         </message>
         <message>
+            <source>Files of the report</source>
+            <translation>Dateien des Berichts</translation>
+        </message>
+        <message>
+            <source>Files: {count}, of which {size} are needed</source>
+            <translation>Dateien: {count}, davon werden {size} gebraucht</translation>
+        </message>
+        <message>
+            <source>Filter by program, host or purpose</source>
+            <translation>Nach Programm, Gegenstelle oder Zweck filtern</translation>
+        </message>
+        <message>
+            <source>Find a model</source>
+            <translation>Modell suchen</translation>
+        </message>
+        <message>
             <source>Find a shortcut</source>
             <translation>Tastenkürzel suchen</translation>
+        </message>
+        <message>
+            <source>Find in this conversation</source>
+            <translation>In dieser Unterhaltung suchen</translation>
+        </message>
+        <message>
+            <source>First word after</source>
+            <translation>Erstes Wort nach</translation>
+        </message>
+        <message>
+            <source>First word after {time}</source>
+            <translation>Erstes Wort nach {time}</translation>
+        </message>
+        <message>
+            <source>Fits this machine</source>
+            <translation>Passt auf diesen Rechner</translation>
+        </message>
+        <message>
+            <source>Folder for the model</source>
+            <translation>Ordner für das Modell</translation>
+        </message>
+        <message>
+            <source>Folder {name}, {state}, {count}</source>
+            <translation>Ordner {name}, {state}, {count}</translation>
+        </message>
+        <message>
+            <source>Folders, import, export, trash</source>
+            <translation>Ordner, Import, Export, Papierkorb</translation>
         </message>
         <message>
             <source>For every conversation that has no choice of its own (a click on the context's gauge).</source>
@@ -533,8 +1028,20 @@
             <translation>Zum Beispiel http://proxy.example.org:3128; gilt, wenn „Der unten genannte“ gewählt ist.</translation>
         </message>
         <message>
+            <source>For private use only, unchanged: a ternary version of it must not be passed on.</source>
+            <translation>Nur für private Zwecke und unverändert: Eine ternäre Fassung darf nicht weitergegeben werden.</translation>
+        </message>
+        <message>
+            <source>For research and private use only: no commercial use.</source>
+            <translation>Nur für Forschung und private Zwecke: keine geschäftliche Nutzung.</translation>
+        </message>
+        <message>
             <source>Four levels. For large models where memory is short.</source>
             <translation>Vier Stufen. Für große Modelle, wenn der Speicher knapp ist.</translation>
+        </message>
+        <message>
+            <source>Free</source>
+            <translation>Frei</translation>
         </message>
         <message>
             <source>Free software under the Apache License 2.0, without any warranty. Kept in {folder}.</source>
@@ -545,8 +1052,23 @@
             <translation>Schaffe Platz auf der Platte und versuche es noch einmal. Was fertig ist, bleibt.</translation>
         </message>
         <message>
-            <source>From a file</source>
-            <translation>Aus einer Datei</translation>
+            <source>From exports of this program, of ChatGPT and of Open WebUI. Nothing leaves this machine.</source>
+            <translation>Aus Exporten dieses Programms, von ChatGPT und von Open WebUI. Nichts verlässt diesen Rechner.</translation>
+        </message>
+        <message>
+            <source>From here on the model does not read all of the text before any more.</source>
+            <translation>Von hier an liest das Modell nicht mehr den ganzen Text davor.</translation>
+        </message>
+        <message numerus="yes">
+            <source>From here on the model does not read the first %n message(s) any more.</source>
+            <translation>
+                <numerusform>Von hier an liest das Modell die erste Nachricht nicht mehr (%n).</numerusform>
+                <numerusform>Von hier an liest das Modell die ersten %n Nachrichten nicht mehr.</numerusform>
+            </translation>
+        </message>
+        <message>
+            <source>From here on the model reads a summary of what came before: {summary}</source>
+            <translation>Von hier an liest das Modell eine Zusammenfassung dessen, was davor kam: {summary}</translation>
         </message>
         <message>
             <source>Gather the report</source>
@@ -573,32 +1095,12 @@
             <translation>Hole zuerst ein Modell</translation>
         </message>
         <message>
-            <source>Get and ternarise</source>
-            <translation>Holen und ternarisieren</translation>
-        </message>
-        <message>
-            <source>Get and ternarise {name}</source>
-            <translation>{name} holen und ternarisieren</translation>
-        </message>
-        <message>
-            <source>Get as {encoding}</source>
-            <translation>Als {encoding} holen</translation>
-        </message>
-        <message>
-            <source>Get as {encoding} {name}</source>
-            <translation>{name} als {encoding} holen</translation>
-        </message>
-        <message>
             <source>Get it</source>
             <translation>Holen</translation>
         </message>
         <message>
             <source>Get {name}</source>
             <translation>{name} holen</translation>
-        </message>
-        <message>
-            <source>Get “{query}” as typed</source>
-            <translation>„{query}“ holen, wie eingegeben</translation>
         </message>
         <message>
             <source>Getting it…</source>
@@ -609,6 +1111,22 @@
             <translation>Nenne mir fünf Ideen für einen verregneten Nachmittag</translation>
         </message>
         <message>
+            <source>Give way to full-screen programs</source>
+            <translation>Vollbildprogrammen den Vortritt lassen</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>Weitermachen</translation>
+        </message>
+        <message>
+            <source>Groups of settings</source>
+            <translation>Gruppen von Einstellungen</translation>
+        </message>
+        <message>
+            <source>Hardly distinguishable from the original</source>
+            <translation>Vom Original kaum zu unterscheiden</translation>
+        </message>
+        <message>
             <source>Hardly distinguishable from the original, at half its size.</source>
             <translation>Vom Original kaum zu unterscheiden, halb so groß.</translation>
         </message>
@@ -617,16 +1135,40 @@
             <translation>Vom Original kaum zu unterscheiden.</translation>
         </message>
         <message>
+            <source>Held until the program is closed.</source>
+            <translation>Gilt, bis das Programm beendet wird.</translation>
+        </message>
+        <message>
             <source>Help</source>
             <translation>Hilfe</translation>
+        </message>
+        <message>
+            <source>Hide the token</source>
+            <translation>Token verbergen</translation>
+        </message>
+        <message>
+            <source>Hold it until the program is closed, or keep it in a file that only your account may read?</source>
+            <translation>Soll es gelten, bis das Programm beendet wird, oder in einer Datei bleiben, die nur dein Konto lesen darf?</translation>
+        </message>
+        <message>
+            <source>Holds for this conversation from the next answer on.</source>
+            <translation>Gilt für diese Unterhaltung ab der nächsten Antwort.</translation>
         </message>
         <message>
             <source>Holds for this conversation; the settings say it for all others.</source>
             <translation>Gilt für diese Unterhaltung; für alle anderen gelten die Einstellungen.</translation>
         </message>
         <message>
+            <source>Host</source>
+            <translation>Gegenstelle</translation>
+        </message>
+        <message>
             <source>Hosts that are asked directly, with commas between them.</source>
             <translation>Rechner, die direkt gefragt werden, durch Kommas getrennt.</translation>
+        </message>
+        <message>
+            <source>How close it stays is measured when it is converted.</source>
+            <translation>Wie nah es bleibt, wird beim Ternarisieren gemessen.</translation>
         </message>
         <message>
             <source>How far its predictions are from the original's. 0 is the same; up to 0.2 answers stay sensible.</source>
@@ -649,6 +1191,10 @@
             <translation>Wie sehr ein Text es überrascht; weniger ist besser. Das Original: {original} ({more} %).</translation>
         </message>
         <message>
+            <source>How much memory it takes is known when its shape is read.</source>
+            <translation>Wie viel Speicher es braucht, steht fest, sobald sein Aufbau gelesen ist.</translation>
+        </message>
+        <message>
             <source>How much text a conversation can hold, questions and answers together.</source>
             <translation>Wie viel Text eine Unterhaltung fasst, Fragen und Antworten zusammen.</translation>
         </message>
@@ -661,20 +1207,44 @@
             <translation>Wie nah es am Original ist, wurde noch nicht gemessen.</translation>
         </message>
         <message>
-            <source>How new models are encoded</source>
-            <translation>Wie neue Modelle kodiert werden</translation>
-        </message>
-        <message>
             <source>How often it holds the same word for the likeliest as the original does.</source>
             <translation>Wie oft es dasselbe Wort für das wahrscheinlichste hält wie das Original.</translation>
+        </message>
+        <message>
+            <source>How to use it</source>
+            <translation>So benutzt du ihn</translation>
         </message>
         <message>
             <source>Hugging Face token</source>
             <translation>Hugging-Face-Token</translation>
         </message>
         <message>
+            <source>Import conversations</source>
+            <translation>Unterhaltungen importieren</translation>
+        </message>
+        <message>
+            <source>Import conversations…</source>
+            <translation>Unterhaltungen importieren …</translation>
+        </message>
+        <message>
+            <source>Importing {name}</source>
+            <translation>{name} wird importiert</translation>
+        </message>
+        <message>
+            <source>In a file</source>
+            <translation>In einer Datei</translation>
+        </message>
+        <message>
+            <source>In a terminal.</source>
+            <translation>In einem Terminal.</translation>
+        </message>
+        <message>
             <source>In percent of the system's; also with Ctrl and + or −.</source>
             <translation>In Prozent der Schriftgröße des Systems; auch mit Strg und + oder −.</translation>
+        </message>
+        <message>
+            <source>In the file ~/.continue/config.yaml.</source>
+            <translation>In der Datei ~/.continue/config.yaml.</translation>
         </message>
         <message>
             <source>Install the part that converts models (the extra “convert”), then try again.</source>
@@ -685,12 +1255,84 @@
             <translation>Installiert</translation>
         </message>
         <message>
+            <source>Installed ({count})</source>
+            <translation>Installiert ({count})</translation>
+        </message>
+        <message>
+            <source>Installed already</source>
+            <translation>Schon installiert</translation>
+        </message>
+        <message>
             <source>Installed model {id}</source>
             <translation>Installiertes Modell {id}</translation>
         </message>
         <message>
+            <source>Installed models</source>
+            <translation>Installierte Modelle</translation>
+        </message>
+        <message>
+            <source>It cannot be converted: {reason}</source>
+            <translation>Es lässt sich nicht ternarisieren: {reason}</translation>
+        </message>
+        <message>
+            <source>It does not fit: it takes {need}, this machine has {total}. Choose a smaller one.</source>
+            <translation>Es passt nicht: Es braucht {need}, dieser Rechner hat {total}. Wähle ein kleineres.</translation>
+        </message>
+        <message>
+            <source>It fits when other programs are closed: it takes {need}, {free} of {total} are free.</source>
+            <translation>Es passt, wenn andere Programme geschlossen werden: Es braucht {need}, frei sind {free} von {total}.</translation>
+        </message>
+        <message>
+            <source>It fits when the models loaded now are unloaded ({freed}): it takes {need}.</source>
+            <translation>Es passt, wenn die jetzt geladenen Modelle entladen werden ({freed}): Es braucht {need}.</translation>
+        </message>
+        <message>
+            <source>It fits: {need} of the {free} that are free.</source>
+            <translation>Es passt: {need} von {free}, die frei sind.</translation>
+        </message>
+        <message>
+            <source>It has a licence of its own: read it on the model's page before you do more than try it.</source>
+            <translation>Es hat eine eigene Lizenz: Lies sie auf der Seite des Modells, bevor du mehr tust, als es auszuprobieren.</translation>
+        </message>
+        <message>
+            <source>It has no messages.</source>
+            <translation>Sie hat keine Nachrichten.</translation>
+        </message>
+        <message>
             <source>It is being measured now; the Jobs page shows how far it is.</source>
             <translation>Es wird gerade gemessen; die Seite „Aufträge“ zeigt, wie weit es ist.</translation>
+        </message>
+        <message>
+            <source>It is in the public domain: no conditions.</source>
+            <translation>Es ist gemeinfrei: keine Bedingungen.</translation>
+        </message>
+        <message>
+            <source>It is not as that program writes it: {detail}</source>
+            <translation>Sie ist nicht so, wie jenes Programm sie schreibt: {detail}</translation>
+        </message>
+        <message>
+            <source>It was trained with ternary weights, which are taken over as they are: nothing is lost.</source>
+            <translation>Es wurde mit ternären Gewichten trainiert, die übernommen werden, wie sie sind: Nichts geht verloren.</translation>
+        </message>
+        <message>
+            <source>Its authors name no licence: ask them before you do more than try it.</source>
+            <translation>Die Urheber nennen keine Lizenz: Frage sie, bevor du mehr tust, als es auszuprobieren.</translation>
+        </message>
+        <message>
+            <source>Its authors want to know who takes it. That is free, and done once:</source>
+            <translation>Die Urheber möchten wissen, wer es nimmt. Das ist kostenlos und einmalig:</translation>
+        </message>
+        <message>
+            <source>Its messages refer to each other in a circle.</source>
+            <translation>Ihre Nachrichten verweisen im Kreis aufeinander.</translation>
+        </message>
+        <message>
+            <source>Its own ternary weights</source>
+            <translation>Eigene ternäre Gewichte</translation>
+        </message>
+        <message>
+            <source>JSON with all branches (*.json)</source>
+            <translation>JSON mit allen Zweigen (*.json)</translation>
         </message>
         <message>
             <source>January</source>
@@ -699,6 +1341,13 @@
         <message>
             <source>Jobs</source>
             <translation>Aufträge</translation>
+        </message>
+        <message numerus="yes">
+            <source>Jobs that were interrupted: %n. What is done is kept.</source>
+            <translation>
+                <numerusform>Unterbrochene Aufträge: %n. Was fertig ist, bleibt.</numerusform>
+                <numerusform>Unterbrochene Aufträge: %n. Was fertig ist, bleibt.</numerusform>
+            </translation>
         </message>
         <message>
             <source>July</source>
@@ -717,12 +1366,40 @@
             <translation>Unterhaltungen bereithalten</translation>
         </message>
         <message>
+            <source>Keep it</source>
+            <translation>Behalten</translation>
+        </message>
+        <message>
+            <source>Keep it in a file</source>
+            <translation>In einer Datei behalten</translation>
+        </message>
+        <message>
+            <source>Keep it in {folder}</source>
+            <translation>Es in {folder} behalten</translation>
+        </message>
+        <message>
+            <source>Keep the old one</source>
+            <translation>Das alte behalten</translation>
+        </message>
+        <message>
             <source>Keeping the source and tuning are yes or no.</source>
             <translation>Für das Behalten der Quelle und das Abstimmen gibt es nur Ja oder Nein.</translation>
         </message>
         <message>
             <source>Keeps the model from writing the same phrase again; 0 is off.</source>
             <translation>Hält das Modell davon ab, dieselbe Wendung noch einmal zu schreiben; 0 heißt aus.</translation>
+        </message>
+        <message>
+            <source>Kept free</source>
+            <translation>Frei gehalten</translation>
+        </message>
+        <message>
+            <source>Kept in the file secrets.json, which only you may read.</source>
+            <translation>Liegt in der Datei secrets.json, die nur du lesen darfst.</translation>
+        </message>
+        <message>
+            <source>Kept in the system's key ring.</source>
+            <translation>Liegt im Schlüsselbund des Systems.</translation>
         </message>
         <message>
             <source>Keyboard shortcuts</source>
@@ -757,12 +1434,20 @@
             <translation>Andere Rechner zulassen</translation>
         </message>
         <message>
+            <source>Let the last answer go on</source>
+            <translation>Die letzte Antwort weiterschreiben lassen</translation>
+        </message>
+        <message>
             <source>Library</source>
             <translation>Bibliothek</translation>
         </message>
         <message>
             <source>Licence</source>
             <translation>Lizenz</translation>
+        </message>
+        <message>
+            <source>Licence: {name}. {sentence}</source>
+            <translation>Lizenz: {name}. {sentence}</translation>
         </message>
         <message>
             <source>Light</source>
@@ -809,6 +1494,10 @@
             <translation>Protokoll von {name}</translation>
         </message>
         <message>
+            <source>Longer context…</source>
+            <translation>Längerer Kontext …</translation>
+        </message>
+        <message>
             <source>Longest answer (tokens)</source>
             <translation>Längste Antwort (Token)</translation>
         </message>
@@ -837,6 +1526,18 @@
             <translation>Entstanden mit der Arbeit anderer</translation>
         </message>
         <message>
+            <source>Make a new token</source>
+            <translation>Neues Token machen</translation>
+        </message>
+        <message>
+            <source>Make a new token?</source>
+            <translation>Ein neues Token machen?</translation>
+        </message>
+        <message>
+            <source>Make a token that may read, at {address}.</source>
+            <translation>Erstelle unter {address} ein Token, das lesen darf.</translation>
+        </message>
+        <message>
             <source>Makes words that were written already less likely; 1 is off.</source>
             <translation>Macht schon geschriebene Wörter unwahrscheinlicher; 1 heißt aus.</translation>
         </message>
@@ -853,6 +1554,10 @@
             <translation>Jetzt messen</translation>
         </message>
         <message>
+            <source>Measured divergence: {kl} nats a token.</source>
+            <translation>Gemessene Abweichung: {kl} Nat je Token.</translation>
+        </message>
+        <message>
             <source>Measured on {tokens} tokens of text that it was not made with.</source>
             <translation>Gemessen an {tokens} Token Text, mit dem es nicht gemacht wurde.</translation>
         </message>
@@ -861,8 +1566,16 @@
             <translation>Messung</translation>
         </message>
         <message>
+            <source>Measuring how fast this machine is…</source>
+            <translation>Es wird gemessen, wie schnell dieser Rechner ist …</translation>
+        </message>
+        <message>
             <source>Memory</source>
             <translation>Speicher</translation>
+        </message>
+        <message>
+            <source>Memory, {whole}: {parts}</source>
+            <translation>Speicher, {whole}: {parts}</translation>
         </message>
         <message>
             <source>Message</source>
@@ -885,12 +1598,32 @@
             <translation>Min-p</translation>
         </message>
         <message>
+            <source>Mixed formats, {bits} bits a weight</source>
+            <translation>Gemischte Formate, {bits} Bit je Gewicht</translation>
+        </message>
+        <message>
             <source>Model</source>
             <translation>Modell</translation>
         </message>
         <message>
             <source>Model's own</source>
             <translation>Vom Modell</translation>
+        </message>
+        <message>
+            <source>Model: {model}</source>
+            <translation>Modell: {model}</translation>
+        </message>
+        <message>
+            <source>Model: {name}</source>
+            <translation>Modell: {name}</translation>
+        </message>
+        <message>
+            <source>Models</source>
+            <translation>Modelle</translation>
+        </message>
+        <message>
+            <source>Models loaded now</source>
+            <translation>Jetzt geladene Modelle</translation>
         </message>
         <message>
             <source>Models make mistakes. Check what matters.</source>
@@ -901,16 +1634,52 @@
             <translation>Modelle der Familie {family}, oder solche, die wie dieses gespeichert sind, lassen sich noch nicht ternarisieren.</translation>
         </message>
         <message>
+            <source>Models of this family cannot be converted yet.</source>
+            <translation>Modelle dieser Familie lassen sich noch nicht ternarisieren.</translation>
+        </message>
+        <message>
             <source>More</source>
             <translation>Mehr</translation>
+        </message>
+        <message>
+            <source>More actions</source>
+            <translation>Weitere Aktionen</translation>
+        </message>
+        <message>
+            <source>More folders with models</source>
+            <translation>Weitere Ordner mit Modellen</translation>
+        </message>
+        <message>
+            <source>More results</source>
+            <translation>Weitere Ergebnisse</translation>
         </message>
         <message>
             <source>More than the {count} tokens that the model was made for: past them its answers may lose the thread. What exactly suffers is said once it is open.</source>
             <translation>Mehr als die {count} Token, für die das Modell gemacht ist: Darüber hinaus können seine Antworten den Faden verlieren. Was genau leidet, steht da, sobald es offen ist.</translation>
         </message>
         <message>
+            <source>Most downloaded</source>
+            <translation>Am meisten geladen</translation>
+        </message>
+        <message>
+            <source>Most liked</source>
+            <translation>Am beliebtesten</translation>
+        </message>
+        <message>
             <source>Move down</source>
             <translation>Nach unten</translation>
+        </message>
+        <message>
+            <source>Move the job down</source>
+            <translation>Auftrag nach unten schieben</translation>
+        </message>
+        <message>
+            <source>Move the job up</source>
+            <translation>Auftrag nach oben schieben</translation>
+        </message>
+        <message>
+            <source>Move to</source>
+            <translation>Verschieben nach</translation>
         </message>
         <message>
             <source>Move to the top</source>
@@ -919,6 +1688,26 @@
         <message>
             <source>Move up</source>
             <translation>Nach oben</translation>
+        </message>
+        <message>
+            <source>Name</source>
+            <translation>Name</translation>
+        </message>
+        <message>
+            <source>Name (one that is there is replaced)</source>
+            <translation>Name (ein vorhandener wird ersetzt)</translation>
+        </message>
+        <message>
+            <source>Natively ternary</source>
+            <translation>Von Haus aus ternär</translation>
+        </message>
+        <message>
+            <source>Natively ternary: nothing is lost, it is ready minutes after the download, and it is small enough to answer quickly on this processor.</source>
+            <translation>Von Haus aus ternär: Nichts geht verloren, es ist Minuten nach dem Herunterladen bereit und klein genug, um auf diesem Prozessor schnell zu antworten.</translation>
+        </message>
+        <message>
+            <source>Nearly as good as the original</source>
+            <translation>Fast so gut wie das Original</translation>
         </message>
         <message>
             <source>Nearly as good as the original.</source>
@@ -937,36 +1726,116 @@
             <translation>Netzwerk</translation>
         </message>
         <message>
+            <source>Network: offline</source>
+            <translation>Netzwerk: offline</translation>
+        </message>
+        <message>
             <source>New chat</source>
             <translation>Neue Unterhaltung</translation>
+        </message>
+        <message>
+            <source>New folder</source>
+            <translation>Neuer Ordner</translation>
+        </message>
+        <message>
+            <source>New folder…</source>
+            <translation>Neuer Ordner …</translation>
         </message>
         <message>
             <source>New line</source>
             <translation>Neue Zeile</translation>
         </message>
         <message>
+            <source>New token…</source>
+            <translation>Neues Token …</translation>
+        </message>
+        <message>
+            <source>Newest</source>
+            <translation>Neueste</translation>
+        </message>
+        <message>
+            <source>Next place</source>
+            <translation>Nächste Stelle</translation>
+        </message>
+        <message>
             <source>Next version</source>
             <translation>Nächste Fassung</translation>
         </message>
         <message>
-            <source>No key ring is available on this system ({reason}).</source>
-            <translation>Auf diesem System gibt es keinen Schlüsselbund ({reason}).</translation>
+            <source>No account needed</source>
+            <translation>Kein Konto nötig</translation>
         </message>
         <message>
-            <source>No model is installed yet. The starter below is small and needs no account.</source>
-            <translation>Noch ist kein Modell installiert. Das Einstiegsmodell unten ist klein und braucht kein Konto.</translation>
+            <source>No conversations were recognised in this file. Exports of this program, of ChatGPT (conversations.json or the ZIP with it) and of Open WebUI can be read.</source>
+            <translation>In dieser Datei wurden keine Unterhaltungen erkannt. Lesbar sind Exporte dieses Programms, von ChatGPT (conversations.json oder das ZIP damit) und von Open WebUI.</translation>
+        </message>
+        <message>
+            <source>No description: {reason}</source>
+            <translation>Keine Beschreibung: {reason}</translation>
+        </message>
+        <message>
+            <source>No folder</source>
+            <translation>Kein Ordner</translation>
+        </message>
+        <message>
+            <source>No installed model is called so.</source>
+            <translation>So heißt kein installiertes Modell.</translation>
+        </message>
+        <message>
+            <source>No key ring is available on this system.</source>
+            <translation>Auf diesem System gibt es keinen Schlüsselbund.</translation>
+        </message>
+        <message>
+            <source>No model is installed yet</source>
+            <translation>Noch ist kein Modell installiert</translation>
+        </message>
+        <message>
+            <source>No program is connected.</source>
+            <translation>Kein Programm ist verbunden.</translation>
+        </message>
+        <message>
+            <source>No request has to do with “{words}”.</source>
+            <translation>Keine Anfrage hat mit „{words}“ zu tun.</translation>
+        </message>
+        <message>
+            <source>No setting has to do with “{words}”.</source>
+            <translation>Keine Einstellung hat mit „{words}“ zu tun.</translation>
         </message>
         <message>
             <source>No shortcut is called that.</source>
             <translation>So heißt kein Tastenkürzel.</translation>
         </message>
         <message>
+            <source>No text was read from this file.</source>
+            <translation>Aus dieser Datei wurde kein Text gelesen.</translation>
+        </message>
+        <message>
             <source>None</source>
             <translation>Keiner</translation>
         </message>
         <message>
+            <source>None is set.</source>
+            <translation>Keines ist gesetzt.</translation>
+        </message>
+        <message>
+            <source>None of the recommended models is of this kind.</source>
+            <translation>Keines der empfohlenen Modelle ist von dieser Art.</translation>
+        </message>
+        <message>
+            <source>Not in memory: loaded with the next message</source>
+            <translation>Nicht im Speicher: wird mit der nächsten Nachricht geladen</translation>
+        </message>
+        <message>
+            <source>Not known</source>
+            <translation>Unbekannt</translation>
+        </message>
+        <message>
             <source>Not supported</source>
             <translation>Nicht unterstützt</translation>
+        </message>
+        <message>
+            <source>Nothing</source>
+            <translation>Nichts</translation>
         </message>
         <message>
             <source>Nothing found.</source>
@@ -981,12 +1850,24 @@
             <translation>Noch wurde nichts geschrieben.</translation>
         </message>
         <message>
+            <source>Nothing has ever left this machine.</source>
+            <translation>Noch nie hat etwas diesen Rechner verlassen.</translation>
+        </message>
+        <message>
             <source>Nothing is under way. Models that you get appear here while they are made.</source>
             <translation>Nichts ist in Arbeit. Modelle, die du holst, erscheinen hier, während sie entstehen.</translation>
         </message>
         <message>
-            <source>Nothing was found.</source>
-            <translation>Es wurde nichts gefunden.</translation>
+            <source>Nothing was asked yet. What is said in requests is not kept, only that there was one.</source>
+            <translation>Noch wurde nichts gefragt. Was in Anfragen steht, wird nicht aufgehoben, nur dass es eine gab.</translation>
+        </message>
+        <message>
+            <source>Nothing was found. Perhaps the filters leave it out, or it is spelt otherwise.</source>
+            <translation>Es wurde nichts gefunden. Vielleicht lassen die Filter es weg, oder es schreibt sich anders.</translation>
+        </message>
+        <message>
+            <source>Noticeably weaker than the original</source>
+            <translation>Merklich schwächer als das Original</translation>
         </message>
         <message>
             <source>Noticeably weaker than the original: check what it says.</source>
@@ -1005,6 +1886,14 @@
             <translation>Offline</translation>
         </message>
         <message>
+            <source>Offline is switched on. Jobs that were under way are paused.</source>
+            <translation>Offline ist eingeschaltet. Laufende Aufträge sind angehalten.</translation>
+        </message>
+        <message>
+            <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
+            <translation>Einer je Zeile, etwa für ein anderes Laufwerk. Neue Modelle kommen an den üblichen Ort, wenn du keinen von diesen wählst.</translation>
+        </message>
+        <message>
             <source>One is running, about {time} left.</source>
             <translation>Einer läuft, noch etwa {time}.</translation>
         </message>
@@ -1013,8 +1902,16 @@
             <translation>Einer läuft.</translation>
         </message>
         <message>
+            <source>One request, to {hosts}.</source>
+            <translation>Eine Anfrage, an {hosts}.</translation>
+        </message>
+        <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
             <translation>Eine ternäre Ebene. Am kleinsten; kleine Modelle verlieren dabei den Verstand.</translation>
+        </message>
+        <message>
+            <source>Only the download needs the network. Without one, bring a model folder or a .gguf file from another computer and open it in the library.</source>
+            <translation>Nur das Herunterladen braucht das Netz. Ohne Netz bringe einen Modellordner oder eine .gguf-Datei von einem anderen Rechner mit und öffne sie in der Bibliothek.</translation>
         </message>
         <message>
             <source>Only the most likely words that together reach this probability are drawn from.</source>
@@ -1023,6 +1920,18 @@
         <message>
             <source>Only this many of the most likely words; 0 means no limit.</source>
             <translation>Nur so viele der wahrscheinlichsten Wörter; 0 heißt unbegrenzt.</translation>
+        </message>
+        <message>
+            <source>Open</source>
+            <translation>Öffnen</translation>
+        </message>
+        <message>
+            <source>Open a link</source>
+            <translation>Einen Link öffnen</translation>
+        </message>
+        <message>
+            <source>Open a model that is on this machine</source>
+            <translation>Ein Modell öffnen, das auf diesem Rechner liegt</translation>
         </message>
         <message>
             <source>Open folder</source>
@@ -1041,24 +1950,88 @@
             <translation>Bibliothek öffnen</translation>
         </message>
         <message>
+            <source>Open the settings</source>
+            <translation>Einstellungen öffnen</translation>
+        </message>
+        <message>
+            <source>Open this address in your browser?</source>
+            <translation>Diese Adresse im Browser öffnen?</translation>
+        </message>
+        <message>
             <source>Open with this context</source>
             <translation>Mit diesem Kontext öffnen</translation>
+        </message>
+        <message>
+            <source>Open {address} in your browser, log in, and accept the terms. Some authors approve by hand.</source>
+            <translation>Öffne {address} im Browser, melde dich an und nimm die Bedingungen an. Manche Urheber geben von Hand frei.</translation>
         </message>
         <message>
             <source>Opens what happens when it is full</source>
             <translation>Zeigt, was geschieht, wenn er voll ist</translation>
         </message>
         <message>
+            <source>Open…</source>
+            <translation>Öffnen …</translation>
+        </message>
+        <message>
+            <source>Or drop a folder or a .gguf file here</source>
+            <translation>Oder lass hier einen Ordner oder eine .gguf-Datei fallen</translation>
+        </message>
+        <message>
+            <source>Or try this one first</source>
+            <translation>Oder probiere zuerst dieses</translation>
+        </message>
+        <message>
+            <source>Order</source>
+            <translation>Reihenfolge</translation>
+        </message>
+        <message>
             <source>Original</source>
             <translation>Original</translation>
+        </message>
+        <message>
+            <source>Other machines are let in, without encryption. They write: {addresses}</source>
+            <translation>Andere Rechner sind zugelassen, unverschlüsselt. Sie schreiben: {addresses}</translation>
         </message>
         <message>
             <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
             <translation>Unter dieser Nummer finden andere Programme den Server. Ab 1024 darf jedes Programm eine benutzen.</translation>
         </message>
         <message>
+            <source>Other programs use the models through the OpenAI interface. They share them with this window.</source>
+            <translation>Andere Programme benutzen die Modelle über die OpenAI-Schnittstelle. Sie teilen sie mit diesem Fenster.</translation>
+        </message>
+        <message>
+            <source>Outcome of the test</source>
+            <translation>Ergebnis der Prüfung</translation>
+        </message>
+        <message>
             <source>Own licence</source>
             <translation>Eigene Lizenz</translation>
+        </message>
+        <message>
+            <source>Own settings</source>
+            <translation>Eigene Einstellungen</translation>
+        </message>
+        <message>
+            <source>Pages</source>
+            <translation>Seiten</translation>
+        </message>
+        <message>
+            <source>Pages of {name} that the model reads, such as 1-5, 8 (empty: all {count})</source>
+            <translation>Seiten von {name}, die das Modell liest, etwa 1-5, 8 (leer: alle {count})</translation>
+        </message>
+        <message>
+            <source>Part of a file of a model</source>
+            <translation>Teil einer Datei eines Modells</translation>
+        </message>
+        <message>
+            <source>Parts of the library</source>
+            <translation>Teile der Bibliothek</translation>
+        </message>
+        <message>
+            <source>Paste a token, for example hf_…</source>
+            <translation>Token einfügen, zum Beispiel hf_…</translation>
         </message>
         <message>
             <source>Pause</source>
@@ -1067,10 +2040,6 @@
         <message>
             <source>Paused. What is done is kept.</source>
             <translation>Angehalten. Was fertig ist, bleibt.</translation>
-        </message>
-        <message>
-            <source>Paused: what is done is kept</source>
-            <translation>Angehalten: was fertig ist, bleibt</translation>
         </message>
         <message>
             <source>Penalty for repeated phrases (DRY)</source>
@@ -1083,6 +2052,18 @@
         <message>
             <source>Pick a model, and it is downloaded, ternarised and kept on this machine. From then on everything stays here, with no network.</source>
             <translation>Wähle ein Modell: Es wird heruntergeladen, ternarisiert und auf diesem Rechner aufbewahrt. Von da an bleibt alles hier, ganz ohne Netz.</translation>
+        </message>
+        <message>
+            <source>Pictures cannot be read: models here read text alone.</source>
+            <translation>Bilder lassen sich nicht lesen: Modelle lesen hier nur Text.</translation>
+        </message>
+        <message>
+            <source>Pin</source>
+            <translation>Anheften</translation>
+        </message>
+        <message>
+            <source>Pinned</source>
+            <translation>Angeheftet</translation>
         </message>
         <message>
             <source>Port</source>
@@ -1105,12 +2086,20 @@
             <translation>Vorbereiten</translation>
         </message>
         <message>
+            <source>Preset</source>
+            <translation>Vorlage</translation>
+        </message>
+        <message>
             <source>Previous 30 days</source>
             <translation>Letzte 30 Tage</translation>
         </message>
         <message>
             <source>Previous 7 days</source>
             <translation>Letzte 7 Tage</translation>
+        </message>
+        <message>
+            <source>Previous place</source>
+            <translation>Vorige Stelle</translation>
         </message>
         <message>
             <source>Previous version</source>
@@ -1125,28 +2114,84 @@
             <translation>Prozessor-Threads</translation>
         </message>
         <message>
+            <source>Program</source>
+            <translation>Programm</translation>
+        </message>
+        <message>
             <source>Programs on this machine can use the models through the OpenAI interface while the window is open.</source>
             <translation>Programme auf diesem Rechner können die Modelle über die OpenAI-Schnittstelle benutzen, solange das Fenster offen ist.</translation>
+        </message>
+        <message>
+            <source>Programs that were set up with the old token are refused until they have the new one.</source>
+            <translation>Programme, die mit dem alten Token eingerichtet sind, werden abgewiesen, bis sie das neue haben.</translation>
+        </message>
+        <message>
+            <source>Progress of the export</source>
+            <translation>Fortschritt des Exports</translation>
+        </message>
+        <message>
+            <source>Progress of the import</source>
+            <translation>Fortschritt des Imports</translation>
         </message>
         <message>
             <source>Progress of {name}</source>
             <translation>Fortschritt von {name}</translation>
         </message>
         <message>
+            <source>Prompt: {count} tokens</source>
+            <translation>Eingabe: {count} Token</translation>
+        </message>
+        <message>
             <source>Proxy</source>
             <translation>Proxy</translation>
+        </message>
+        <message>
+            <source>Purpose</source>
+            <translation>Zweck</translation>
         </message>
         <message>
             <source>Put before every new conversation.</source>
             <translation>Steht am Anfang jeder neuen Unterhaltung.</translation>
         </message>
         <message>
+            <source>Put it into the message</source>
+            <translation>In die Nachricht setzen</translation>
+        </message>
+        <message>
+            <source>Put it into the settings under Network, as the Hugging Face token. It is kept in the system's key ring.</source>
+            <translation>Trage es in den Einstellungen unter „Netzwerk“ als Hugging-Face-Token ein. Es liegt dann im Schlüsselbund des Systems.</translation>
+        </message>
+        <message>
+            <source>PyPI package {name}</source>
+            <translation>PyPI-Paket {name}</translation>
+        </message>
+        <message>
+            <source>Quality against size</source>
+            <translation>Qualität gegen Größe</translation>
+        </message>
+        <message>
+            <source>Quality not known</source>
+            <translation>Qualität unbekannt</translation>
+        </message>
+        <message>
             <source>Quit</source>
             <translation>Beenden</translation>
         </message>
         <message>
+            <source>Reading the files…</source>
+            <translation>Dateien werden gelesen …</translation>
+        </message>
+        <message>
+            <source>Reading the file…</source>
+            <translation>Datei wird gelesen …</translation>
+        </message>
+        <message>
             <source>Reading the prompt</source>
             <translation>Liest die Eingabe</translation>
+        </message>
+        <message>
+            <source>Reading what the model is…</source>
+            <translation>Es wird gelesen, was das Modell ist …</translation>
         </message>
         <message>
             <source>Reading {done} of {total} tokens · {percent} %</source>
@@ -1157,12 +2202,32 @@
             <translation>Liest {done} von {total} Token · {percent} % · noch etwa {time}</translation>
         </message>
         <message>
+            <source>Reading {percent} %…</source>
+            <translation>Wird gelesen: {percent} % …</translation>
+        </message>
+        <message>
+            <source>Reading…</source>
+            <translation>Wird gelesen …</translation>
+        </message>
+        <message>
+            <source>Ready within minutes.</source>
+            <translation>In wenigen Minuten bereit.</translation>
+        </message>
+        <message>
             <source>Receipt</source>
             <translation>Beleg</translation>
         </message>
         <message>
+            <source>Receipt of {id}</source>
+            <translation>Beleg von {id}</translation>
+        </message>
+        <message>
             <source>Receipt of {name}</source>
             <translation>Beleg von {name}</translation>
+        </message>
+        <message>
+            <source>Recent requests</source>
+            <translation>Letzte Anfragen</translation>
         </message>
         <message>
             <source>Recommended</source>
@@ -1173,12 +2238,32 @@
             <translation>Neu antworten</translation>
         </message>
         <message>
+            <source>Remove</source>
+            <translation>Entfernen</translation>
+        </message>
+        <message>
+            <source>Remove token</source>
+            <translation>Token entfernen</translation>
+        </message>
+        <message>
+            <source>Remove {name}</source>
+            <translation>{name} entfernen</translation>
+        </message>
+        <message>
             <source>Rename</source>
             <translation>Umbenennen</translation>
         </message>
         <message>
             <source>Rename conversation</source>
             <translation>Unterhaltung umbenennen</translation>
+        </message>
+        <message>
+            <source>Rename folder</source>
+            <translation>Ordner umbenennen</translation>
+        </message>
+        <message>
+            <source>Rename preset</source>
+            <translation>Vorlage umbenennen</translation>
         </message>
         <message>
             <source>Rename…</source>
@@ -1197,8 +2282,28 @@
             <translation>Problem melden …</translation>
         </message>
         <message>
-            <source>Results for “{query}”</source>
-            <translation>Ergebnisse für „{query}“</translation>
+            <source>Requests</source>
+            <translation>Anfragen</translation>
+        </message>
+        <message>
+            <source>Requests that went out</source>
+            <translation>Anfragen, die hinausgingen</translation>
+        </message>
+        <message>
+            <source>Reset</source>
+            <translation>Zurücksetzen</translation>
+        </message>
+        <message>
+            <source>Reset all</source>
+            <translation>Alle zurücksetzen</translation>
+        </message>
+        <message>
+            <source>Reset {name}</source>
+            <translation>{name} zurücksetzen</translation>
+        </message>
+        <message>
+            <source>Restore</source>
+            <translation>Wiederherstellen</translation>
         </message>
         <message>
             <source>Resume</source>
@@ -1213,12 +2318,48 @@
             <translation>Noch Platz für etwa {count} Token an Fragen und Antworten.</translation>
         </message>
         <message>
+            <source>Route</source>
+            <translation>Pfad</translation>
+        </message>
+        <message>
+            <source>Running</source>
+            <translation>Laufend</translation>
+        </message>
+        <message>
             <source>Same next word</source>
             <translation>Gleiches nächstes Wort</translation>
         </message>
         <message>
             <source>Sample answers</source>
             <translation>Beispielantworten</translation>
+        </message>
+        <message>
+            <source>Save as a new version</source>
+            <translation>Als neue Fassung speichern</translation>
+        </message>
+        <message>
+            <source>Save as a preset</source>
+            <translation>Als Vorlage speichern</translation>
+        </message>
+        <message>
+            <source>Save the report</source>
+            <translation>Bericht speichern</translation>
+        </message>
+        <message>
+            <source>Save the report…</source>
+            <translation>Bericht speichern …</translation>
+        </message>
+        <message>
+            <source>Save token</source>
+            <translation>Token speichern</translation>
+        </message>
+        <message>
+            <source>Saved as {file}.</source>
+            <translation>Gespeichert als {file}.</translation>
+        </message>
+        <message>
+            <source>Say something else instead</source>
+            <translation>Stattdessen etwas anderes sagen</translation>
         </message>
         <message>
             <source>Search</source>
@@ -1237,12 +2378,28 @@
             <translation>Modelle suchen</translation>
         </message>
         <message>
+            <source>Search settings</source>
+            <translation>Einstellungen durchsuchen</translation>
+        </message>
+        <message>
             <source>Searching Hugging Face…</source>
             <translation>Hugging Face wird durchsucht …</translation>
         </message>
         <message>
+            <source>Searching for models and fetching them go out to the hub, and every request will be listed here.</source>
+            <translation>Modelle zu suchen und zu holen geht hinaus zum Hub, und jede Anfrage wird hier stehen.</translation>
+        </message>
+        <message>
+            <source>Searching…</source>
+            <translation>Wird gesucht …</translation>
+        </message>
+        <message>
             <source>See all models</source>
             <translation>Alle Modelle ansehen</translation>
+        </message>
+        <message>
+            <source>See recommended models</source>
+            <translation>Empfohlene Modelle ansehen</translation>
         </message>
         <message>
             <source>Seed</source>
@@ -1251,6 +2408,10 @@
         <message>
             <source>Send</source>
             <translation>Senden</translation>
+        </message>
+        <message>
+            <source>Send with</source>
+            <translation>Senden mit</translation>
         </message>
         <message>
             <source>September</source>
@@ -1277,12 +2438,28 @@
             <translation>Zeigen</translation>
         </message>
         <message>
-            <source>Show earlier messages</source>
-            <translation>Frühere Nachrichten zeigen</translation>
+            <source>Show all ({size})</source>
+            <translation>Alles zeigen ({size})</translation>
+        </message>
+        <message>
+            <source>Show all of it</source>
+            <translation>Alles zeigen</translation>
+        </message>
+        <message>
+            <source>Show all {count} lines</source>
+            <translation>Alle {count} Zeilen zeigen</translation>
+        </message>
+        <message>
+            <source>Show more of {count} lines</source>
+            <translation>Mehr von {count} Zeilen zeigen</translation>
         </message>
         <message>
             <source>Show or hide the list of conversations</source>
             <translation>Liste der Unterhaltungen ein- oder ausblenden</translation>
+        </message>
+        <message>
+            <source>Show the jobs</source>
+            <translation>Aufträge zeigen</translation>
         </message>
         <message>
             <source>Show the list</source>
@@ -1299,6 +2476,22 @@
         <message>
             <source>Show the summary that the model reads in their place</source>
             <translation>Die Zusammenfassung zeigen, die das Modell an ihrer Stelle liest</translation>
+        </message>
+        <message>
+            <source>Show the text of {name}</source>
+            <translation>Den Text von {name} zeigen</translation>
+        </message>
+        <message>
+            <source>Show the token</source>
+            <translation>Token zeigen</translation>
+        </message>
+        <message>
+            <source>Show the trash</source>
+            <translation>Papierkorb zeigen</translation>
+        </message>
+        <message>
+            <source>Show {name}</source>
+            <translation>{name} zeigen</translation>
         </message>
         <message>
             <source>Size of the text (%)</source>
@@ -1325,12 +2518,36 @@
             <translation>Etwas ist schiefgegangen: {reason}. Deine Unterhaltungen sind sicher.</translation>
         </message>
         <message>
+            <source>Speed of answers</source>
+            <translation>Tempo der Antworten</translation>
+        </message>
+        <message>
+            <source>Speed: {rate}</source>
+            <translation>Tempo: {rate}</translation>
+        </message>
+        <message>
             <source>Start it again</source>
             <translation>Neu starten</translation>
         </message>
         <message>
+            <source>Started on this machine; in its settings the same goes under Connections, OpenAI API.</source>
+            <translation>Auf diesem Rechner gestartet; in seinen Einstellungen gehört dasselbe unter „Connections, OpenAI API“.</translation>
+        </message>
+        <message>
             <source>Starting</source>
             <translation>Startet</translation>
+        </message>
+        <message>
+            <source>State of the server</source>
+            <translation>Zustand des Servers</translation>
+        </message>
+        <message>
+            <source>State of the token</source>
+            <translation>Zustand des Tokens</translation>
+        </message>
+        <message>
+            <source>Status</source>
+            <translation>Status</translation>
         </message>
         <message>
             <source>Stop</source>
@@ -1347,6 +2564,10 @@
         <message>
             <source>Stopped.</source>
             <translation>Gestoppt.</translation>
+        </message>
+        <message>
+            <source>Stopped: nothing of this file was kept.</source>
+            <translation>Gestoppt: Aus dieser Datei wurde nichts übernommen.</translation>
         </message>
         <message>
             <source>Stored for each weight of the projections; the original's usually have 16.</source>
@@ -1377,12 +2598,20 @@
             <translation>Systemvorgabe</translation>
         </message>
         <message>
+            <source>System prompt and sampling</source>
+            <translation>Systemvorgabe und Wortwahl</translation>
+        </message>
+        <message>
             <source>Table</source>
             <translation>Tabelle</translation>
         </message>
         <message>
             <source>Take off the list</source>
             <translation>Von der Liste nehmen</translation>
+        </message>
+        <message>
+            <source>Take the job off the list</source>
+            <translation>Auftrag von der Liste nehmen</translation>
         </message>
         <message>
             <source>Takes a few minutes for a small model. The original is needed for it: if it is not on this machine any more, it is fetched again.</source>
@@ -1397,16 +2626,16 @@
             <translation>Gilt, sobald die Engine das nächste Mal startet.</translation>
         </message>
         <message>
+            <source>Tell me when a job ends</source>
+            <translation>Melden, wenn ein Auftrag endet</translation>
+        </message>
+        <message>
             <source>Temperature</source>
             <translation>Temperatur</translation>
         </message>
         <message>
             <source>Ternarise</source>
             <translation>Ternarisieren</translation>
-        </message>
-        <message>
-            <source>Ternarise as</source>
-            <translation>Ternarisieren als</translation>
         </message>
         <message>
             <source>Ternarising</source>
@@ -1421,8 +2650,20 @@
             <translation>Ternary-Zero wurde beim letzten Mal nicht ordentlich beendet. Alles, was bis dahin gesagt wurde, ist noch da.</translation>
         </message>
         <message>
+            <source>Test of the connection</source>
+            <translation>Prüfung der Verbindung</translation>
+        </message>
+        <message>
+            <source>Test the connection</source>
+            <translation>Verbindung prüfen</translation>
+        </message>
+        <message>
             <source>Text in its usual size</source>
             <translation>Schrift in üblicher Größe</translation>
+        </message>
+        <message>
+            <source>Text of {name}</source>
+            <translation>Text von {name}</translation>
         </message>
         <message>
             <source>The answer cannot be saved now. It is kept in memory, and saved as soon as that works: please make room on the disk before you close the window. {reason}</source>
@@ -1441,12 +2682,20 @@
             <translation>Die Antwort endet dort; nichts wird weggelassen.</translation>
         </message>
         <message>
+            <source>The answer is saved now.</source>
+            <translation>Die Antwort ist jetzt gespeichert.</translation>
+        </message>
+        <message>
             <source>The answer was interrupted before it was finished.</source>
             <translation>Die Antwort wurde unterbrochen, bevor sie fertig war.</translation>
         </message>
         <message>
             <source>The answer: {text}</source>
             <translation>Die Antwort: {text}</translation>
+        </message>
+        <message>
+            <source>The archive holds no conversations.json.</source>
+            <translation>Das Archiv enthält keine conversations.json.</translation>
         </message>
         <message>
             <source>The bits of a weight are a number from 1 to 16.</source>
@@ -1479,6 +2728,10 @@
         <message>
             <source>The conversations cannot be read: {reason}</source>
             <translation>Die Unterhaltungen lassen sich nicht lesen: {reason}</translation>
+        </message>
+        <message>
+            <source>The conversations cannot be saved: {detail}</source>
+            <translation>Die Unterhaltungen lassen sich nicht speichern: {detail}</translation>
         </message>
         <message>
             <source>The conversations not used for the longest time make room.</source>
@@ -1529,6 +2782,22 @@
             <translation>Die Antwort der Engine ist nicht zu verstehen.</translation>
         </message>
         <message>
+            <source>The file cannot be read: {detail}</source>
+            <translation>Die Datei lässt sich nicht lesen: {detail}</translation>
+        </message>
+        <message>
+            <source>The file holds more than {detail} when unpacked; that is not read.</source>
+            <translation>Die Datei enthält ausgepackt mehr als {detail}; das wird nicht gelesen.</translation>
+        </message>
+        <message>
+            <source>The file is nested too deeply to be an export of conversations.</source>
+            <translation>Die Datei ist zu tief verschachtelt, um ein Export von Unterhaltungen zu sein.</translation>
+        </message>
+        <message>
+            <source>The file was written by a newer version of this program: update the program to import it.</source>
+            <translation>Die Datei stammt von einer neueren Version dieses Programms: Aktualisiere es, um sie zu importieren.</translation>
+        </message>
+        <message>
             <source>The file with your conversations is damaged ({reason}). Close this window and open it again: what can be restored will be restored then.</source>
             <translation>Die Datei mit deinen Unterhaltungen ist beschädigt ({reason}). Schließe dieses Fenster und öffne es neu: Was sich wiederherstellen lässt, wird dann wiederhergestellt.</translation>
         </message>
@@ -1549,6 +2818,10 @@
             <translation>Die Datei mit deinen Unterhaltungen war beschädigt. Die Sicherung vom {time} mit {restored} Unterhaltungen wurde wiederhergestellt; später geschriebene Nachrichten können fehlen. Die beschädigte Datei liegt als {name} bereit.</translation>
         </message>
         <message>
+            <source>The folder “{name}” was deleted. Its conversations are kept.</source>
+            <translation>Der Ordner „{name}“ wurde gelöscht. Seine Unterhaltungen sind noch da.</translation>
+        </message>
+        <message>
             <source>The full-screen program is over: work goes on.</source>
             <translation>Das Vollbildprogramm ist zu Ende: Die Arbeit geht weiter.</translation>
         </message>
@@ -1561,8 +2834,32 @@
             <translation>Der Hub sagt nicht, zu welcher Familie dieses Modell gehört.</translation>
         </message>
         <message>
+            <source>The hub is being asked…</source>
+            <translation>Der Hub wird gefragt …</translation>
+        </message>
+        <message>
+            <source>The hub knows this token: it belongs to {name}.</source>
+            <translation>Der Hub kennt dieses Token: Es gehört {name}.</translation>
+        </message>
+        <message>
             <source>The hub's answer cannot be read.</source>
             <translation>Die Antwort des Hub ist nicht zu lesen.</translation>
+        </message>
+        <message>
+            <source>The import ended before it was done; nothing of it was kept.</source>
+            <translation>Der Import endete, bevor er fertig war; nichts davon wurde übernommen.</translation>
+        </message>
+        <message>
+            <source>The import was complete before it could be stopped.</source>
+            <translation>Der Import war fertig, bevor er sich stoppen ließ.</translation>
+        </message>
+        <message>
+            <source>The key ring of this system cannot be used ({reason}).</source>
+            <translation>Der Schlüsselbund dieses Systems lässt sich nicht benutzen ({reason}).</translation>
+        </message>
+        <message>
+            <source>The largest natively ternary model that your graphics card runs with room to spare: nothing is lost, and it is ready minutes after the download.</source>
+            <translation>Das größte von Haus aus ternäre Modell, das deine Grafikkarte mit Luft nach oben betreibt: Nichts geht verloren, und es ist Minuten nach dem Herunterladen bereit.</translation>
         </message>
         <message>
             <source>The last conversation</source>
@@ -1579,6 +2876,14 @@
         <message>
             <source>The list of jobs was damaged and begins anew; the old file is {file}. What was converted is kept: order a model again and it goes on from where it was.</source>
             <translation>Die Liste der Aufträge war beschädigt und beginnt neu; die alte Datei ist {file}. Was ternarisiert wurde, bleibt: Bestelle ein Modell noch einmal, und es geht dort weiter, wo es war.</translation>
+        </message>
+        <message>
+            <source>The list of what went out is deleted for good.</source>
+            <translation>Die Liste dessen, was hinausging, wird endgültig gelöscht.</translation>
+        </message>
+        <message>
+            <source>The long text that you pasted is attached as a file.</source>
+            <translation>Der lange Text, den du eingefügt hast, hängt als Datei an.</translation>
         </message>
         <message>
             <source>The message above is not read by the model any more ({tokens} tokens)</source>
@@ -1605,6 +2910,10 @@
             <translation>Das Modell hat seine Antwort beendet, ohne etwas zu sagen.</translation>
         </message>
         <message>
+            <source>The model folder {path} cannot be reached ({reason}); models in it are not shown.</source>
+            <translation>Der Modellordner {path} ist nicht erreichbar ({reason}); Modelle darin werden nicht gezeigt.</translation>
+        </message>
+        <message>
             <source>The model goes on from a summary that it writes of them.</source>
             <translation>Das Modell fährt mit einer Zusammenfassung fort, die es von ihnen schreibt.</translation>
         </message>
@@ -1621,12 +2930,36 @@
             <translation>Das Modell ist für {count} Token gemacht.</translation>
         </message>
         <message>
+            <source>The model's own quality</source>
+            <translation>Die Qualität des Modells selbst</translation>
+        </message>
+        <message>
+            <source>The model's own: {value}</source>
+            <translation>Vom Modell: {value}</translation>
+        </message>
+        <message>
             <source>The one below</source>
             <translation>Der unten genannte</translation>
         </message>
         <message>
+            <source>The original ({size}) stays in the Hugging Face cache, which other programs use too: {path}</source>
+            <translation>Das Original ({size}) bleibt im Zwischenspeicher von Hugging Face, den auch andere Programme benutzen: {path}</translation>
+        </message>
+        <message>
+            <source>The original stays: {models} was made from it too.</source>
+            <translation>Das Original bleibt: Auch {models} wurde daraus gemacht.</translation>
+        </message>
+        <message>
             <source>The original weights, for comparison.</source>
             <translation>Die ursprünglichen Gewichte, zum Vergleich.</translation>
+        </message>
+        <message>
+            <source>The other of the two makes a new line, as Shift+Enter does.</source>
+            <translation>Die andere der beiden macht eine neue Zeile, wie Umschalt+Eingabe.</translation>
+        </message>
+        <message>
+            <source>The plan cannot be read: {reason}</source>
+            <translation>Der Plan ist nicht zu lesen: {reason}</translation>
         </message>
         <message>
             <source>The program was closed while this was under way.</source>
@@ -1653,12 +2986,40 @@
             <translation>Gleicher Startwert und gleiche Einstellungen ergeben die gleiche Antwort.</translation>
         </message>
         <message>
+            <source>The server is being opened…</source>
+            <translation>Der Server wird geöffnet …</translation>
+        </message>
+        <message>
+            <source>The server is off.</source>
+            <translation>Der Server ist aus.</translation>
+        </message>
+        <message>
+            <source>The server is off: no other program can reach the models.</source>
+            <translation>Der Server ist aus: Kein anderes Programm erreicht die Modelle.</translation>
+        </message>
+        <message>
+            <source>The server is on.</source>
+            <translation>Der Server ist an.</translation>
+        </message>
+        <message>
             <source>The settings cannot be saved in {path}: {reason}</source>
             <translation>Die Einstellungen lassen sich nicht in {path} speichern: {reason}</translation>
         </message>
         <message>
+            <source>The token cannot be read ({reason}). Make a new one, or unlock the key ring and switch the server on again.</source>
+            <translation>Das Token ist nicht zu lesen ({reason}). Mache ein neues, oder entsperre den Schlüsselbund und schalte den Server wieder ein.</translation>
+        </message>
+        <message>
             <source>The token cannot be saved in {path}: {reason}</source>
             <translation>Das Token lässt sich nicht in {path} speichern: {reason}</translation>
+        </message>
+        <message>
+            <source>The token holds until the program is closed.</source>
+            <translation>Das Token gilt, bis das Programm beendet wird.</translation>
+        </message>
+        <message>
+            <source>The trash is empty.</source>
+            <translation>Der Papierkorb ist leer.</translation>
         </message>
         <message>
             <source>The {count} messages above are not read by the model any more ({tokens} tokens)</source>
@@ -1689,6 +3050,14 @@
             <translation>Es gibt keine Telemetrie: Nur was du suchst oder holst, geht hinaus, und alles davon ist aufgeführt.</translation>
         </message>
         <message>
+            <source>There was no answer in time. Is this computer connected to the internet?</source>
+            <translation>Es kam rechtzeitig keine Antwort. Ist dieser Rechner mit dem Internet verbunden?</translation>
+        </message>
+        <message>
+            <source>These texts help to find out what went wrong. Tokens, names and addresses are taken out, and no conversation is in it. Look through them, save them as one file, and attach it to your report: nothing is sent by this program.</source>
+            <translation>Diese Texte helfen herauszufinden, was schiefging. Token, Namen und Adressen sind herausgenommen, und keine Unterhaltung ist darin. Sieh sie durch, speichere sie als eine Datei und hänge sie an deinen Bericht: Dieses Programm sendet nichts.</translation>
+        </message>
+        <message>
             <source>They stay in the chat; the model does not read them any more.</source>
             <translation>Sie bleiben in der Unterhaltung; das Modell liest sie nicht mehr.</translation>
         </message>
@@ -1701,16 +3070,52 @@
             <translation>Denkt nach …</translation>
         </message>
         <message>
-            <source>This frees {size}. Your conversations stay. To use the model again it must be ternarised again.</source>
-            <translation>Das macht {size} frei. Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
+            <source>This conversation</source>
+            <translation>Diese Unterhaltung</translation>
+        </message>
+        <message>
+            <source>This does not fit into the context: the conversation would be longer than what the model reads.</source>
+            <translation>Das passt nicht in den Kontext: Die Unterhaltung wäre länger als das, was das Modell liest.</translation>
+        </message>
+        <message>
+            <source>This frees {size}.</source>
+            <translation>Das macht {size} frei.</translation>
         </message>
         <message>
             <source>This is a mistake of the program, not yours. Your conversations are safe. You can go on; if something does not work any more, close the window and open it again.</source>
             <translation>Das ist ein Fehler des Programms, nicht deiner. Deine Unterhaltungen sind sicher. Du kannst weitermachen; wenn etwas nicht mehr geht, schließe das Fenster und öffne es neu.</translation>
         </message>
         <message>
+            <source>This is no JSON file, or one that was cut off: {detail}</source>
+            <translation>Das ist keine JSON-Datei oder eine abgeschnittene: {detail}</translation>
+        </message>
+        <message>
+            <source>This is no ZIP archive, or one that is damaged: {detail}</source>
+            <translation>Das ist kein ZIP-Archiv oder ein beschädigtes: {detail}</translation>
+        </message>
+        <message>
+            <source>This machine has {memory} of memory, {free} of it free, a processor {processor} and {card}.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei, einen Prozessor {processor} und {card}.</translation>
+        </message>
+        <message>
+            <source>This machine has {memory} of memory, {free} of it free, and a processor {processor}; no graphics card that can be used, which is no hindrance.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei, und einen Prozessor {processor}; keine nutzbare Grafikkarte, was kein Hindernis ist.</translation>
+        </message>
+        <message>
+            <source>This machine has {memory} of memory, {free} of it free.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei.</translation>
+        </message>
+        <message>
+            <source>This machine is being examined…</source>
+            <translation>Dieser Rechner wird untersucht …</translation>
+        </message>
+        <message>
             <source>This model</source>
             <translation>Dieses Modell</translation>
+        </message>
+        <message>
+            <source>This model asks for an account</source>
+            <translation>Dieses Modell verlangt ein Konto</translation>
         </message>
         <message>
             <source>This model is not installed any more: choose another above</source>
@@ -1719,6 +3124,20 @@
         <message>
             <source>This page is shown</source>
             <translation>Diese Seite wird gezeigt</translation>
+        </message>
+        <message>
+            <source>This preset</source>
+            <translation>Diese Vorlage</translation>
+        </message>
+        <message>
+            <source>This report was made on this machine and was not sent anywhere. Tokens, passwords, names of the user and the machine, and addresses are taken out. Conversations are not in it.
+</source>
+            <translation>Dieser Bericht entstand auf diesem Rechner und wurde nirgendwohin gesendet. Token, Passwörter, Namen von Benutzer und Rechner und Adressen sind herausgenommen. Unterhaltungen sind nicht darin.
+</translation>
+        </message>
+        <message>
+            <source>Those that fit this machine</source>
+            <translation>Die auf diesen Rechner passen</translation>
         </message>
         <message>
             <source>Thought for {time}</source>
@@ -1733,8 +3152,20 @@
             <translation>Über ihn wird der Hub gefragt. Mit der Engine auf diesem Rechner wird nie über einen Proxy gesprochen.</translation>
         </message>
         <message>
+            <source>Time</source>
+            <translation>Zeit</translation>
+        </message>
+        <message>
+            <source>Time to convert</source>
+            <translation>Dauer des Ternarisierens</translation>
+        </message>
+        <message>
             <source>Title</source>
             <translation>Titel</translation>
+        </message>
+        <message>
+            <source>To download</source>
+            <translation>Herunterzuladen</translation>
         </message>
         <message>
             <source>To the latest message</source>
@@ -1745,12 +3176,44 @@
             <translation>Heute</translation>
         </message>
         <message>
+            <source>Token</source>
+            <translation>Token</translation>
+        </message>
+        <message>
+            <source>Token of the server</source>
+            <translation>Token des Servers</translation>
+        </message>
+        <message>
+            <source>Tokens</source>
+            <translation>Token</translation>
+        </message>
+        <message>
+            <source>Tokens/s</source>
+            <translation>Token/s</translation>
+        </message>
+        <message>
             <source>Top-k</source>
             <translation>Top-k</translation>
         </message>
         <message>
             <source>Top-p</source>
             <translation>Top-p</translation>
+        </message>
+        <message>
+            <source>Trained with ternary weights</source>
+            <translation>Mit ternären Gewichten trainiert</translation>
+        </message>
+        <message>
+            <source>Trash</source>
+            <translation>Papierkorb</translation>
+        </message>
+        <message>
+            <source>Trash…</source>
+            <translation>Papierkorb …</translation>
+        </message>
+        <message>
+            <source>Trending</source>
+            <translation>Im Trend</translation>
         </message>
         <message>
             <source>Try again</source>
@@ -1773,16 +3236,36 @@
             <translation>Zwei ternäre Ebenen. Nah am Original; richtig für Modelle unter etwa 10 Mrd.</translation>
         </message>
         <message>
-            <source>Under way</source>
-            <translation>In Arbeit</translation>
+            <source>Type a name above and press Enter.</source>
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste.</translation>
+        </message>
+        <message>
+            <source>Type a name above and press Enter. Nothing is asked of the hub before.</source>
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste. Vorher wird der Hub nichts gefragt.</translation>
         </message>
         <message>
             <source>Undo</source>
             <translation>Rückgängig</translation>
         </message>
         <message>
+            <source>Unload {name}</source>
+            <translation>{name} entladen</translation>
+        </message>
+        <message>
+            <source>Unload {name} (frees {size})</source>
+            <translation>{name} entladen (macht {size} frei)</translation>
+        </message>
+        <message>
+            <source>Unpin</source>
+            <translation>Lösen</translation>
+        </message>
+        <message>
             <source>Unquantised</source>
             <translation>Unquantisiert</translation>
+        </message>
+        <message>
+            <source>Until closed</source>
+            <translation>Bis zum Beenden</translation>
         </message>
         <message>
             <source>Version</source>
@@ -1801,6 +3284,10 @@
             <translation>Wägt das Budget ab</translation>
         </message>
         <message>
+            <source>Weights</source>
+            <translation>Gewichte</translation>
+        </message>
+        <message>
             <source>Weights {weights} + context {context} + workspace {workspace} = {total}</source>
             <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total}</translation>
         </message>
@@ -1809,8 +3296,24 @@
             <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total} von {free}</translation>
         </message>
         <message>
+            <source>What is known of the model cannot be read: {reason}</source>
+            <translation>Was über das Modell bekannt ist, lässt sich nicht lesen: {reason}</translation>
+        </message>
+        <message>
             <source>What is the capital of France?</source>
             <translation>Was ist die Hauptstadt von Frankreich?</translation>
+        </message>
+        <message>
+            <source>What it is, how good it is, and how it could be converted again</source>
+            <translation>Was es ist, wie gut es ist und wie es noch einmal ternarisiert werden könnte</translation>
+        </message>
+        <message>
+            <source>What it will cost</source>
+            <translation>Was es kosten wird</translation>
+        </message>
+        <message>
+            <source>What its authors say</source>
+            <translation>Was die Urheber sagen</translation>
         </message>
         <message>
             <source>What left this machine</source>
@@ -1821,8 +3324,20 @@
             <translation>Was das Modell gelesen hat, bleibt auf der Platte, damit lange Unterhaltungen sofort weitergehen. Gilt, sobald die Engine das nächste Mal startet.</translation>
         </message>
         <message>
+            <source>What the model is told before everything else</source>
+            <translation>Was dem Modell vor allem anderen gesagt wird</translation>
+        </message>
+        <message>
             <source>What the window shows when it opens.</source>
             <translation>Was das Fenster zeigt, wenn es aufgeht.</translation>
+        </message>
+        <message>
+            <source>What was asked for</source>
+            <translation>Was gefragt wurde</translation>
+        </message>
+        <message>
+            <source>What was deleted longer ago goes for ever when the window opens.</source>
+            <translation>Was länger gelöscht ist, geht beim Öffnen des Fensters endgültig weg.</translation>
         </message>
         <message>
             <source>What went out</source>
@@ -1833,12 +3348,32 @@
             <translation>Was möchtest du wissen?</translation>
         </message>
         <message>
+            <source>What you say next begins another branch here; the messages that followed stay.</source>
+            <translation>Was du als Nächstes sagst, beginnt hier einen neuen Zweig; die folgenden Nachrichten bleiben.</translation>
+        </message>
+        <message>
             <source>When it is full</source>
             <translation>Wenn er voll ist</translation>
         </message>
         <message>
             <source>When the context is full</source>
             <translation>Wenn der Kontext voll ist</translation>
+        </message>
+        <message>
+            <source>Where should the token be kept?</source>
+            <translation>Wo soll das Token liegen?</translation>
+        </message>
+        <message>
+            <source>Whether both models fit into the memory is known when the first one is loaded.</source>
+            <translation>Ob beide Modelle in den Speicher passen, steht fest, sobald das erste geladen ist.</translation>
+        </message>
+        <message>
+            <source>Which recommended models are shown</source>
+            <translation>Welche empfohlenen Modelle gezeigt werden</translation>
+        </message>
+        <message>
+            <source>While a game or another full-screen program is in front, conversions wait and idle models leave memory; then all goes on by itself. Works on Windows and X11; Wayland and macOS do not tell what is in front.</source>
+            <translation>Solange ein Spiel oder ein anderes Vollbildprogramm vorn ist, wartet das Ternarisieren, und unbenutzte Modelle räumen den Speicher; danach geht alles von selbst weiter. Funktioniert unter Windows und X11; Wayland und macOS verraten nicht, was vorn ist.</translation>
         </message>
         <message>
             <source>Who is connected, what was asked, and how to set up other programs.</source>
@@ -1849,12 +3384,28 @@
             <translation>Wer in deinem Netzwerk ist und das Token hat, kann deine Modelle benutzen. Die Verbindung ist nicht verschlüsselt.</translation>
         </message>
         <message>
+            <source>With the package openai (npm install openai), in Node.</source>
+            <translation>Mit dem Paket openai (npm install openai), in Node.</translation>
+        </message>
+        <message>
+            <source>With the package openai (pip install openai).</source>
+            <translation>Mit dem Paket openai (pip install openai).</translation>
+        </message>
+        <message>
             <source>Without one every program and every user of this machine can use the models.</source>
             <translation>Ohne kann jedes Programm und jeder Benutzer dieses Rechners die Modelle benutzen.</translation>
         </message>
         <message>
             <source>Without the proxy</source>
             <translation>Ohne den Proxy</translation>
+        </message>
+        <message>
+            <source>Workspace</source>
+            <translation>Arbeitsspeicher</translation>
+        </message>
+        <message>
+            <source>Wrap long lines</source>
+            <translation>Lange Zeilen umbrechen</translation>
         </message>
         <message>
             <source>Write a short poem about the sea in winter</source>
@@ -1865,6 +3416,14 @@
             <translation>Schreibe Seiten als 1-5, 8.</translation>
         </message>
         <message>
+            <source>Writing {name}</source>
+            <translation>{name} wird geschrieben</translation>
+        </message>
+        <message>
+            <source>Written: {time}</source>
+            <translation>Geschrieben: {time}</translation>
+        </message>
+        <message>
             <source>Yesterday</source>
             <translation>Gestern</translation>
         </message>
@@ -1873,24 +3432,84 @@
             <translation>Du</translation>
         </message>
         <message>
+            <source>You edited this answer.</source>
+            <translation>Du hast diese Antwort bearbeitet.</translation>
+        </message>
+        <message>
+            <source>You may use and change it for any purpose if you name its authors and share changes under the same licence.</source>
+            <translation>Du darfst es für jeden Zweck benutzen und ändern, wenn du die Urheber nennst und Änderungen unter derselben Lizenz teilst.</translation>
+        </message>
+        <message>
+            <source>You may use and change it for any purpose if you name its authors.</source>
+            <translation>Du darfst es für jeden Zweck benutzen und ändern, wenn du die Urheber nennst.</translation>
+        </message>
+        <message>
+            <source>You may use and share it within its list of prohibited uses, which you pass on.</source>
+            <translation>Du darfst es im Rahmen seiner Liste verbotener Zwecke benutzen und teilen; die Liste gibst du weiter.</translation>
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within Google's list of prohibited uses, which you pass on.</source>
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von Googles Liste verbotener Zwecke, die du weitergibst.</translation>
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within Meta's list of prohibited uses; products with more than 700 million users a month need Meta's permission.</source>
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von Metas Liste verbotener Zwecke; Produkte mit mehr als 700 Millionen Nutzern im Monat brauchen Metas Erlaubnis.</translation>
+        </message>
+        <message>
+            <source>You may use and share it, also for business, within TII's list of prohibited uses, and name its origin.</source>
+            <translation>Du darfst es benutzen und teilen, auch geschäftlich, im Rahmen von TIIs Liste verbotener Zwecke, und nennst die Herkunft.</translation>
+        </message>
+        <message>
+            <source>You may use, change and share it for any purpose, also for business; keep its notices.</source>
+            <translation>Du darfst es für jeden Zweck benutzen, ändern und teilen, auch geschäftlich; lass die Hinweise darin stehen.</translation>
+        </message>
+        <message>
             <source>You: {text}</source>
             <translation>Du: {text}</translation>
+        </message>
+        <message>
+            <source>Your conversations</source>
+            <translation>Deine Unterhaltungen</translation>
+        </message>
+        <message>
+            <source>Your conversations stay. To use the model again it must be ternarised again.</source>
+            <translation>Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
         </message>
         <message>
             <source>Your conversations will be kept here.</source>
             <translation>Hier werden deine Unterhaltungen aufbewahrt.</translation>
         </message>
         <message>
-            <source>Your message</source>
-            <translation>Deine Nachricht</translation>
+            <source>[Image from {host} — show]</source>
+            <translation>[Bild von {host} — zeigen]</translation>
         </message>
         <message>
-            <source>[image: {label}]</source>
+            <source>[Image from {host}: {label} — show]</source>
+            <translation>[Bild von {host}: {label} — zeigen]</translation>
+        </message>
+        <message>
+            <source>[Image: {label}]</source>
             <translation>[Bild: {label}]</translation>
         </message>
         <message>
             <source>a token</source>
             <translation>ein Token</translation>
+        </message>
+        <message>
+            <source>about {size} to keep</source>
+            <translation>etwa {size} zu behalten</translation>
+        </message>
+        <message>
+            <source>all of it is on this machine</source>
+            <translation>alles davon ist auf diesem Rechner</translation>
+        </message>
+        <message>
+            <source>all {count} pages</source>
+            <translation>alle {count} Seiten</translation>
+        </message>
+        <message>
+            <source>an answer is being written</source>
+            <translation>eine Antwort wird geschrieben</translation>
         </message>
         <message>
             <source>an entry lacks a field</source>
@@ -1901,16 +3520,36 @@
             <translation>jedes Mal ein anderer</translation>
         </message>
         <message>
+            <source>answers stay sensible, details differ</source>
+            <translation>die Antworten bleiben sinnvoll, Einzelheiten weichen ab</translation>
+        </message>
+        <message>
             <source>as far as the context reaches</source>
             <translation>so weit der Kontext reicht</translation>
+        </message>
+        <message>
+            <source>at most about {count} tokens fit</source>
+            <translation>höchstens etwa {count} Token passen</translation>
         </message>
         <message>
             <source>at most {size}</source>
             <translation>höchstens {size}</translation>
         </message>
         <message>
+            <source>better</source>
+            <translation>besser</translation>
+        </message>
+        <message>
             <source>blocks</source>
             <translation>Blöcke</translation>
+        </message>
+        <message>
+            <source>broken off</source>
+            <translation>abgebrochen</translation>
+        </message>
+        <message>
+            <source>by a probe of {device} just now</source>
+            <translation>durch eine Probe von {device} gerade eben</translation>
         </message>
         <message>
             <source>by version {version}</source>
@@ -1925,6 +3564,18 @@
             <translation>nicht zu lesen: {reason}</translation>
         </message>
         <message>
+            <source>changed</source>
+            <translation>geändert</translation>
+        </message>
+        <message>
+            <source>check what it says</source>
+            <translation>prüfe, was es sagt</translation>
+        </message>
+        <message>
+            <source>closed</source>
+            <translation>zu</translation>
+        </message>
+        <message>
             <source>code</source>
             <translation>Code</translation>
         </message>
@@ -1935,6 +3586,18 @@
         <message>
             <source>conversation</source>
             <translation>Unterhaltung</translation>
+        </message>
+        <message>
+            <source>conversations</source>
+            <translation>Unterhaltungen</translation>
+        </message>
+        <message>
+            <source>deleted: {day}</source>
+            <translation>gelöscht: {day}</translation>
+        </message>
+        <message>
+            <source>differences are rarely noticed</source>
+            <translation>Unterschiede fallen selten auf</translation>
         </message>
         <message>
             <source>does not fit</source>
@@ -1949,12 +3612,28 @@
             <translation>passt nicht: braucht {need}, dieser Rechner hat {memory}</translation>
         </message>
         <message>
+            <source>edited</source>
+            <translation>bearbeitet</translation>
+        </message>
+        <message>
             <source>endpoint, mirror, HF_ENDPOINT</source>
             <translation>Endpunkt, Spiegel, HF_ENDPOINT</translation>
         </message>
         <message>
+            <source>estimated</source>
+            <translation>geschätzt</translation>
+        </message>
+        <message>
+            <source>estimated, with {count} answers measured here</source>
+            <translation>geschätzt, mit {count} hier gemessenen Antworten</translation>
+        </message>
+        <message>
             <source>exit code {code}</source>
             <translation>Code {code}</translation>
+        </message>
+        <message>
+            <source>expect mistakes; a larger one stays nearer</source>
+            <translation>rechne mit Fehlern; ein größeres bleibt näher dran</translation>
         </message>
         <message>
             <source>f16 · unquantised</source>
@@ -1989,6 +3668,10 @@
             <translation>passt: braucht {need} von {memory}</translation>
         </message>
         <message>
+            <source>folded</source>
+            <translation>zugeklappt</translation>
+        </message>
+        <message>
             <source>for {size} of a card</source>
             <translation>für {size} einer Grafikkarte</translation>
         </message>
@@ -1997,12 +3680,24 @@
             <translation>aus den Quellen</translation>
         </message>
         <message>
+            <source>game mode, gaming, graphics memory, pause</source>
+            <translation>Spielmodus, Spiele, Grafikspeicher, Pause</translation>
+        </message>
+        <message>
             <source>i4 · 4-bit integers</source>
             <translation>i4 · 4-Bit-Ganzzahlen</translation>
         </message>
         <message>
             <source>i8 · 8-bit integers</source>
             <translation>i8 · 8-Bit-Ganzzahlen</translation>
+        </message>
+        <message>
+            <source>in folder {name}</source>
+            <translation>im Ordner {name}</translation>
+        </message>
+        <message>
+            <source>in memory</source>
+            <translation>im Speicher</translation>
         </message>
         <message>
             <source>in {duration}</source>
@@ -2025,16 +3720,64 @@
             <translation>es passt</translation>
         </message>
         <message>
+            <source>it has none</source>
+            <translation>es hat keine</translation>
+        </message>
+        <message>
             <source>it was not ready after {seconds} s</source>
             <translation>sie war nach {seconds} s nicht bereit</translation>
+        </message>
+        <message>
+            <source>its answers are practically the same</source>
+            <translation>seine Antworten sind praktisch die gleichen</translation>
+        </message>
+        <message>
+            <source>kept in {bits}</source>
+            <translation>aufbewahrt in {bits}</translation>
+        </message>
+        <message>
+            <source>keyboard, new line</source>
+            <translation>Tastatur, neue Zeile</translation>
         </message>
         <message>
             <source>login, password, gated, account</source>
             <translation>Anmeldung, Passwort, zugangsbeschränkt, Konto</translation>
         </message>
         <message>
+            <source>longer conversations and texts</source>
+            <translation>längere Unterhaltungen und Texte</translation>
+        </message>
+        <message>
+            <source>measuring this machine</source>
+            <translation>misst diesen Rechner</translation>
+        </message>
+        <message>
+            <source>more than {count} tokens</source>
+            <translation>mehr als {count} Token</translation>
+        </message>
+        <message>
+            <source>natively ternary</source>
+            <translation>von Haus aus ternär</translation>
+        </message>
+        <message>
+            <source>needed</source>
+            <translation>nötig</translation>
+        </message>
+        <message>
             <source>needs an account</source>
             <translation>braucht ein Konto</translation>
+        </message>
+        <message>
+            <source>never: only when you say so</source>
+            <translation>nie: nur wenn du es sagst</translation>
+        </message>
+        <message>
+            <source>no address is known</source>
+            <translation>keine Adresse bekannt</translation>
+        </message>
+        <message>
+            <source>no length fits beside the weights</source>
+            <translation>neben die Gewichte passt keine Länge</translation>
         </message>
         <message>
             <source>none</source>
@@ -2046,8 +3789,32 @@
             <translation>nicht genug Speicherplatz: braucht etwa {need}, frei sind {free}</translation>
         </message>
         <message>
+            <source>not fetched</source>
+            <translation>nicht geholt</translation>
+        </message>
+        <message>
+            <source>not known</source>
+            <translation>unbekannt</translation>
+        </message>
+        <message>
             <source>not set</source>
             <translation>nicht gesetzt</translation>
+        </message>
+        <message>
+            <source>nothing</source>
+            <translation>nichts</translation>
+        </message>
+        <message>
+            <source>notification, message, tray</source>
+            <translation>Benachrichtigung, Meldung, Infobereich</translation>
+        </message>
+        <message>
+            <source>off</source>
+            <translation>aus</translation>
+        </message>
+        <message>
+            <source>on</source>
+            <translation>an</translation>
         </message>
         <message>
             <source>on {device}</source>
@@ -2058,12 +3825,24 @@
             <translation>einer je Kern</translation>
         </message>
         <message>
+            <source>open</source>
+            <translation>offen</translation>
+        </message>
+        <message>
             <source>original not kept</source>
             <translation>Original nicht behalten</translation>
         </message>
         <message>
             <source>pages {range}</source>
             <translation>Seiten {range}</translation>
+        </message>
+        <message>
+            <source>pasted text.txt</source>
+            <translation>eingefügter Text.txt</translation>
+        </message>
+        <message>
+            <source>pinned</source>
+            <translation>angeheftet</translation>
         </message>
         <message>
             <source>q2 · four levels</source>
@@ -2074,8 +3853,20 @@
             <translation>Qualität: {name}</translation>
         </message>
         <message>
+            <source>running</source>
+            <translation>läuft</translation>
+        </message>
+        <message>
+            <source>shorter, less memory</source>
+            <translation>kürzer, weniger Speicher</translation>
+        </message>
+        <message>
             <source>size not known before its metadata is read</source>
             <translation>Größe unbekannt, bevor die Metadaten gelesen sind</translation>
+        </message>
+        <message>
+            <source>smaller, faster</source>
+            <translation>kleiner, schneller</translation>
         </message>
         <message>
             <source>stopped</source>
@@ -2090,12 +3881,24 @@
             <translation>t2 · zwei ternäre Ebenen (empfohlen für kleine Modelle)</translation>
         </message>
         <message>
+            <source>the longest it was made for, {count} tokens, fits</source>
+            <translation>das Längste, wofür es gemacht ist, {count} Token, passt</translation>
+        </message>
+        <message>
             <source>the model</source>
             <translation>das Modell</translation>
         </message>
         <message>
+            <source>the system ended it, perhaps because memory ran out</source>
+            <translation>das System hat sie beendet, vielleicht weil der Speicher ausging</translation>
+        </message>
+        <message>
             <source>theme, dark mode, colours</source>
             <translation>Thema, dunkler Modus, Farben</translation>
+        </message>
+        <message>
+            <source>to a question of 512 tokens</source>
+            <translation>auf eine Frage von 512 Token</translation>
         </message>
         <message>
             <source>today, {time}</source>
@@ -2108,6 +3911,10 @@
         <message>
             <source>tz ended with exit code {code}.</source>
             <translation>tz endete mit Code {code}.</translation>
+        </message>
+        <message>
+            <source>unfolded</source>
+            <translation>aufgeklappt</translation>
         </message>
         <message>
             <source>unknown</source>
@@ -2126,6 +3933,10 @@
             <translation>was das Modell empfiehlt</translation>
         </message>
         <message>
+            <source>without a title</source>
+            <translation>ohne Titel</translation>
+        </message>
+        <message>
             <source>{bits} bits a weight</source>
             <translation>{bits} Bit je Gewicht</translation>
         </message>
@@ -2134,8 +3945,32 @@
             <translation>{count}-mal geladen</translation>
         </message>
         <message>
+            <source>{count} files, {size}</source>
+            <translation>{count} Dateien, {size}</translation>
+        </message>
+        <message>
+            <source>{count} found</source>
+            <translation>{count} gefunden</translation>
+        </message>
+        <message>
+            <source>{count} likes</source>
+            <translation>{count}-mal gemocht</translation>
+        </message>
+        <message>
+            <source>{count} more</source>
+            <translation>{count} mehr</translation>
+        </message>
+        <message>
+            <source>{count} ms</source>
+            <translation>{count} ms</translation>
+        </message>
+        <message>
             <source>{count} or more</source>
             <translation>{count} oder mehr</translation>
+        </message>
+        <message>
+            <source>{count} requests, to {hosts}.</source>
+            <translation>{count} Anfragen, an {hosts}.</translation>
         </message>
         <message>
             <source>{count} tokens</source>
@@ -2150,6 +3985,10 @@
             <translation>{count} Token in {precision}.</translation>
         </message>
         <message>
+            <source>{count} tokens of context</source>
+            <translation>{count} Token Kontext</translation>
+        </message>
+        <message>
             <source>{count} tokens take {size} of memory.</source>
             <translation>{count} Token brauchen {size} Speicher.</translation>
         </message>
@@ -2162,8 +4001,16 @@
             <translation>{count} Gewichte</translation>
         </message>
         <message>
+            <source>{day} {month} {year}</source>
+            <translation>{day}. {month} {year}</translation>
+        </message>
+        <message>
             <source>{done} of {total}</source>
             <translation>{done} von {total}</translation>
+        </message>
+        <message>
+            <source>{done} of {total} conversations</source>
+            <translation>{done} von {total} Unterhaltungen</translation>
         </message>
         <message>
             <source>{done} of {total} {unit}</source>
@@ -2174,12 +4021,16 @@
             <translation>{download} herunterzuladen, etwa {keep} zu behalten</translation>
         </message>
         <message>
-            <source>{duration} left</source>
-            <translation>noch {duration}</translation>
+            <source>{file} cannot be deleted: {reason}.</source>
+            <translation>{file} lässt sich nicht löschen: {reason}.</translation>
         </message>
         <message>
             <source>{file} cannot be written: {reason}.</source>
             <translation>{file} lässt sich nicht schreiben: {reason}.</translation>
+        </message>
+        <message>
+            <source>{first} and {second} do not fit into the memory together: they answer one after the other.</source>
+            <translation>{first} und {second} passen nicht zusammen in den Speicher: Sie antworten nacheinander.</translation>
         </message>
         <message>
             <source>{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written</source>
@@ -2198,12 +4049,32 @@
             <translation>Auf {card} sind {free} frei, davon bleiben {kept} dem System.</translation>
         </message>
         <message>
+            <source>{host} answers, after {milliseconds} ms.</source>
+            <translation>{host} antwortet, nach {milliseconds} ms.</translation>
+        </message>
+        <message>
+            <source>{messages} and {files}</source>
+            <translation>{messages} und {files}</translation>
+        </message>
+        <message>
             <source>{month} {year}</source>
             <translation>{month} {year}</translation>
         </message>
         <message>
+            <source>{names}: not there any more; it was deleted outside this program.</source>
+            <translation>{names}: nicht mehr da; außerhalb dieses Programms gelöscht.</translation>
+        </message>
+        <message>
             <source>{name}  (not installed)</source>
             <translation>{name}  (nicht installiert)</translation>
+        </message>
+        <message>
+            <source>{name}  ·  {count} tokens</source>
+            <translation>{name}  ·  {count} Token</translation>
+        </message>
+        <message>
+            <source>{name} (own)</source>
+            <translation>{name} (eigene)</translation>
         </message>
         <message>
             <source>{name} answers here, on this machine.</source>
@@ -2310,8 +4181,20 @@
             <translation>{name} entpackt sich zu weit mehr, als ein Dokument enthält, und wird nicht geöffnet.</translation>
         </message>
         <message>
+            <source>{name}, changed</source>
+            <translation>{name}, geändert</translation>
+        </message>
+        <message>
+            <source>{name}, slider</source>
+            <translation>{name}, Schieberegler</translation>
+        </message>
+        <message>
             <source>{name}: a value is needed</source>
             <translation>{name}: ein Wert ist nötig</translation>
+        </message>
+        <message>
+            <source>{name}: {size}</source>
+            <translation>{name}: {size}</translation>
         </message>
         <message>
             <source>{name}: {value} is no address; it looks like https://host or http://host:port</source>
@@ -2342,8 +4225,24 @@
             <translation>{number} Mio. {unit}/s</translation>
         </message>
         <message>
+            <source>{number} of {count}</source>
+            <translation>{number} von {count}</translation>
+        </message>
+        <message>
+            <source>{number} tokens/s measured here</source>
+            <translation>{number} Token/s, hier gemessen</translation>
+        </message>
+        <message>
+            <source>{number}. {step}</source>
+            <translation>{number}. {step}</translation>
+        </message>
+        <message>
             <source>{path} cannot be opened: {reason}</source>
             <translation>{path} lässt sich nicht öffnen: {reason}</translation>
+        </message>
+        <message>
+            <source>{path} cannot be reached ({reason}): its models are not shown.</source>
+            <translation>{path} ist nicht erreichbar ({reason}): Seine Modelle werden nicht gezeigt.</translation>
         </message>
         <message>
             <source>{path} cannot be used ({reason}); move it away to begin with an empty one</source>
@@ -2372,6 +4271,18 @@
         <message>
             <source>{percent} %  ·  about {time} left</source>
             <translation>{percent} %  ·  noch etwa {time}</translation>
+        </message>
+        <message>
+            <source>{size} are here already</source>
+            <translation>{size} sind schon hier</translation>
+        </message>
+        <message>
+            <source>{size} in the end</source>
+            <translation>am Ende {size}</translation>
+        </message>
+        <message>
+            <source>{size} that was kept ready of its conversations goes as well.</source>
+            <translation>Auch {size}, die für seine Unterhaltungen bereitlagen, gehen weg.</translation>
         </message>
         <message>
             <source>{size} to download</source>
@@ -2412,6 +4323,10 @@
         <message>
             <source>{value} is none of the qualities high, balanced and small.</source>
             <translation>{value} ist keine der Qualitäten hoch, ausgewogen und klein.</translation>
+        </message>
+        <message>
+            <source>{what} go with it. This cannot be undone.</source>
+            <translation>{what} gehen mit weg. Das lässt sich nicht rückgängig machen.</translation>
         </message>
         <message>
             <source>{who}, answer to: {question}</source>

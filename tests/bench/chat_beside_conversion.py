@@ -30,7 +30,7 @@ from tzcore.cli.pipeline import find_or_make
 from tzcore.engine.generation import Engine, Finished, Request, Sampling
 
 QUESTION = "Tell me a long story about a lighthouse keeper and the sea."
-TOKENS = 160
+TOKENS = 96
 SETTLE = 1.0
 
 

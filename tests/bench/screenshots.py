@@ -148,10 +148,41 @@ for _key in ("library", "jobs", "server", "network", "settings"):
     scene(_key)(lambda studio, key=_key: studio.page(key))
 
 
+@scene("model")
+def _model(studio: Studio) -> QWidget | None:
+    library = studio.page("library")
+    assert library is not None
+    assert studio.window.library is not None
+    view = studio.window.library
+    view.open_model("starter")
+    studio.later(view.close_model)
+    studio.settle(6)
+    return studio.window
+
+
+@scene("search")
+def _search(studio: Studio) -> QWidget | None:
+    studio.page("library")
+    assert studio.window.library is not None
+    studio.window.library.show_tab(2)
+    view = studio.window.library
+    studio.later(lambda: view.show_tab(0))
+    return studio.window
+
+
+@scene("recommended")
+def _recommended(studio: Studio) -> QWidget | None:
+    studio.page("library")
+    assert studio.window.library is not None
+    view = studio.window.library
+    view.show_tab(1)
+    studio.later(lambda: view.show_tab(0))
+    return studio.window
+
+
 @scene("trash")
 def _trash(studio: Studio) -> QWidget | None:
-    show = getattr(studio.window, "show_trash", None)
-    return studio.dialog(show) or studio.window if show else None
+    return studio.dialog(studio.window.conversation_actions.show_trash)
 
 
 @scene("shortcuts")
@@ -191,11 +222,9 @@ def _panel(studio: Studio) -> QWidget | None:
 
 @scene("find")
 def _find(studio: Studio) -> QWidget | None:
-    show = getattr(studio.window.chat, "show_find", None)
-    if show is None:
-        return None
     studio.window.open_conversation(studio.ids["rich"])
-    show()
+    studio.window.chat.messages.find_bar.open_bar()
+    studio.later(studio.window.chat.messages.find_bar.close_bar)
     return studio.window
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QObject
 from pytestqt.qtbot import QtBot
+from shiboken6 import delete
 
 from app.application import Services
 from app.chat.conversation import Conversation
@@ -37,11 +39,13 @@ def services(qtbot: QtBot, home: Path, converted: Path) -> Iterator[Services]:
         receipt = {**json.loads((converted / "receipt.json").read_text()), "id": model, "encoding": "t2"}
         receipt["source"] = {"id": model.partition(":")[0]}
         (folder / "receipt.json").write_text(json.dumps(receipt))
-    services = Services.build()
+    owner = QObject()
+    services = Services.build(owner)
     services.settings.set("threads", 1)
     services.settings.set("temperature", 0.0)
     yield services
     services.shutdown()
+    delete(owner)  # the library looks for models whenever the application comes forward
 
 
 def wait(qtbot: QtBot, ready: Callable[[], bool]) -> None:

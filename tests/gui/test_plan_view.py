@@ -31,11 +31,14 @@ def services(qtbot: QtBot, tmp_path: Path) -> Iterator[Services]:
     services.history.close()
 
 
+@pytest.fixture(scope="module")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp, "light")
+
+
 @pytest.fixture
-def view(qtbot: QtBot, services: Services) -> PlanView:
-    application = QApplication.instance()
-    assert isinstance(application, QApplication)
-    view = PlanView(Theme(application, "light"), services)
+def view(qtbot: QtBot, theme: Theme, services: Services) -> PlanView:
+    view = PlanView(theme, services)
     qtbot.addWidget(view)
     view.resize(800, 700)
     view.show()
@@ -157,7 +160,7 @@ def test_get_it_starts_exactly_that_choice(qtbot: QtBot, services: Services, vie
     view.get.click()
     view.quality.setValue(2)
     view.discard.setChecked(True)
-    assert "fetched 4 times" in view.discard.text()
+    assert "fetched 4 times" in view.discard_note.text()
     view.get.click()
     assert wanted == [
         ("org/model", "t2", {}),

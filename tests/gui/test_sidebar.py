@@ -304,15 +304,16 @@ def test_export_one_and_all(
     dialog.reject()
     target[0] = str(tmp_path / "missing" / "all.json")
     window.conversation_actions.export_all()
-    dialogs = window.findChildren(ExportDialog)
-    qtbot.waitUntil(lambda: any("cannot be written" in found.words.text() for found in dialogs))
+    last = window.findChildren(ExportDialog)[-1]
+    qtbot.waitUntil(lambda: "cannot be written" in last.words.text())
 
 
 def test_a_restored_history_is_said_in_the_window(services: Services, qtbot: QtBot) -> None:
     services.history.notices.append("The backup was restored.")
     window = MainWindow(services)
     qtbot.addWidget(window)
-    qtbot.waitUntil(lambda: window.notice.text == "The backup was restored.")
+    qtbot.waitUntil(lambda: window.findChild(QMessageBox) is not None)
+    assert window.findChild(QMessageBox).text() == "The backup was restored."  # type: ignore[union-attr]
 
 
 def test_folder_keys(window: MainWindow, history: History, qtbot: QtBot) -> None:
@@ -348,3 +349,30 @@ def test_painting_reaches_every_kind_of_row(window: MainWindow, history: History
 @pytest.fixture
 def theme_of(window: MainWindow) -> Theme:
     return window.theme
+
+
+def test_the_settings_lead_to_trash_import_and_export(
+    window: MainWindow, history: History, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window.show_page("trash")
+    assert window.findChild(TrashDialog) is not None
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    window.show_page("import")
+    assert window.findChild(ImportDialog) is None
+    assert window.page == "chat"
+
+
+def test_the_trash_is_emptied_by_itself_only_where_that_is_wanted(services: Services, qtbot: QtBot) -> None:
+    history = services.history
+    old, new = talk(history, "old"), talk(history, "new")
+    for number, age in ((old, 40), (new, 2)):
+        history.delete(number)
+        history._db.execute("UPDATE conversation SET deleted = ? WHERE id = ?", (time.time() - age * 86400, number))
+    first = MainWindow(services)
+    qtbot.addWidget(first)
+    qtbot.wait(20)
+    assert len(history.deleted()) == 2
+    services.settings.set("trash_days", 30)
+    second = MainWindow(services)
+    qtbot.addWidget(second)
+    qtbot.waitUntil(lambda: [one.title for one in history.deleted()] == ["new"])

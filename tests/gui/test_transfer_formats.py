@@ -157,7 +157,8 @@ def test_open_webui(history: History) -> None:
     tree, plain = history.conversations()
     assert (tree.title, tree.model, tree.pinned) == ("Sorting in Rust", "llama3.2:latest", True)
     assert shown(history, tree.id) == [
-        ("system", "You are terse."), ("user", "[file: main.rs]\n\nHow do I sort a Vec?"), ("assistant", "Use `sort()`."),
+        ("system", "You are terse."), ("user", "[file: main.rs]\n\nHow do I sort a Vec?"),
+        ("assistant", "Use `sort()`."),
         ("user", "[picture]\n\nUnstable?"), ("assistant", "Use `sort_unstable()`."),
     ]
     answers = history.siblings(history.messages(tree.id)[2].id)

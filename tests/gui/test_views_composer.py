@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
@@ -80,7 +80,10 @@ def test_a_long_text_becomes_a_file_and_can_be_taken_back(window: MainWindow) ->
     assert composer.text.endswith("short")
 
 
-def test_ten_megabytes_in_the_clipboard_hold_up_nothing(qtbot: QtBot, window: MainWindow) -> None:
+def test_ten_megabytes_in_the_clipboard_hold_up_nothing(
+    qtbot: QtBot, window: MainWindow, client: ScriptedClient
+) -> None:
+    loaded(client)
     text = "lorem ipsum " * 875_000
     began = time.perf_counter()
     pasted(window, text_data(text))
@@ -88,6 +91,17 @@ def test_ten_megabytes_in_the_clipboard_hold_up_nothing(qtbot: QtBot, window: Ma
     assert time.perf_counter() - began < 3, "laying it out in the field would take far longer"
     assert window.chat.composer.text == ""
     assert window.chat.composer.note.buttons == {}, "the field could not hold it"
+    assert len(client.texts) == 1
+    counted = 0
+    while not window.chat.attachments.too_many:  # as far as it matters: it does not fit into the context
+        client.texts[-1][1].done.emit(1500)
+        counted += 1
+    assert counted == 3
+    assert all(len(piece) <= 200_000 for piece, _ in client.texts)
+    assert window.chat.composer.chips.chips[0].facts.endswith("more than 4\u202f500 tokens")
+    window.chat.count()
+    assert "does not fit" in window.chat.composer.note.text
+    assert not client.counts, "the whole is not sent for it"
     assert len(window.chat.attachments.items[0].text) == len(text)
     window.chat.attachments.clear()
 
@@ -97,6 +111,42 @@ def test_pictures_are_refused_in_words(window: MainWindow) -> None:
     data.setImageData(window.grab().toImage())
     pasted(window, data)
     assert "Pictures cannot be read" in window.chat.composer.note.text
+
+
+def test_files_dropped_anywhere_on_the_chat_are_attached(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("Cats purr.")
+    chat, data = window.chat, file_data(tmp_path / "notes.md")
+    middle, copy, left = chat.rect().center(), Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    plain = Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(middle, copy, data, left, plain)
+    chat.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    assert "attach" in chat.composer.note.text
+    chat.dropEvent(QDropEvent(middle.toPointF(), copy, data, left, plain))
+    assert chat.composer.note.text == ""
+    assert [item.name for item in chat.attachments.items] == ["notes.md"]
+    words = text_data("words")  # the event does not keep it
+    other = QDragEnterEvent(middle, copy, words, left, plain)
+    chat.dragEnterEvent(other)
+    assert not other.isAccepted(), "text goes to the field alone"
+    qtbot.waitUntil(lambda: not chat.attachments.reading, timeout=30_000)
+    chat.attachments.clear()
+
+
+def test_what_is_written_from_the_right_begins_there(window: MainWindow) -> None:
+    edit = window.chat.composer.edit
+
+    def side() -> int:
+        cursor = edit.textCursor()
+        cursor.setPosition(0)
+        return edit.cursorRect(cursor).x()
+
+    edit.setPlainText("What is it?")
+    assert side() < edit.width() // 2
+    edit.setPlainText("ما اسم قطة آنا؟")
+    assert side() > edit.width() // 2
+    edit.clear()
+    assert side() < edit.width() // 2
 
 
 def test_what_does_not_fit_is_said_before_it_is_sent(
@@ -131,12 +181,14 @@ def test_drafts_stay_with_their_conversations(
     assert window.chat.attachments.items == []
     window.chat.composer.set_text("other")
     window.chat.keep_draft()
+    window.chat.drafts.finish()
     again = MainWindow(services)
     qtbot.addWidget(again)
     again.chat.open(first)
     assert again.chat.composer.text == "half a tho"
     assert [item.text for item in again.chat.attachments.items] == ["x" * 10]
     again.chat.composer._submit()
+    again.chat.drafts.finish()
     assert list((home / "drafts").iterdir()) == [home / "drafts" / f"{second}.txt"]
     again.chat.open(second)
     assert again.chat.composer.text == "other"
@@ -186,7 +238,8 @@ def test_branching_is_said_and_can_be_left(qtbot: QtBot, window: MainWindow, cli
         ask(qtbot, window, question)
         client.stream.answer("ok")
     conversation = window.chat.conversation
-    conversation.branch_from(conversation.visible[1].id)
+    qtbot.keyClick(window.chat.messages.views[1], Qt.Key.Key_B)
+    assert conversation.branching
     assert len(window.chat.messages.views) == 2
     assert "another branch" in window.chat.composer.note.text
     window.chat.composer.note.buttons["Back"].click()

@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QFileDialog
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
+from app.child import Child
 from app.network import outbound_log
 from app.network.connection_test import ConnectionTest
 from app.views.main_window import MainWindow
@@ -94,3 +95,25 @@ def test_offline_the_real_test_does_not_go_out(qtbot: QtBot, home: Path, monkeyp
     assert outcome.args is not None
     assert outcome.args[0] is False
     assert "Offline is switched on" in outcome.args[1]
+
+
+def test_switched_off_the_network_what_is_under_way_ends(qtbot: QtBot, home: Path) -> None:
+    services = Services.build()
+    try:
+        child = Child(["search", "x"], (sys.executable, "-c", "import time; time.sleep(60)"))
+        other = Child(["list"], (sys.executable, "-c", "import time; time.sleep(60)"))
+        with qtbot.waitSignal(child.finished, timeout=10_000):
+            child.start()
+            other.start()
+            services.settings.set("offline", True)
+        assert other.pid
+        other.kill()
+        qtbot.waitSignal(other.finished).wait()
+        late = Child(["search"], (sys.executable, "-c", "import os; print(os.environ['TZ_OFFLINE'])"))
+        said: list[object] = []
+        late.said.connect(said.append)
+        with qtbot.waitSignal(late.finished, timeout=10_000):
+            late.start()
+        assert said == [1]
+    finally:
+        services.shutdown()

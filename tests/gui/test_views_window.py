@@ -11,23 +11,22 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QAbstractButton, QLabel, QMessageBox
+from PySide6.QtWidgets import QAbstractButton
 from pytestqt.qtbot import QtBot
 
 from app import wording
 from app.application import Services
 from app.jobs.jobs import Job
 from app.models.conversation_list import BUSY, ID, ConversationList, heading_for
-from app.views.chat.offer_card import HubCard, OfferCard
+from app.views.jobs.job_words import summary
 from app.views.library.installed_row import InstalledRow
-from app.views.library.job_row import JobRow, progress_sentence
+from app.views.library.job_row import JobRow
 from app.views.library.library_view import LibraryView
 from app.views.main_window import MainWindow
 from tests.gui.window_services import (
     ScriptedClient,
     ScriptedEngine,
     ScriptedLibrary,
-    hub_entry,
     scripted_services,
 )
 
@@ -100,13 +99,13 @@ def test_an_installed_model_opens_the_chat(
 def test_progress_of_a_job_in_words() -> None:
     job = Job("1", "starter", "t2", state="running", phase="convert", done=58_000_000, total=134_515_008,
               unit="weights", rate=1.2e6, seconds_left=64.0)
-    assert progress_sentence(job) == (
-        "Ternarising  ·  43 %  ·  58 M of 135 M weights  ·  1.2 M weights/s  ·  1 min 4 s left"
-    )
+    job.course.expect({"convert": 100.0})
+    job.course.advance("convert", job.done, job.total, 0.0)
+    assert summary(job) == "Ternarising  ·  58 M of 135 M weights  ·  1.2 M weights/s  ·  43 %  ·  about 1 min left"
     job = replace(job, phase="download", done=34_000_000, total=92_871_040, unit="bytes", rate=1.5e6)
-    assert progress_sentence(job).startswith("Downloading  ·  36 %  ·  34 of 93 MB  ·  1.5 MB/s")
-    assert progress_sentence(replace(job, state="failed", message="The disk is full.")) == "The disk is full."
-    assert progress_sentence(replace(job, state="paused")) == "Paused: what is done is kept"
+    assert summary(job).startswith("Downloading  ·  34 of 93 MB  ·  1.5 MB/s")
+    assert summary(replace(job, state="failed", message="the disk is full.")) == "The disk is full."
+    assert summary(replace(job, state="paused")) == "Paused. What is done is kept.  ·  43 %"
 
 
 def test_job_rows_offer_what_can_be_done(qtbot: QtBot, window: MainWindow) -> None:

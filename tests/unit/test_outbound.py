@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,3 +92,19 @@ def test_the_clients_of_the_hub_write_down_redirects_too(monkeypatch: pytest.Mon
         server.shutdown()
         server.server_close()
     assert [line["path"] for line in lines()] == ["/first", "/second"] * 2
+
+
+def test_there_is_no_other_way_out() -> None:
+    """Whoever opens a connection of their own would be in no list: the two clients are the only ones."""
+    root = Path(outbound.__file__).parent
+    ways = re.compile(
+        r"httpx2?\.(Client|AsyncClient|get|head|post|put|stream|request)\(|urlopen\(|http\.client|import requests"
+        r"|aiohttp|create_connection\(|hf_hub_download|snapshot_download|load_dataset"
+    )
+    found = {
+        file.relative_to(root if file.is_relative_to(root) else root.parent).as_posix()
+        for folder in (root, root.parent / "app")
+        for file in folder.rglob("*.py")
+        if file.name != "outbound.py" and ways.search(file.read_text(encoding="utf-8"))
+    }
+    assert found == {"hub/transport.py"}

@@ -23,7 +23,10 @@ from tzcore.errors import ContextFullError
 if TYPE_CHECKING:
     from tzcore.engine.generation import Engine
 
-HELP = "/reset forgets the conversation · /system TEXT sets a system message · /exit (or Ctrl-D) leaves"
+HELP = (
+    "/continue lets the last answer go on · /reset forgets the conversation · /system TEXT sets a system message · "
+    "/exit (or Ctrl-D) leaves"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +119,8 @@ class Chat:
             self._turns.clear()
             self._told.clear()
             self._console.note("The conversation is forgotten.")
+        elif word == "/continue":
+            self._go_on()
         elif word == "/system":
             self._system = rest.strip() or None
             self._console.note("The system message is set." if self._system else "There is no system message now.")
@@ -124,20 +129,32 @@ class Chat:
         return True
 
     def _answer(self, text: str) -> None:
+        asked = [*self._turns, {"role": "user", "content": text}]
+        if said := self._said(asked):
+            self._turns = [*asked, {"role": "assistant", "content": said}]
+
+    def _go_on(self) -> None:
+        """Let the last answer go on where it was stopped, or ended."""
+        if not self._turns:
+            self._console.note("There is no answer that could go on.")
+        elif said := self._said(self._turns, go_on=True):
+            last = self._turns[-1]
+            self._turns = [*self._turns[:-1], {**last, "content": last["content"] + said}]
+
+    def _said(self, asked: list[dict[str, str]], go_on: bool = False) -> str:
+        """What the model says.  A stopped answer stays in the conversation as far as it got; one with nothing in it
+        does not."""
         from tzcore.cli.conversation import reply
 
         system = [{"role": "system", "content": self._system}] if self._system else []
-        asked = [*self._turns, {"role": "user", "content": text}]
         try:
             with stoppable() as cancel:
-                said = reply(self._engine, [*system, *asked], self._args, self._console, cancel, self._told)
+                said = reply(self._engine, [*system, *asked], self._args, self._console, cancel, self._told, go_on)
         except ContextFullError as error:
             if not sys.stdin.isatty():
                 raise  # a script must not go on as if it had been answered
             self._console.note(f"{error}. /reset begins anew; --context-overflow lets it go on.")
-            return
+            return ""
         if self._console.json:
             self._console.event("answer", **said.as_json())
-        # A stopped answer stays in the conversation as far as it got; one with nothing in it does not.
-        if said.text:
-            self._turns = [*asked, {"role": "assistant", "content": said.text}]
+        return said.text

@@ -79,11 +79,13 @@ def reply(
     console: Console,
     cancel: threading.Event | None = None,
     told: set[tuple[int, str | None]] | None = None,
+    go_on: bool = False,
 ) -> Reply:
     """Let the model answer, writing as it comes; with ``--json`` as ``delta`` events.
 
     An answer that ends because the context is full says so, and so does one that goes on without all of the text;
-    what a person has been ``told`` of the messages left out is not said again.
+    what a person has been ``told`` of the messages left out is not said again.  With ``go_on`` the last message is
+    the beginning of the answer, and what follows it is written.
     """
     from tzcore.engine.request import (
         ContextChanged,
@@ -99,6 +101,7 @@ def reply(
         sampling=chosen(args, engine.default_sampling),
         max_tokens=args.max_tokens,
         overflow=args.context_overflow,
+        open_answer=go_on,
     )
     answer = Answer()
     pieces: list[str] = []

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from tzcore import outbound
 from tzcore.cli.console import Console
 from tzcore.errors import MissingExtraError, RequestError, SourceError
+from tzcore.hub import repository
 from tzcore.progress import Progress
 
 UNREACHABLE = ("ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "HfHubHTTPError", "ConnectError")
@@ -27,6 +30,10 @@ def answer(folder: Path, args: argparse.Namespace, console: Console) -> dict[str
 
     RequestError for unknown tasks, SourceError where their questions cannot be downloaded.
     """
+    if not outbound.offline():
+        repository.hub()  # from now on what is asked of the hub is written down
+    else:  # the harness's libraries have a switch of their own
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
 

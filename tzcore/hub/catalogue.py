@@ -17,8 +17,8 @@ from tzcore.errors import SourceError
 class CatalogueEntry:
     """One model.  ``parameters`` and ``download_bytes`` are approximate: the exact figures come
     from :func:`tzcore.hub.sources.describe`.  ``gated``: its licence must be accepted first.  ``kinds`` are machines
-    it is right for, ``native`` says that it was trained with ternary weights, and ``config`` is its shape where
-    nothing else tells it before it is fetched."""
+    it is right for, ``native`` says that it was trained with ternary weights, ``lacks`` what it is not made for
+    (``chat``), and ``config`` is its shape where nothing else tells it before it is fetched."""
 
     id: str
     name: str
@@ -31,6 +31,7 @@ class CatalogueEntry:
     about: str
     kinds: tuple[str, ...] = ()
     native: bool = False
+    lacks: tuple[str, ...] = ()
     config: dict[str, Any] | None = None
 
 

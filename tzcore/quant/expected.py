@@ -95,7 +95,7 @@ def expected(bits: float, parameters: int) -> Expected:
         by_model[one.parameters].append(one)
     smallest, largest = min(by_model), max(by_model)
     at_smallest = _at(bits, by_model[smallest])
-    if at_smallest <= _NOTHING:
+    if at_smallest <= 1.01 * _NOTHING:
         return Expected(0.0, 0.0, 0.0, level_of(0.0))
     ends = {one.option: one.kl for one in by_model[largest]}
     ratios = [ends[one.option] / one.kl for one in by_model[smallest] if one.option in ends and one.kl > _NOTHING]

@@ -8,6 +8,7 @@ from typing import Any
 import tzcore
 from tzcore.quant.job import Job
 from tzcore.quant.originals import stage_names
+from tzcore.quant.receipt_quality import of_measures
 
 
 def compose(job: Job, identifier: str, seconds: float, quality: dict[str, Any]) -> dict[str, Any]:
@@ -51,5 +52,5 @@ def compose(job: Job, identifier: str, seconds: float, quality: dict[str, Any]) 
     if allocation := job.noted("allocation"):
         receipt["allocation"] = allocation
     if quality:
-        receipt["quality"] = quality
+        receipt["quality"] = of_measures(quality) | quality
     return receipt

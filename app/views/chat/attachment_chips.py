@@ -114,11 +114,12 @@ def icon_of(kind: str) -> str:
     return ICONS.get(kind, "file")
 
 
-def facts(size: int, tokens: int) -> str:
-    """Size and tokens in words; tokens below 1 are not known."""
+def facts(size: int, tokens: int, more: bool = False) -> str:
+    """Size and tokens in words; tokens below 1 are not known, and with ``more`` there are more than these."""
     parts = [wording.size(size)] if size else []
     if tokens > 0:
-        parts.append(tr("{count} tokens").format(count=wording.count(tokens)))
+        text = tr("more than {count} tokens") if more else tr("{count} tokens")
+        parts.append(text.format(count=wording.count(tokens)))
     return "  ·  ".join(parts)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import QObject
+
 from app.library.names import model_name
 from app.translation import tr
 from app.views.chat.model_picker import choices
@@ -13,10 +15,11 @@ if TYPE_CHECKING:
     from app.views.chat.chat_view import ChatView
 
 
-class ChatModels:
+class ChatModels(QObject):
     """Shows in ``view`` what the library and the engine say."""
 
     def __init__(self, view: ChatView, services: Services) -> None:
+        super().__init__(view)
         self._view, self._services = view, services
 
     def refresh(self) -> None:
@@ -91,7 +94,7 @@ class ChatModels:
             working = any(job.state in ("queued", "running") for job in self._services.jobs.jobs())
             catalogue = library.catalogue()
             starter = next((entry for entry in catalogue if entry.source == "starter"), None)
-            self._view.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working)
+            self._view.welcome.show_no_model(starter or (catalogue[0] if catalogue else None), working, library)
 
     def on_loaded(self) -> None:
         """The model is loaded, or further than it was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QCoreApplication, Qt, QTimer, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtGui import QDragEnterEvent, QDragLeaveEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from app.attachments.pending import PendingAttachments
@@ -284,9 +284,15 @@ class ChatView(QWidget):
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:  # noqa: N802
         if local_files(event.mimeData()):
             event.acceptProposedAction()
+            self.composer.note.show_note("drop", tr("Let go of the files here to attach them."))
+
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:  # noqa: N802
+        super().dragLeaveEvent(event)
+        self.composer.note.hide_note("drop")
 
     def dropEvent(self, event: QDropEvent) -> None:  # noqa: N802
         event.acceptProposedAction()
+        self.composer.note.hide_note("drop")
         self.composer.attach(local_files(event.mimeData()))
 
     # What was written and not sent
@@ -370,13 +376,17 @@ class ChatView(QWidget):
 
     def count(self) -> None:
         """Have counted what is not counted yet."""
+        self.attachments.enough = 2 * self.loaded.context
         self.attachments.count()
         self._count_tokens()
 
     def _count_tokens(self) -> None:
         if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
             return
-        if not self.conversation.busy:  # counted again when the answer is there
+        if too_many := self.attachments.too_many:  # what is more need not be counted
+            self.counter.drop()
+            self.composer.show_use(too_many, self.loaded.context)
+        elif not self.conversation.busy and not self.attachments.uncounted:  # each is followed by another count
             self.counter.count(self.conversation, self.composer.text.strip(), self.attachments.ready)
 
     def _count_text(self, text: str) -> Reply | None:

@@ -32,6 +32,7 @@ class Composer(QWidget):
     def __init__(self, theme: Theme, attachments: PendingAttachments) -> None:
         super().__init__()
         self._busy, self._blocked = False, ""
+        self._pasted: PendingAttachment | None = None
         self.attachments = attachments
         self.edit = MessageEdit()
         self.note = ComposerNote(theme)
@@ -121,6 +122,9 @@ class Composer(QWidget):
         self.note.show_note("full", text, ways, "warning")
 
     def _on_text(self) -> None:
+        if self._pasted is not None and self._pasted not in self.attachments.items:
+            self._pasted = None
+            self.note.hide_note("pasted")
         self._update()
         self.text_changed.emit()
 
@@ -135,6 +139,8 @@ class Composer(QWidget):
         ways: list[Action] = []
         if len(text) <= TAKEN_BACK:
             ways.append((tr("Put it into the message"), lambda: self._take_back(item, text)))
+        self._pasted = item
+        self.note.hide_note("pasted")
         self.note.show_note("pasted", tr("The long text that you pasted is attached as a file."), ways)
 
     def _take_back(self, item: PendingAttachment, text: str) -> None:

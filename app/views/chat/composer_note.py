@@ -48,7 +48,8 @@ class ComposerNote(QWidget):
     def show_note(self, key: str, text: str, actions: Sequence[Action] = (), tone: str = "") -> None:
         """Show a note, or another one under the same key.  ``tone``: "", "warning" or "danger"."""
         note = (text, tuple(actions), tone)
-        if key in self._closed or self._notes.get(key, ("", (), ""))[0] == text:
+        before = self._notes.get(key)
+        if key in self._closed or (before is not None and before[0] == text and len(before[1]) == len(actions)):
             return
         self._notes.pop(key, None)
         self._notes[key] = note

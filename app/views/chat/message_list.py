@@ -32,6 +32,8 @@ class MessageList(MessageColumn):
     overflow_chosen = Signal(int, str)
     continue_wanted = Signal(int)
     """Id of an answer that broke off: it is to be written on from where it ends."""
+    branch_wanted = Signal(int)
+    """Id of a message from which on another branch is to begin with what is said next."""
     changed = Signal()
     """Other messages are shown, or one of them says something else."""
 
@@ -138,6 +140,7 @@ class MessageList(MessageColumn):
             answer.overflow_chosen.connect(self.overflow_chosen)
         view.regenerate.connect(self.regenerate)
         view.continue_wanted.connect(self.continue_wanted)
+        view.branch_wanted.connect(self.branch_wanted)
         view.edited.connect(self.edited)
         view.step.connect(self.step)
         view.travel.connect(lambda places, view=view: self._travel(view, places))

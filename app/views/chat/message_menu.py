@@ -35,6 +35,8 @@ def message_menu(view: MessageView) -> QMenu:
     if message.role == "assistant":
         add(tr("Regenerate"), "R", lambda: view.regenerate.emit(message.id), free)
         add(tr("Continue"), "G", lambda: view.continue_wanted.emit(message.id), free and view.can_continue)
+    words = tr("Branch from here") if message.role == "assistant" else tr("Say something else instead")
+    add(words, "B", lambda: view.branch_wanted.emit(message.id), free)
     if message.siblings > 1:
         menu.addSeparator()
         before, after = message.position > 0, message.position < message.siblings - 1

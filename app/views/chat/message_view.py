@@ -32,6 +32,8 @@ class MessageView(Stack):
     """Message id, and the text that is to stand in its place."""
     regenerate = Signal(int)
     continue_wanted = Signal(int)
+    branch_wanted = Signal(int)
+    """What is said next is to begin another branch here."""
     travel = Signal(int)
     """The focus is to go to the message so many places on."""
 
@@ -219,5 +221,7 @@ class MessageView(Stack):
                 self.regenerate.emit(self.message.id)
             case Qt.Key.Key_G if self.can_continue and self.actions_row.enabled:
                 self.continue_wanted.emit(self.message.id)
+            case Qt.Key.Key_B if self.actions_row.enabled:
+                self.branch_wanted.emit(self.message.id)
             case _:
                 super().keyPressEvent(event)

@@ -67,7 +67,7 @@ class ModelPicker(Button):
     def sizeHint(self) -> QSize:  # noqa: N802
         metrics = self.fontMetrics()
         spare = super().sizeHint().width() - metrics.horizontalAdvance(self.text())
-        return QSize(spare + metrics.horizontalAdvance(self._words), super().sizeHint().height())
+        return QSize(spare + metrics.horizontalAdvance(self._words) + 2, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
         super().resizeEvent(event)
@@ -80,7 +80,8 @@ class ModelPicker(Button):
     def _elide(self) -> None:
         """A narrow window cuts a long name in its middle, and keeps the encoding."""
         metrics = self.fontMetrics()
-        room = max(60, self.width() - 28 - metrics.horizontalAdvance(f"  {ARROW}"))
+        frame = super().sizeHint().width() - metrics.horizontalAdvance(self.text())
+        room = max(60, self.width() - frame - metrics.horizontalAdvance(f"  {ARROW}") + 4)
         name = self._shown
         if self.isVisible() and metrics.horizontalAdvance(name) > room:
             name = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room)

@@ -19,7 +19,10 @@ from app.views.library.flow_layout import FlowLayout
 
 Act = Callable[[str], object]
 
-LICENCES = {"apache-2.0": "Apache 2.0", "mit": "MIT", "gemma": mark("Gemma licence"), "other": mark("Own licence")}
+LICENCES = {
+    "apache-2.0": "Apache 2.0", "mit": "MIT", "gemma": mark("Gemma licence"),
+    "falcon-llm-license": mark("Falcon licence"), "other": mark("Own licence"),
+}  # fmt: skip
 
 
 def licence_name(licence: str) -> str:

@@ -88,7 +88,7 @@ class _Chip(QWidget):
             percent = round(100 * item.done / item.total) if item.total else 0
             self._facts.setText(tr("Reading {percent} %…").format(percent=percent) if item.total else tr("Reading…"))
         else:
-            self._facts.setText(facts(item.bytes, item.tokens))
+            self._facts.setText(facts(item.bytes, item.tokens, item.more))
         self._pages.setVisible(item.paged and item.state == "ready")
         chosen = tr("pages {range}").format(range=item.range)
         self._pages.set_text(chosen if item.range else tr("all {count} pages").format(count=len(item.pages)))

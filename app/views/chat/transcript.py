@@ -53,17 +53,13 @@ class Transcript(QObject):
 
     def _slots(self, conversation: Conversation) -> list[tuple[SignalInstance, Callable[..., object]]]:
         messages = self.messages
-        asked: list[tuple[SignalInstance, Callable[..., object]]] = [
+        return [
             (messages.regenerate, conversation.regenerate),
             (messages.edited, conversation.edit),
             (messages.step, conversation.show_sibling),
             (messages.continue_wanted, conversation.continue_answer),
+            (messages.branch_wanted, conversation.branch_from),
             (messages.overflow_chosen, self._take_way_out),
-        ]
-        if hasattr(messages, "branch_wanted"):
-            asked.append((messages.branch_wanted, conversation.branch_from))
-        return [
-            *asked,
             (conversation.reset, self._on_reset),
             (conversation.appended, self._on_appended),
             (conversation.delta, self.messages.feed),

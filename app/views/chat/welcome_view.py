@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from app import wording
 from app.library.library import CatalogueEntry
@@ -14,6 +15,9 @@ from app.translation import mark, tr
 from app.views.chat.offer_card import FitLine, licence_name
 from app.views.controls.controls import Button, Column, frame, label, tag
 from app.views.controls.icons import APPLICATION, pixmap
+
+if TYPE_CHECKING:
+    from app.library.library import Library
 
 IDEAS = (
     mark("Explain how a rainbow forms, in three sentences"),
@@ -54,15 +58,28 @@ class WelcomeView(QWidget):
         inner.addSpacing(14)
         inner.addWidget(self._body)
         inner.addStretch(4)
-        layout = QHBoxLayout(self)
+        content = QWidget()
+        content.setObjectName("column")
+        layout = QHBoxLayout(content)
         layout.setContentsMargins(20, 0, 20, 0)
         layout.addStretch(1)
         layout.addWidget(column, 100)
         layout.addStretch(1)
+        scroll = QScrollArea()  # a small window shows the beginning, and the rest below
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
         self._shown: object = None
 
-    def show_no_model(self, starter: CatalogueEntry | None, working: bool) -> None:
-        """Nothing is installed.  ``working``: a model is being got already."""
+    def show_no_model(
+        self, starter: CatalogueEntry | None, working: bool, library: Library | None = None
+    ) -> None:
+        """Nothing is installed.  ``working``: a model is being got already.  ``library`` recommends one."""
         if self._again(("none", starter, working)):
             return
         self._title.setText(tr("Chat with a model of your own"))
@@ -76,6 +93,12 @@ class WelcomeView(QWidget):
             note = label(tr("A model is on its way. You can watch it in the library."), "muted", wrap=True)
             note.setAlignment(Qt.AlignmentFlag.AlignHCenter)
             body.add(note)
+        elif library is not None:
+            from app.views.library.first_run import FirstRun
+
+            first = FirstRun(self._theme, library)
+            first.get.connect(self.get)
+            body.add(first)
         elif starter is not None:
             body.add(self._starter_card(starter))
         row = QWidget()

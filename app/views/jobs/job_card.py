@@ -57,7 +57,8 @@ class JobCard(QFrame):
         head.setSpacing(8)
         head.addWidget(self._grip)
         head.addWidget(ElidedLabel(name, "heading", job.source))
-        for words in job_words.tags(job):
+        tags = job_words.tags(job)
+        for words in tags[:1]:
             head.addWidget(tag(words, "accent"))
         head.addStretch(1)
         for button in (self._retry, self._pause, self._cancel, self._remove, self._more):
@@ -75,6 +76,13 @@ class JobCard(QFrame):
         layout.setContentsMargins(14, 12, 12, 14)
         layout.setSpacing(7)
         layout.addLayout(head)
+        if len(tags) > 1:  # a row of their own: the name needs the room
+            more = QHBoxLayout()
+            more.setSpacing(8)
+            for words in tags[1:]:
+                more.addWidget(tag(words, "accent"))
+            more.addStretch(1)
+            layout.addLayout(more)
         layout.addLayout(bar)
         layout.addLayout(steps)
         layout.addWidget(self._state)

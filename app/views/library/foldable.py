@@ -36,6 +36,7 @@ class Foldable(QWidget):
             assert self._make is not None
             self._body, self._make = self._make(), None
             self._layout.addWidget(self._body)
+            self._body.show()
         else:
             self._body.setVisible(not self.unfolded)
         self._tell()

@@ -10,6 +10,7 @@ from app.jobs.jobs import Job
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, set_property, tag
+from app.views.jobs import job_words
 
 
 class JobRow(QFrame):
@@ -58,11 +59,10 @@ class JobRow(QFrame):
 
     def show_job(self, job: Job) -> None:
         running = job.state == "running"
-        self._bar.setVisible(running or (job.state == "paused" and job.total > 0))
-        self._bar.setRange(0, 1000 if job.total or not running else 0)
-        if job.total:
-            self._bar.setValue(round(1000 * job.done / job.total))
-        sentence = progress_sentence(job)
+        self._bar.setVisible(running or (job.state == "paused" and job.fraction > 0))
+        self._bar.setRange(0, 1000)
+        self._bar.setValue(round(1000 * job.fraction))
+        sentence = job_words.summary(job)
         self._state.setText(sentence)
         set_property(self._state, "role", {"failed": "danger", "done": "success"}.get(job.state, "muted"))
         self._detail.setText(job.detail if running else "")
@@ -76,20 +76,3 @@ class JobRow(QFrame):
         self._cancel.setVisible(job.state in ("running", "queued"))
         self._remove.setVisible(job.state not in ("running", "queued"))
 
-
-def progress_sentence(job: Job) -> str:
-    """``"Ternarising  ·  43 %  ·  58 M of 135 M weights  ·  1.2 M weights/s  ·  1 min 4 s left"``."""
-    if job.state in ("failed", "done") and job.message:
-        return job.message
-    if job.state != "running" or not job.phase:
-        return tr(wording.STATES.get(job.state, job.state))
-    parts = [tr(wording.PHASES.get(job.phase, job.phase.capitalize()))]
-    if job.total:
-        parts.append(f"{100 * job.done // job.total} %")
-    if job.done or job.total:
-        parts.append(wording.amount(job.done, job.total, job.unit))
-    if job.rate:
-        parts.append(wording.rate(job.rate, job.unit))
-    if job.seconds_left is not None:
-        parts.append(tr("{duration} left").format(duration=wording.duration(job.seconds_left)))
-    return "  ·  ".join(parts)

@@ -238,11 +238,9 @@ class ModelPage(QWidget):
         return row
 
     def _show_receipt(self, entry: InstalledEntry) -> None:
-        from app.views.library.receipt_view import ReceiptDialog
+        from app.views.library.model_receipt import show_receipt
 
-        dialog = ReceiptDialog(self._theme, receipts.read(entry.path, entry.id), self._name, self)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.open()
+        show_receipt(self._theme, self._services, entry.id, self)
 
 
 def _file_list(facts: ModelFacts) -> QWidget:

@@ -28,6 +28,8 @@ from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import Button
 
+LONG_CHOICE = 260
+"""Pixels beyond which the words of a choice need a line of their own."""
 MOST_STEPS = 400
 """A number of more steps than this has no slider: a pixel would be several of them."""
 
@@ -81,6 +83,9 @@ class ChoiceEditor(Editor):
         self.box.setMinimumContentsLength(16)
         for choice, text in setting.choices:
             self.box.addItem(tr(text), choice)
+        longest = max(self.box.fontMetrics().horizontalAdvance(tr(text)) for _, text in setting.choices)
+        self.wide = longest > LONG_CHOICE
+        self.box.setMaximumWidth(max(LONG_CHOICE, longest) + 80)
         self.box.activated.connect(lambda index: self.chosen.emit(self.box.itemData(index)))
         self._lay_out(self.box)
 
@@ -137,7 +142,8 @@ class NumberEditor(Editor):
             self.slider = QuietSlider(Qt.Orientation.Horizontal)
             self.slider.setRange(0, steps)
             self.slider.setMinimumWidth(64)
-            self.slider.setProperty("role", "setting")
+            mirrored = self.slider.layoutDirection() == Qt.LayoutDirection.RightToLeft
+            self.slider.setProperty("role", "mirrored" if mirrored else "setting")
             self.slider.setAccessibleName(tr("{name}, slider").format(name=tr(setting.label)))
             self.slider.valueChanged.connect(self._on_slid)
             self._lay_out(self.spin, self.slider)

@@ -11,11 +11,12 @@ from app.settings.settings import Settings
 from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label
-from app.views.settings.editors import Editor, editor
+from app.views.settings.editors import Editor, SwitchEditor, editor
 from tzcore.errors import TernaryZeroError
 
 EDITOR = 340
 """Width of the column of editors, in pixels."""
+SWITCH = 40
 NARROW = 620
 """A row that has less than this puts its editor below its words."""
 
@@ -39,6 +40,7 @@ class Row(QWidget):
         self.help.setVisible(bool(setting.help))
         self.error = label("", "danger", wrap=True)
         self.error.hide()
+        self._small = False
         self._sides = QBoxLayout(QBoxLayout.Direction.LeftToRight)
 
     def lay_out(self, right: QWidget, wide: bool, beside_name: tuple[QWidget, ...] = ()) -> None:
@@ -61,7 +63,8 @@ class Row(QWidget):
             outer.addSpacing(Space.TINY)
             outer.addWidget(right)
         else:
-            right.setFixedWidth(EDITOR)
+            self._small = isinstance(right, SwitchEditor)
+            right.setFixedWidth(SWITCH if self._small else EDITOR)
             self._sides.setSpacing(Space.LARGE)
             self._sides.addLayout(words, 1)
             self._sides.addWidget(right, 0, Qt.AlignmentFlag.AlignVCenter)
@@ -70,7 +73,7 @@ class Row(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
-        narrow = event.size().width() < NARROW
+        narrow = event.size().width() < NARROW and not self._small
         direction = QBoxLayout.Direction.TopToBottom if narrow else QBoxLayout.Direction.LeftToRight
         if self._sides.direction() != direction:
             self._sides.setDirection(direction)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QTimer
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit
+from PySide6.QtCore import QObject, Qt, QTimer
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QLineEdit, QMessageBox
 
 from app.chat.conversation import Conversation
 from app.translation import tr
@@ -40,6 +41,14 @@ class ConversationActions(QObject):
         sidebar.trash.connect(self.show_trash)
         self._list.trouble.connect(self._on_trouble)
         QTimer.singleShot(0, self, self._begin)
+
+    def show(self, key: str) -> bool:
+        """What the settings link to as if it were a page; False for anything else."""
+        links = {"trash": self.show_trash, "import": lambda: self.import_files([]), "export": self.export_all}
+        if key not in links:
+            return False
+        links[key]()
+        return True
 
     def rename(self, conversation_id: int) -> None:
         old = self._history.conversation(conversation_id).title
@@ -200,7 +209,15 @@ class ConversationActions(QObject):
     def _begin(self) -> None:
         """What must be said of the opening, the backup, and the trash that the user wants emptied by itself."""
         if self._history.notices:
-            self._window.notice.show_notice(" ".join(self._history.notices), "warning")
+            # A dialog: the notice bar's next notice would take its place before it was read.
+            box = QMessageBox(QMessageBox.Icon.Warning, tr("Your conversations"), "\n\n".join(self._history.notices),
+                              QMessageBox.StandardButton.Ok, self._window)
+            box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+            box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            box.open()
+        days = self._services.settings.get("trash_days")
+        if days and self._history.empty_trash(older_than=time.time() - float(days) * DAY):
+            self._history.forget_in_backups()
 
     def _on_trouble(self, message: str) -> None:
         if message:

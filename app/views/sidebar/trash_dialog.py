@@ -89,16 +89,19 @@ class TrashDialog(QDialog):
         if self._sure(question, chosen):
             for number in chosen:
                 self._history.purge(number)
-            self._fill()
-            self.changed.emit()
+            self._gone()
 
     def empty(self) -> None:
         """Everything in the trash for ever, after a question."""
         every = [one.id for one in self._history.deleted()]
         if every and self._sure(tr("Delete %n conversation(s) for ever?", "", len(every)), every):
             self._history.empty_trash()
-            self._fill()
-            self.changed.emit()
+            self._gone()
+
+    def _gone(self) -> None:
+        self._history.forget_in_backups()
+        self._fill()
+        self.changed.emit()
 
     def _sure(self, question: str, conversations: list[int]) -> bool:
         messages, attachments = self._history.weight(conversations)

