@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QObject, QProcess, QProcessEnvironment, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter
-
 from shiboken6 import isValid
 
 from app.text.formula_child import SIZE
