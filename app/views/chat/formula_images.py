@@ -27,7 +27,7 @@ KEPT = 600
 SECONDS = 3.0
 """What one formula may take; the first one also waits for the child to come up."""
 START = 6.0
-SLICE = 0.004
+SLICE = 0.001
 """Seconds of showing what was drawn before the event loop gets its turn."""
 IDLE = 60
 """Seconds without a formula after which the child ends."""
