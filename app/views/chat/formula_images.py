@@ -91,9 +91,8 @@ class FormulaImages(QObject):
         deadline = perf_counter() + SLICE
         for _ in range(len(self._texts)):
             text = self._texts.popleft()
-            if not isValid(text) or text.refresh_formulas():
-                continue
-            self._texts.append(text)
+            if isValid(text) and not text.refresh_formulas():
+                self._texts.append(text)
             if perf_counter() > deadline:
                 self._tell.start(4)
                 return
