@@ -25,6 +25,7 @@ from app.network.outbound_log import Request
 from app.settings.declared import SETTINGS
 from app.theme import Space, Theme
 from app.translation import mark, tr
+from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, frame, label, set_property
 from app.views.controls.request_log import RequestLog
 from app.views.settings.secret_row import SecretRow
@@ -200,6 +201,7 @@ class NetworkView(QWidget):
     def _on_tested(self, reached: bool, sentence: str) -> None:
         set_property(self.outcome, "role", "success" if reached else "danger")
         self.outcome.setText(sentence)
+        announce(self, sentence)
         self._show_proxy()
         self.refresh()
 
