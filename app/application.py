@@ -166,12 +166,12 @@ def main(argv: list[str] | None = None) -> int:
     IdleCollection(application)
     window = MainWindow(services)
     catcher = FaultCatcher(window.error_occurred.emit, window.fault_occurred.emit)
+    restore_signals = _quit_on_signals(application)
     running = RunningMark()
     left = running.begin()
     window.chat.opened.connect(running.note)
     instance.activated.connect(lambda handed: _come_forward(window, handed))
     _after_first_paint(window, lambda: _begin(window, services))
-    restore_signals = _quit_on_signals(application)
     window.begin(model, left)
     window.show()
     try:
@@ -251,7 +251,7 @@ def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
 
     Python runs no signal handler while Qt waits, so the interpreter's wake-up descriptor rouses Qt.
     """
-    from PySide6.QtCore import QSocketNotifier
+    from PySide6.QtCore import QSocketNotifier, QTimer
 
     reader, writer = socket.socketpair()
     reader.setblocking(False)
@@ -261,7 +261,7 @@ def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
     old_descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def on_signal(_: int, __: FrameType | None) -> None:
-        application.quit()
+        QTimer.singleShot(0, application, application.quit)  # also where the event loop has yet to begin
 
     old = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
 

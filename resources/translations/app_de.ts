@@ -217,6 +217,10 @@
             <translation>Etwa {duration}</translation>
         </message>
         <message>
+            <source>About {duration} to prepare on this machine, after the download.</source>
+            <translation>Etwa {duration}, um es auf diesem Rechner vorzubereiten, nach dem Herunterladen.</translation>
+        </message>
+        <message>
             <source>About {number} tokens/s</source>
             <translation>Etwa {number} Token/s</translation>
         </message>
@@ -255,6 +259,10 @@
         <message>
             <source>All</source>
             <translation>Alle</translation>
+        </message>
+        <message>
+            <source>All branches, attachments and settings, in one file that this program reads again.</source>
+            <translation>Alle Zweige, Anhänge und Einstellungen in einer Datei, die dieses Programm wieder liest.</translation>
         </message>
         <message>
             <source>All is computed here. Only what you search for or fetch goes out, and every request is listed.</source>
@@ -413,6 +421,14 @@
             <translation>Beide, Wort für Wort</translation>
         </message>
         <message>
+            <source>Branch from here</source>
+            <translation>Von hier abzweigen</translation>
+        </message>
+        <message>
+            <source>Bring them back, or delete them for ever.</source>
+            <translation>Hole sie zurück oder lösche sie endgültig.</translation>
+        </message>
+        <message>
             <source>Calibrating</source>
             <translation>Kalibriert</translation>
         </message>
@@ -427,10 +443,6 @@
         <message>
             <source>Cancelled. What is done is kept.</source>
             <translation>Abgebrochen. Was fertig ist, bleibt.</translation>
-        </message>
-        <message>
-            <source>Cancelled: what is done is kept</source>
-            <translation>Abgebrochen: was fertig ist, bleibt</translation>
         </message>
         <message>
             <source>Change the context…</source>
@@ -475,6 +487,10 @@
         <message>
             <source>Checking the result</source>
             <translation>Prüft das Ergebnis</translation>
+        </message>
+        <message>
+            <source>Choose a file</source>
+            <translation>Datei wählen</translation>
         </message>
         <message>
             <source>Choose a folder that you may write to, then try again.</source>
@@ -844,6 +860,10 @@
             <translation>Bearbeiten …</translation>
         </message>
         <message>
+            <source>Empty the trash after (days)</source>
+            <translation>Papierkorb leeren nach (Tagen)</translation>
+        </message>
+        <message>
             <source>Empty the trash…</source>
             <translation>Papierkorb leeren …</translation>
         </message>
@@ -884,6 +904,14 @@
             <translation>Erkläre in drei Sätzen, wie ein Regenbogen entsteht</translation>
         </message>
         <message>
+            <source>Export</source>
+            <translation>Exportieren</translation>
+        </message>
+        <message>
+            <source>Export all conversations</source>
+            <translation>Alle Unterhaltungen exportieren</translation>
+        </message>
+        <message>
             <source>Export all…</source>
             <translation>Alle exportieren …</translation>
         </message>
@@ -910,6 +938,10 @@
         <message>
             <source>Failed</source>
             <translation>Fehlgeschlagen</translation>
+        </message>
+        <message>
+            <source>Falcon licence</source>
+            <translation>Falcon-Lizenz</translation>
         </message>
         <message>
             <source>Far from the original</source>
@@ -1020,6 +1052,10 @@
             <translation>Schaffe Platz auf der Platte und versuche es noch einmal. Was fertig ist, bleibt.</translation>
         </message>
         <message>
+            <source>From exports of this program, of ChatGPT and of Open WebUI. Nothing leaves this machine.</source>
+            <translation>Aus Exporten dieses Programms, von ChatGPT und von Open WebUI. Nichts verlässt diesen Rechner.</translation>
+        </message>
+        <message>
             <source>From here on the model does not read all of the text before any more.</source>
             <translation>Von hier an liest das Modell nicht mehr den ganzen Text davor.</translation>
         </message>
@@ -1077,6 +1113,10 @@
         <message>
             <source>Give way to full-screen programs</source>
             <translation>Vollbildprogrammen den Vortritt lassen</translation>
+        </message>
+        <message>
+            <source>Go on</source>
+            <translation>Weitermachen</translation>
         </message>
         <message>
             <source>Groups of settings</source>
@@ -1662,6 +1702,10 @@
             <translation>Von Haus aus ternär</translation>
         </message>
         <message>
+            <source>Natively ternary: nothing is lost, it is ready minutes after the download, and it is small enough to answer quickly on this processor.</source>
+            <translation>Von Haus aus ternär: Nichts geht verloren, es ist Minuten nach dem Herunterladen bereit und klein genug, um auf diesem Prozessor schnell zu antworten.</translation>
+        </message>
+        <message>
             <source>Nearly as good as the original</source>
             <translation>Fast so gut wie das Original</translation>
         </message>
@@ -1842,6 +1886,10 @@
             <translation>Offline</translation>
         </message>
         <message>
+            <source>Offline is switched on. Jobs that were under way are paused.</source>
+            <translation>Offline ist eingeschaltet. Laufende Aufträge sind angehalten.</translation>
+        </message>
+        <message>
             <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
             <translation>Einer je Zeile, etwa für ein anderes Laufwerk. Neue Modelle kommen an den üblichen Ort, wenn du keinen von diesen wählst.</translation>
         </message>
@@ -1860,6 +1908,10 @@
         <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
             <translation>Eine ternäre Ebene. Am kleinsten; kleine Modelle verlieren dabei den Verstand.</translation>
+        </message>
+        <message>
+            <source>Only the download needs the network. Without one, bring a model folder or a .gguf file from another computer and open it in the library.</source>
+            <translation>Nur das Herunterladen braucht das Netz. Ohne Netz bringe einen Modellordner oder eine .gguf-Datei von einem anderen Rechner mit und öffne sie in der Bibliothek.</translation>
         </message>
         <message>
             <source>Only the most likely words that together reach this probability are drawn from.</source>
@@ -1926,6 +1978,10 @@
             <translation>Oder lass hier einen Ordner oder eine .gguf-Datei fallen</translation>
         </message>
         <message>
+            <source>Or try this one first</source>
+            <translation>Oder probiere zuerst dieses</translation>
+        </message>
+        <message>
             <source>Order</source>
             <translation>Reihenfolge</translation>
         </message>
@@ -1984,10 +2040,6 @@
         <message>
             <source>Paused. What is done is kept.</source>
             <translation>Angehalten. Was fertig ist, bleibt.</translation>
-        </message>
-        <message>
-            <source>Paused: what is done is kept</source>
-            <translation>Angehalten: was fertig ist, bleibt</translation>
         </message>
         <message>
             <source>Penalty for repeated phrases (DRY)</source>
@@ -2158,6 +2210,10 @@
             <translation>Wird gelesen …</translation>
         </message>
         <message>
+            <source>Ready within minutes.</source>
+            <translation>In wenigen Minuten bereit.</translation>
+        </message>
+        <message>
             <source>Receipt</source>
             <translation>Beleg</translation>
         </message>
@@ -2302,6 +2358,10 @@
             <translation>Gespeichert als {file}.</translation>
         </message>
         <message>
+            <source>Say something else instead</source>
+            <translation>Stattdessen etwas anderes sagen</translation>
+        </message>
+        <message>
             <source>Search</source>
             <translation>Suchen</translation>
         </message>
@@ -2398,6 +2458,10 @@
             <translation>Liste der Unterhaltungen ein- oder ausblenden</translation>
         </message>
         <message>
+            <source>Show the jobs</source>
+            <translation>Aufträge zeigen</translation>
+        </message>
+        <message>
             <source>Show the list</source>
             <translation>Liste zeigen</translation>
         </message>
@@ -2420,6 +2484,10 @@
         <message>
             <source>Show the token</source>
             <translation>Token zeigen</translation>
+        </message>
+        <message>
+            <source>Show the trash</source>
+            <translation>Papierkorb zeigen</translation>
         </message>
         <message>
             <source>Show {name}</source>
@@ -2790,6 +2858,10 @@
             <translation>Der Schlüsselbund dieses Systems lässt sich nicht benutzen ({reason}).</translation>
         </message>
         <message>
+            <source>The largest natively ternary model that your graphics card runs with room to spare: nothing is lost, and it is ready minutes after the download.</source>
+            <translation>Das größte von Haus aus ternäre Modell, das deine Grafikkarte mit Luft nach oben betreibt: Nichts geht verloren, und es ist Minuten nach dem Herunterladen bereit.</translation>
+        </message>
+        <message>
             <source>The last conversation</source>
             <translation>Die letzte Unterhaltung</translation>
         </message>
@@ -3022,6 +3094,18 @@
             <translation>Das ist kein ZIP-Archiv oder ein beschädigtes: {detail}</translation>
         </message>
         <message>
+            <source>This machine has {memory} of memory, {free} of it free, a processor {processor} and {card}.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei, einen Prozessor {processor} und {card}.</translation>
+        </message>
+        <message>
+            <source>This machine has {memory} of memory, {free} of it free, and a processor {processor}; no graphics card that can be used, which is no hindrance.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei, und einen Prozessor {processor}; keine nutzbare Grafikkarte, was kein Hindernis ist.</translation>
+        </message>
+        <message>
+            <source>This machine has {memory} of memory, {free} of it free.</source>
+            <translation>Dieser Rechner hat {memory} Speicher, davon {free} frei.</translation>
+        </message>
+        <message>
             <source>This machine is being examined…</source>
             <translation>Dieser Rechner wird untersucht …</translation>
         </message>
@@ -3252,6 +3336,10 @@
             <translation>Was gefragt wurde</translation>
         </message>
         <message>
+            <source>What was deleted longer ago goes for ever when the window opens.</source>
+            <translation>Was länger gelöscht ist, geht beim Öffnen des Fensters endgültig weg.</translation>
+        </message>
+        <message>
             <source>What went out</source>
             <translation>Was hinausging</translation>
         </message>
@@ -3380,6 +3468,10 @@
             <translation>Du: {text}</translation>
         </message>
         <message>
+            <source>Your conversations</source>
+            <translation>Deine Unterhaltungen</translation>
+        </message>
+        <message>
             <source>Your conversations stay. To use the model again it must be ternarised again.</source>
             <translation>Deine Unterhaltungen bleiben. Um das Modell wieder zu benutzen, muss es neu ternarisiert werden.</translation>
         </message>
@@ -3402,6 +3494,10 @@
         <message>
             <source>a token</source>
             <translation>ein Token</translation>
+        </message>
+        <message>
+            <source>about {size} to keep</source>
+            <translation>etwa {size} zu behalten</translation>
         </message>
         <message>
             <source>all of it is on this machine</source>
@@ -3656,6 +3752,10 @@
             <translation>misst diesen Rechner</translation>
         </message>
         <message>
+            <source>more than {count} tokens</source>
+            <translation>mehr als {count} Token</translation>
+        </message>
+        <message>
             <source>natively ternary</source>
             <translation>von Haus aus ternär</translation>
         </message>
@@ -3666,6 +3766,10 @@
         <message>
             <source>needs an account</source>
             <translation>braucht ein Konto</translation>
+        </message>
+        <message>
+            <source>never: only when you say so</source>
+            <translation>nie: nur wenn du es sagst</translation>
         </message>
         <message>
             <source>no address is known</source>
@@ -3783,6 +3887,10 @@
         <message>
             <source>the model</source>
             <translation>das Modell</translation>
+        </message>
+        <message>
+            <source>the system ended it, perhaps because memory ran out</source>
+            <translation>das System hat sie beendet, vielleicht weil der Speicher ausging</translation>
         </message>
         <message>
             <source>theme, dark mode, colours</source>
@@ -3911,10 +4019,6 @@
         <message>
             <source>{download} to download, about {keep} to keep</source>
             <translation>{download} herunterzuladen, etwa {keep} zu behalten</translation>
-        </message>
-        <message>
-            <source>{duration} left</source>
-            <translation>noch {duration}</translation>
         </message>
         <message>
             <source>{file} cannot be deleted: {reason}.</source>

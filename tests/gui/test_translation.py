@@ -60,7 +60,7 @@ def test_placeholders_and_accelerators_are_kept() -> None:
     known = translations.read(translations.FOLDER / "app_de.ts")
     assert len(known) > 400
     for (text, _comment), forms in known.items():
-        for form in forms:
+        for form in filter(None, forms):  # what is missing is another test's
             assert fields(form) == fields(text), text
             assert ("%n" in form) == ("%n" in text), text
             assert len(re.findall("&[^& ]", form)) == len(re.findall("&[^& ]", text)), text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QDateTime, QLocale, QTimer, Signal
+from PySide6.QtCore import QDateTime, QLocale, Qt, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
@@ -27,6 +27,7 @@ from app.theme import Space, Theme
 from app.translation import mark, tr
 from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, frame, label, set_property
+from app.views.controls.page_column import WIDTH, centred
 from app.views.controls.request_log import RequestLog
 from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import SettingRow
@@ -89,9 +90,11 @@ class NetworkView(QWidget):
         inside = QVBoxLayout(empty)
         inside.setContentsMargins(Space.LARGE, Space.LARGE, Space.LARGE, Space.LARGE)
         inside.setSpacing(Space.SMALL)
-        inside.addWidget(self.nothing)
-        inside.addWidget(self.nothing_more)
-        inside.addStretch(1)
+        inside.addStretch(2)
+        for line in (self.nothing, self.nothing_more):
+            line.setAlignment(Qt.AlignmentFlag.AlignHCenter)
+            inside.addWidget(line)
+        inside.addStretch(3)
         self.stack = QStackedWidget()
         self.stack.addWidget(self.log)
         self.stack.addWidget(empty)
@@ -122,7 +125,7 @@ class NetworkView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(column)
+        area.setWidget(centred(column, WIDTH + 2 * Space.PAGE))
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)

@@ -13,6 +13,7 @@ from app.settings.declared import SETTINGS
 from app.theme import Space, Theme
 from app.translation import mark, tr
 from app.views.controls.controls import frame, label
+from app.views.controls.page_column import WIDTH, centred
 from app.views.controls.request_log import RequestLog
 from app.views.server.address_card import AddressCard
 from app.views.server.example_panel import ExamplePanel
@@ -136,7 +137,7 @@ class ServerView(QWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(column)
+        area.setWidget(centred(column, WIDTH + 2 * Space.PAGE))
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)

@@ -20,6 +20,7 @@ from app.settings.declared import GROUPS, SETTINGS, Setting
 from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import frame, label
+from app.views.controls.page_column import WIDTH, centred
 from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import LinkRow, SettingRow, matches
 
@@ -74,11 +75,11 @@ class SettingsView(QWidget):
         self._column.addStretch(1)
         holder = QWidget()
         holder.setObjectName("column")
-        centred = QHBoxLayout(holder)
-        centred.setContentsMargins(0, 0, 0, 0)
+        beside = QHBoxLayout(holder)
+        beside.setContentsMargins(0, 0, 0, 0)
         column.setMaximumWidth(COLUMN)
-        centred.addWidget(column, 1)
-        centred.addStretch(0)
+        beside.addWidget(column, 1)
+        beside.addStretch(0)
         self.area = QScrollArea()
         self.area.setWidgetResizable(True)
         self.area.setFrameShape(QScrollArea.Shape.NoFrame)
@@ -97,8 +98,12 @@ class SettingsView(QWidget):
         head.addWidget(label(tr("Settings"), "display"), 1)
         self.search.setMaximumWidth(280)
         head.addWidget(self.search, 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(Space.PAGE, Space.LARGE, 0, 0)
+        whole = QWidget()
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(centred(whole, WIDTH + 2 * Space.PAGE))
+        layout = QVBoxLayout(whole)
+        layout.setContentsMargins(Space.PAGE, Space.LARGE, Space.TINY, 0)
         layout.setSpacing(Space.WIDE)
         heading = QWidget()
         heading.setLayout(head)
