@@ -261,7 +261,7 @@ def _quit_on_signals(application: QCoreApplication) -> Callable[[], None]:
     old_descriptor = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def on_signal(_: int, __: FrameType | None) -> None:
-        QTimer.singleShot(0, application.quit)  # not at once: before the event loop runs, quit() does nothing
+        QTimer.singleShot(0, application, application.quit)  # also where the event loop has yet to begin
 
     old = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 
 
 def give_way() -> None:
-    """From now on this process, with the threads it starts, gets what processor and disk others leave.
+    """From now on this process, with the threads it starts, gets little more than what others leave.
 
-    To be called before threads are started.  Where the system refuses, the work goes on as it was.
+    To be called before threads are started.  Where the system refuses, the work goes on as it was.  (Linux has a
+    policy for idle time alone as well; on a busy machine nothing would ever be finished with it.)
     """
     import psutil
 
@@ -22,7 +22,3 @@ def give_way() -> None:
             process.ionice(psutil.IOPRIO_VERYLOW)
         elif sys.platform == "linux":
             process.ionice(psutil.IOPRIO_CLASS_IDLE)
-    if sys.platform == "linux":
-        # Niceness still takes a share of every core from the engine's spinning threads; this takes idle time alone.
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))

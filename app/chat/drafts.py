@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.history.history import Attachment
 from tzcore import atomic, paths
 from tzcore.errors import StorageError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 
 class Drafts:
@@ -24,7 +27,7 @@ class Drafts:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or paths.home() / "drafts"
-        self._writer = ThreadPoolExecutor(1, "drafts")
+        self._writer: ThreadPoolExecutor | None = None
         self._known: dict[str, tuple[str, list[Attachment]]] = {}
 
     def read(self, conversation_id: int | None) -> tuple[str, list[Attachment]]:
@@ -47,9 +50,14 @@ class Drafts:
 
     def finish(self) -> None:
         """Wait until all is on the disk."""
-        self._writer.submit(int).result()
+        if self._writer is not None:
+            self._writer.submit(int).result()
 
     def _write(self, path: Path, content: bytes) -> None:
+        if self._writer is None:
+            from concurrent.futures import ThreadPoolExecutor  # not at the window's start
+
+            self._writer = ThreadPoolExecutor(1, "drafts")
         self._writer.submit(_write, path, content)
 
     def _text(self, key: str) -> str:

@@ -92,7 +92,7 @@ class LoadedModel(QObject):
             return
         context = self._services.settings.get("context")
         self.done = self.total = self.context = self.kv_bytes = 0
-        self.kv, self.notices = "", []
+        self.kv, self.notices, self.sampling = "", [], {}
         self._set("loading")
         kv = str(self._services.settings.get("kv"))
         reply = self._services.client.load(self.model_id, int(context) if context else None, kv)

@@ -10,8 +10,6 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from app.library import measured
-
 _ORDER = threading.Lock()
 
 
@@ -34,6 +32,8 @@ def record(model: str, timings: Mapping[str, Any], planned: int, pid: int) -> No
     depth = usage.get("prompt_tokens") if isinstance(usage, Mapping) else None
 
     def write() -> None:
+        from app.library import measured  # not at the window's start
+
         with _ORDER:
             if isinstance(speed, int | float) and isinstance(depth, int):
                 measured.record_speed(model, float(speed), depth)

@@ -20,7 +20,7 @@ SHORTEST = 4
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     # a proxy's user and password tell whose it is, and so does its name
     (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"']*:[^\s/@\"']*@[^\s/\"':]+", re.I), r"\1" + REMOVED),
-    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.I), r"\1" + REMOVED + "@"),
+    (re.compile(r"\b([a-z][a-z0-9+.-]*://)[^\s/@\"']+@[^\s/\"':]+", re.I), r"\1" + REMOVED),
     (re.compile(r"(https?://[^\s\"'?#]+)\?[^\s\"'#]+", re.I), r"\1?" + REMOVED),
     (re.compile(r"\bhf_[A-Za-z0-9_-]{4,}"), "hf_" + REMOVED),
     (re.compile(r"\b(sk|ghp|gho|github_pat|xox[abp])[-_][A-Za-z0-9_-]{8,}"), r"\1-" + REMOVED),

@@ -15,6 +15,8 @@ from app.history.store import Store, dump
 from app.translation import tr
 from tzcore.errors import StorageError
 
+SHORT_WAIT, LONG_WAIT = 50, 5000
+"""Milliseconds for which a write waits for another one."""
 BRANCH = """
 WITH RECURSIVE branch (id, depth) AS (
     SELECT shown_root, 0 FROM conversation WHERE id = ? AND shown_root IS NOT NULL
@@ -139,7 +141,14 @@ class Messages(Store):
         if timings is None and waiting is not None:
             timings = waiting.timings
         self._unsaved[message_id] = Unsaved(text, state, timings)
-        self.save_again()
+        if state != "streaming":
+            self.save_again()
+        else:  # an import may be writing: what is saved every second need not wait for it
+            self._db.execute(f"PRAGMA busy_timeout = {SHORT_WAIT}")
+            try:
+                self.save_again()
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {LONG_WAIT}")
         return self.message(message_id)
 
     @property
@@ -159,6 +168,10 @@ class Messages(Store):
                     self._touch_of(message_id)
         except StorageError as error:
             self._suspect(error.__cause__)
+            if getattr(error.__cause__, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY and all(
+                new.state == "streaming" for new in self._unsaved.values()
+            ):
+                return False
             if self.on_trouble is None:
                 raise
             if not self._told:

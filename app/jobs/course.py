@@ -20,6 +20,9 @@ USUAL: dict[str, float] = {
 }  # fmt: skip
 """Seconds that phases are taken for before anything is known."""
 
+MEASURING: dict[str, float] = {"resolve": 1.0, "download": 5.0, "evaluate": 60.0, "answer": 20.0}
+"""The same of the measurement of a model that is here."""
+
 NEVER_WHOLE = 0.995
 """What is not done is not shown as done."""
 _ENOUGH = 2.0

@@ -19,6 +19,7 @@ from PySide6.QtCore import QObject, Signal
 from app.child import TZ, Child
 from app.jobs import failures, log
 from app.jobs import receipt as receipts
+from app.jobs.course import MEASURING, Course
 from app.jobs.job import CONVERT, MEASURE, Job
 from app.jobs.options import Options
 from app.jobs.pace import Pace
@@ -109,7 +110,8 @@ class Jobs(QObject):
 
     def measure(self, model_id: str) -> Job:
         """Queue the measurement of an installed model: its receipt will say how near it is to its original."""
-        return self._add(Job("", model_id, "", kind=MEASURE, model_id=model_id))
+        course = Course({"expected": MEASURING})
+        return self._add(Job("", model_id, "", kind=MEASURE, model_id=model_id, course=course))
 
     def _add(self, order: Job) -> Job:
         for job in self._jobs.values():
@@ -273,7 +275,8 @@ class Jobs(QObject):
         if child is None or job is None:
             return
         child.deleteLater()
-        log.write(self.log(job.id), f"ended with exit code {code} ({job.state})")
+        asked = "" if job.state == "running" else f" ({job.state})"
+        log.write(self.log(job.id), f"ended with exit code {code}{asked}")
         if job.id not in self._jobs:
             self.log(job.id).unlink(missing_ok=True)
         elif job.state == "running":

@@ -105,7 +105,7 @@ def speed(plan: Plan, outcome: Outcome) -> tuple[str, str]:
     if outcome.tokens_per_second is None:
         return (tr("Not known"), "") if plan.final else ("…", tr("measuring this machine"))
     pace = outcome.tokens_per_second
-    text = tr("About {number} tokens/s").format(number=f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}")
+    text = tr("{number} tokens/s").format(number=f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}")
     answers = int(plan.machine.get("answers") or 0)
     note = tr("estimated, with {count} answers measured here").format(count=answers) if answers else tr("estimated")
     return text, note

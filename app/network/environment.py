@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from app.settings.settings import Settings
@@ -31,7 +32,7 @@ def child_environment(
     ``secrets`` only for children that may go to the hub; ``base`` is the environment that they are added to.
     """
     base = os.environ if base is None else base
-    result = {"HF_HUB_DISABLE_TELEMETRY": "1", **proxy_environment(settings, base)}
+    result = {"HF_HUB_DISABLE_TELEMETRY": "1", **proxy_environment(settings, base, secrets)}
     if settings.get("offline"):
         result |= {"TZ_OFFLINE": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     if mirror := str(settings.get("hub_mirror") or "").strip().rstrip("/"):
@@ -41,7 +42,7 @@ def child_environment(
     return result
 
 
-def proxy_environment(settings: Settings, base: Mapping[str, str]) -> dict[str, str]:
+def proxy_environment(settings: Settings, base: Mapping[str, str], secrets: Secrets | None = None) -> dict[str, str]:
     """Proxy variables, in both spellings, because programs differ in which one they read first."""
     mode = str(settings.get("proxy"))
     address = str(settings.get("proxy_address") or "").strip()
@@ -52,7 +53,7 @@ def proxy_environment(settings: Settings, base: Mapping[str, str]) -> dict[str, 
         values = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "")
         direct = ["*"]
     elif mode == "manual" and address:
-        address = address if "://" in address else f"http://{address}"
+        address = _with_password(address, secrets.get("proxy_password") if secrets is not None else "")
         values = {"http_proxy": address, "https_proxy": address, "all_proxy": ""}
         exceptions = str(settings.get("proxy_exceptions") or "")
         direct = [host.strip() for host in exceptions.replace(";", ",").split(",") if host.strip()]
@@ -60,3 +61,10 @@ def proxy_environment(settings: Settings, base: Mapping[str, str]) -> dict[str, 
         direct += [host for host in LOOPBACK if host not in direct]
     values["no_proxy"] = ",".join(direct)
     return values | {name.upper(): value for name, value in values.items()}
+
+
+def _with_password(address: str, password: str) -> str:
+    """The address of the proxy with the password for the user that it names."""
+    scheme, mark, rest = address.partition("://")
+    user, at, host = rest.rpartition("@")
+    return f"{scheme}{mark}{user}:{quote(password, safe='')}@{host}" if at and user and password else address

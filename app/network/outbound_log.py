@@ -20,11 +20,12 @@ PURPOSES = {
     "part of a file of a model": mark("Part of a file of a model"),
     "facts about a model": mark("Facts about a model"),
     "search for models": mark("Search for models"),
+    "package with a model": mark("Package with a model"),
     "check of the token": mark("Check of the token"),
     "test of the connection": mark("Test of the connection"),
 }
-MOST = 20_000
-"""Requests that are shown; older ones stay in the files."""
+MOST = 2_000
+"""Requests that are shown; older ones stay in the files, and are exported with them."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def files() -> list[Path]:
     return [*aside, *([current] if current.exists() else [])]
 
 
-def read() -> list[Request]:
-    """The requests, newest first.  Lines that are damaged are left out."""
+def read(most: int | None = MOST) -> list[Request]:
+    """The requests, newest first, at most so many.  Lines that are damaged are left out."""
     found: list[Request] = []
     for path in reversed(files()):
         try:
@@ -68,7 +69,7 @@ def read() -> list[Request]:
         for line in reversed(lines):
             if (request := _request(line)) is not None:
                 found.append(request)
-                if len(found) >= MOST:
+                if most is not None and len(found) >= most:
                     return found
     return found
 

@@ -74,7 +74,16 @@ class Setting:
         if self.kind in ("address", "proxy") and value and not _is_address(str(value)):
             text = tr("{name}: {value} is no address; it looks like https://host or http://host:port")
             raise ValueError(text.format(name=tr(self.label), value=repr(value)))
+        if self.kind == "proxy" and value and _has_password(str(value)):
+            text = tr("{name}: the password does not belong here, it has a field of its own below")
+            raise ValueError(text.format(name=tr(self.label)))
         return value
+
+
+def _has_password(text: str) -> bool:
+    from urllib.parse import urlsplit
+
+    return urlsplit(text).password is not None
 
 
 def _is_address(text: str) -> bool:
@@ -223,6 +232,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "proxy_address", str, "", mark("Address of the proxy"), mark("Network"),
         mark("For example http://proxy.example.org:3128; used when “The one below” is chosen."), kind="proxy",
+    ),
+    Setting(
+        "proxy_password", str, "", mark("Password of the proxy"), mark("Network"),
+        mark("Only for a proxy that asks for one, for the user in its address: http://user@proxy.example.org:3128."),
+        kind="secret",
     ),
     Setting(
         "proxy_exceptions", str, "", mark("Without the proxy"), mark("Network"),

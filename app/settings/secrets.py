@@ -75,9 +75,9 @@ class Secrets(QObject):
         """Read what is kept; ``changed`` follows for each."""
         for name, where in self._kept().items():
             if where == FILE:
-                self._take(name, self._read_file().get(name, ""))
+                self._on_read(name, self._read_file().get(name, ""))
             elif where == KEY_RING:
-                self._ask({"do": "get", "name": name}, partial(self._take, name), partial(self._on_unread, name))
+                self._ask({"do": "get", "name": name}, partial(self._on_read, name), partial(self._on_unread, name))
 
     def set(self, name: str, value: str, where: str = KEY_RING) -> None:
         """Use ``value`` from now on and keep it; ``""`` forgets it everywhere.
@@ -118,6 +118,13 @@ class Secrets(QObject):
     def _take(self, name: str, value: str) -> None:
         if value != self._values.get(name, ""):
             self._values[name] = value
+            self.changed.emit(name)
+
+    def _on_read(self, name: str, value: str) -> None:
+        if value:
+            self._take(name, value)
+        else:  # somebody has taken it out
+            self._note(name, "")
             self.changed.emit(name)
 
     def _on_refused(self, name: str, reason: str) -> None:

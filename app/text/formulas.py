@@ -82,7 +82,7 @@ def _depth(latex: str) -> int:
     for character in latex:
         depth += (character == "{") - (character == "}")
         deepest = max(deepest, depth)
-    return max(deepest, latex.count("\\begin{"), latex.count("\\left"), latex.count("\\sqrt"), latex.count("\\frac"))
+    return deepest
 
 
 def install(parser: MarkdownIt) -> None:

@@ -21,7 +21,7 @@ def _starter() -> tuple[SourceInfo, Any]:
     info = SourceInfo(
         "org/model", Kind.HUB, None, "llama", True, listed.parameters, 200_000_000, "apache-2.0", False,
         config=listed.config,
-        weights=(("model-00001.safetensors", 170_000_000), ("model-00002.safetensors", 99_000_000)),
+        weights=tuple((f"model-0000{number}.safetensors", 26_900_000) for number in range(10)),
     )  # fmt: skip
     return info, plan.shape_of(listed.config or {})
 

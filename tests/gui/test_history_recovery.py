@@ -336,3 +336,21 @@ def test_what_is_deleted_for_ever_stays_in_no_copy(file: Path) -> None:
     assert sorted(left) == ["history.backup.sqlite", "history.sqlite"]
     assert b"walrus password" not in left["history.sqlite"]
     assert b"walrus password" not in left["history.backup.sqlite"]
+
+
+def test_an_answer_goes_on_while_another_process_writes(file: Path) -> None:
+    history = History(file)
+    told: list[str] = []
+    history.on_trouble = told.append
+    conversation = history.create("m")
+    answer = history.append(conversation, None, "assistant", "", "m", "streaming")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        assert history.update(answer.id, "half", "streaming").text == "half"
+        assert time.monotonic() - began < 3
+        other.execute("COMMIT")
+    assert (told, history.unsaved) == ([], True)
+    history.update(answer.id, "half an answer", "streaming")
+    assert not history.unsaved
+    assert history._db.execute("SELECT text FROM message").fetchone()[0] == "half an answer"

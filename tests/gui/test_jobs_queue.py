@@ -11,6 +11,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from app.jobs import failures, log
+from app.jobs.course import MEASURING, Course
 from app.jobs.job import MEASURE
 from app.jobs.jobs import Jobs, command_line
 from app.jobs.options import Options
@@ -134,6 +135,9 @@ def test_a_measurement_is_a_job(qtbot: QtBot, open_jobs: Open, home: Path) -> No
     qtbot.waitUntil(lambda: job.state == "done", timeout=10_000)
     assert (home / "calls").read_text() == "eval --json --background --receipt -- quick\n"
     assert job.message == "quick:t2 is measured."
+    course = Course({"expected": MEASURING})
+    course.advance("evaluate", 1, 2, 0.0)
+    assert 0.3 < course.fraction < 0.6, "the phases of a conversion do not count"
 
 
 # --- the file -------------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ def test_get_it_starts_exactly_that_choice(qtbot: QtBot, services: Services, vie
     view.get.click()
     view.quality.setValue(2)
     view.discard.setChecked(True)
-    assert "fetched 4 times" in view.discard.text()
+    assert "fetched 4 times" in view.discard_note.text()
     view.get.click()
     assert wanted == [
         ("org/model", "t2", {}),

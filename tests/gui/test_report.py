@@ -44,7 +44,7 @@ def test_planted_secrets_do_not_come_out(services: Services, home: Path) -> None
     (home / "logs").mkdir()
     for name in ("window.log", "engine.log", "outbound.jsonl"):
         (home / "logs" / name).write_text(LOG)
-    services.settings.set("proxy_address", "http://bob:hunter2@proxy.corp.example:3128")
+    services.settings.set("proxy_address", "http://bob@proxy.corp.example:3128")
     services.settings.set("system_prompt", "I am alice.smith and this is private")
     services.settings.set("temperature", 0.5)
     files = bundle.gather(services.settings, ["s3cret-of-the-engine"], '{"home": "/home/alice.smith/.local"}')

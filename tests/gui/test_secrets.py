@@ -60,6 +60,16 @@ def test_the_key_ring_holds_it_over_a_restart_and_no_file_does(
     assert (third.get("hub_token"), third.where("hub_token")) == ("", "")
 
 
+def test_what_was_taken_out_of_the_key_ring_is_noticed(
+    qtbot: QtBot, settings: Settings, ring: tuple[str, ...]
+) -> None:
+    settings.set("secrets_kept", '{"server_token": "keyring"}')
+    secrets = Secrets(settings, ring)
+    with qtbot.waitSignal(secrets.changed):
+        secrets.load()
+    assert secrets.where("server_token") == ""
+
+
 def test_without_a_key_ring_it_asks_and_holds_for_the_session(qtbot: QtBot, settings: Settings, home: Path) -> None:
     secrets = Secrets(settings, (sys.executable, "-c", NONE))
     with qtbot.waitSignal(secrets.no_key_ring) as asked:
@@ -110,6 +120,17 @@ def test_proxies_never_stand_before_the_engine(settings: Settings) -> None:
         settings.set("proxy", "none")
         made = child_environment(settings, base={"HTTPS_PROXY": "http://other:1"})
         assert (made["HTTPS_PROXY"], made["no_proxy"]) == ("", "*")
+
+
+def test_the_password_of_the_proxy_is_a_secret(settings: Settings) -> None:
+    settings.set("proxy", "manual")
+    with pytest.raises(ValueError, match="password does not belong here"):
+        settings.set("proxy_address", "http://bob:hunter2@proxy.example:3128")
+    settings.set("proxy_address", "http://bob@proxy.example:3128")
+    secrets = Secrets(settings, ("no-key-ring",))
+    secrets.set("proxy_password", "p@ss/word", SESSION)
+    assert child_environment(settings, secrets)["HTTPS_PROXY"] == "http://bob:p%40ss%2Fword@proxy.example:3128"
+    assert child_environment(settings)["HTTPS_PROXY"] == "http://bob@proxy.example:3128"
 
 
 def test_offline_and_mirror_reach_the_children(settings: Settings) -> None:

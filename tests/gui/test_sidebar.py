@@ -368,11 +368,11 @@ def test_the_trash_is_emptied_by_itself_only_where_that_is_wanted(services: Serv
     for number, age in ((old, 40), (new, 2)):
         history.delete(number)
         history._db.execute("UPDATE conversation SET deleted = ? WHERE id = ?", (time.time() - age * 86400, number))
-    window = MainWindow(services)
-    qtbot.addWidget(window)
+    first = MainWindow(services)
+    qtbot.addWidget(first)
     qtbot.wait(20)
     assert len(history.deleted()) == 2
     services.settings.set("trash_days", 30)
-    window = MainWindow(services)
-    qtbot.addWidget(window)
+    second = MainWindow(services)
+    qtbot.addWidget(second)
     qtbot.waitUntil(lambda: [one.title for one in history.deleted()] == ["new"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QMimeData, Qt, QUrl
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
@@ -111,6 +111,42 @@ def test_pictures_are_refused_in_words(window: MainWindow) -> None:
     data.setImageData(window.grab().toImage())
     pasted(window, data)
     assert "Pictures cannot be read" in window.chat.composer.note.text
+
+
+def test_files_dropped_anywhere_on_the_chat_are_attached(qtbot: QtBot, window: MainWindow, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("Cats purr.")
+    chat, data = window.chat, file_data(tmp_path / "notes.md")
+    middle, copy, left = chat.rect().center(), Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton
+    plain = Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(middle, copy, data, left, plain)
+    chat.dragEnterEvent(enter)
+    assert enter.isAccepted()
+    assert "attach" in chat.composer.note.text
+    chat.dropEvent(QDropEvent(middle.toPointF(), copy, data, left, plain))
+    assert chat.composer.note.text == ""
+    assert [item.name for item in chat.attachments.items] == ["notes.md"]
+    words = text_data("words")  # the event does not keep it
+    other = QDragEnterEvent(middle, copy, words, left, plain)
+    chat.dragEnterEvent(other)
+    assert not other.isAccepted(), "text goes to the field alone"
+    qtbot.waitUntil(lambda: not chat.attachments.reading, timeout=30_000)
+    chat.attachments.clear()
+
+
+def test_what_is_written_from_the_right_begins_there(window: MainWindow) -> None:
+    edit = window.chat.composer.edit
+
+    def side() -> int:
+        cursor = edit.textCursor()
+        cursor.setPosition(0)
+        return edit.cursorRect(cursor).x()
+
+    edit.setPlainText("What is it?")
+    assert side() < edit.width() // 2
+    edit.setPlainText("ما اسم قطة آنا؟")
+    assert side() > edit.width() // 2
+    edit.clear()
+    assert side() < edit.width() // 2
 
 
 def test_what_does_not_fit_is_said_before_it_is_sent(

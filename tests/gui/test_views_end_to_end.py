@@ -124,7 +124,8 @@ def test_a_full_context_slides_and_is_marked_for_good(qtbot: QtBot, window: Main
     again = MainWindow(services)
     qtbot.addWidget(again)
     again.open_conversation(chat.conversation.id or 0)
-    [line] = [view.marker for view in again.chat.messages.views if view.marker is not None]
+    shown = [again.chat.messages._view(index) for index in range(len(again.chat.messages.messages))]
+    [line] = [view.marker for view in shown if view.marker is not None]
     assert "not read by the model" in line.accessibleName()
 
 

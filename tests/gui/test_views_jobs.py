@@ -27,6 +27,7 @@ from app.views.jobs.jobs_view import JobsView
 from app.views.jobs.log_dialog import LogDialog
 from app.views.library.receipt_view import ReceiptDialog
 from app.views.main_window import MainWindow
+from tests.gui.accessible_walk import out_of_order, trouble
 from tests.gui.chat_window import MODEL
 from tests.gui.window_services import ScriptedLibrary, installed
 
@@ -267,3 +268,33 @@ def test_the_window_says_what_failed_and_what_was_interrupted(
     assert "the disk is full" in window.notice.text
     window.notice._act()
     assert window.page == "jobs"
+
+
+def test_assistive_software_and_tab_find_everything(
+    qtbot: QtBot, window: MainWindow, page: JobsView, jobs: Jobs, services: Services, tmp_path: Path
+) -> None:
+    library = services.library
+    assert isinstance(library, ScriptedLibrary)
+    sample = {"question": "Why?", "original": "Because it is so.", "converted": "Because it was so."}
+    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {"kl": 0.1, "samples": [sample]}}))
+    library.models = [replace(installed(MODEL), path=tmp_path)]
+    for name in ("org/a", "org/b"):
+        jobs.add(name, "t2")
+    jobs.pause(jobs.jobs()[1].id)
+    for number in ("1", "2"):
+        jobs._jobs[number] = Job(number, f"starter{number}", "t2", state="done", model_id=MODEL, finished=1e9)
+    page._refresh_history()
+    qtbot.wait(50)
+    assert trouble(window) == []
+    assert out_of_order(window) == []
+    page.show_receipt(MODEL)
+    dialog = page.findChild(ReceiptDialog)
+    assert dialog is not None
+    qtbot.waitExposed(dialog)
+    assert trouble(dialog) == []
+    dialog.close()
+    page._show_log(jobs.jobs()[0])
+    log_dialog = page.findChild(LogDialog)
+    assert log_dialog is not None
+    qtbot.waitExposed(log_dialog)
+    assert trouble(log_dialog) == []

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.receipt:
         from tzcore.cli import receipt_eval
 
-        return receipt_eval.run([find_or_make(name, console) for name in args.models], args, console)
+        return receipt_eval.run(receipt_eval.installed(args.models), args, console)
     if args.tasks:
         from tzcore.cli import tasks
 

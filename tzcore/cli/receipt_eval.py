@@ -9,9 +9,23 @@ from typing import Any
 from tzcore.cli import samples
 from tzcore.cli.console import Console
 from tzcore.cli.eval import open_original, original_of, words
+from tzcore.errors import SourceError
 
 WINDOWS = 2
 """Windows of each text, unless told otherwise: some six thousand tokens, which settle the numbers well enough."""
+_TORCH = 40e9
+"""Operations a second that an ordinary processor does for the original."""
+
+
+def installed(names: list[str]) -> list[Path]:
+    """The folders of models that are here: a receipt is nothing to make a model for."""
+    from tzcore.hub import library
+
+    found = [library.resolve(name) for name in names]
+    for name, model in zip(names, found, strict=True):
+        if model is None:
+            raise SourceError(f"no installed model is called {name!r}: tz list names them")
+    return [model.path for model in found if model is not None]
 
 
 def run(folders: list[Path], args: argparse.Namespace, console: Console) -> int:
@@ -29,6 +43,8 @@ def _one(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, 
     from tzcore.quant.evaluation import compare
 
     backend, _ = select(args.backend)
+    if console.json:
+        console.event("expect", seconds=_expected(folder, args))
     native = bool(read_json(folder / "receipt.json").get("lossless"))
     source = None if native and args.source is None else open_original(args.source or original_of(folder), console)
     try:
@@ -43,6 +59,22 @@ def _one(folder: Path, args: argparse.Namespace, console: Console) -> dict[str, 
         if source is not None:
             source.close()
     return {**result, "quality": quality}
+
+
+def _expected(folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    """Seconds by phase, roughly: the original reads in torch, both answer."""
+    from tzcore.architecture.registry import spec_of
+    from tzcore.checkpoint.reader import ModelFolder
+    from tzcore.quant.settings import parameters
+    from tzcore.quant.texts import default_paths
+
+    opened = ModelFolder.open(folder)
+    try:
+        weights = parameters(spec_of(opened))
+    finally:
+        opened.close()
+    tokens = len(default_paths()) * args.window * (args.windows or WINDOWS)
+    return {"evaluate": 1.0 + 2 * tokens * weights / _TORCH, "answer": 5.0 + min(60.0, weights / 1e7)}
 
 
 def _about(quality: dict[str, Any]) -> str:

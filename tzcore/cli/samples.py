@@ -36,6 +36,8 @@ SHARE = 0.1
 _CONTEXT = 512
 _BANDWIDTH, _WRITING = 5e9, 150e6
 """Bytes a second that an ordinary machine reads of weights while it answers, and converts to halves on the disk."""
+_SPARE = 200_000_000
+"""Bytes of disk that are left to others."""
 _OLD = 24 * 3600.0
 """Seconds from which the folder of a run that was given up is removed."""
 
@@ -90,6 +92,8 @@ class Work:
                 raise
             except TernaryZeroError as error:
                 why = f"The original could not be asked: {error}"
+                for begun in self.place.glob("original*"):  # the disk may be full of it
+                    shutil.rmtree(begun, ignore_errors=True)
         ours, theirs = self._kept.get("converted", {}), self._kept.get("original", {})
         samples = [
             {"question": one, "original": None if why else theirs.get(one), "converted": ours.get(one, "")}
@@ -118,7 +122,7 @@ class Work:
             return _too_large(size, "memory", free)
         self.place.mkdir(parents=True, exist_ok=True)
         room = shutil.disk_usage(self.place).free
-        if not self._has_original() and size * 1.1 > room:
+        if not self._has_original() and size * 1.1 + _SPARE > room:
             return _too_large(size, "disk", room)
         if self.most_seconds is not None:
             left = self.most_seconds - (0 if self._has_original() else size / _WRITING)

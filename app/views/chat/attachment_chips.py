@@ -45,7 +45,7 @@ class AttachmentChips(QWidget):
         x = y = line = 0
         backwards = self.isRightToLeft()
         for chip in self.chips:
-            size = chip.sizeHint()
+            size = self._sized(chip, width)
             wide = min(size.width(), width)
             if x and x + wide > width:
                 x, y = 0, y + line + GAP
@@ -53,6 +53,22 @@ class AttachmentChips(QWidget):
             chip.setGeometry(width - x - wide if backwards else x, y, wide, size.height())
             x, line = x + wide + GAP, max(line, size.height())
         return y + line
+
+    def natural_width(self) -> int:
+        """What all of them take in one line."""
+        return sum(self._sized(chip, 1 << 20).width() + GAP for chip in self.chips) - GAP
+
+    def _sized(self, chip: Button, width: int) -> QSize:
+        """The size of a chip whose text is shortened in its middle where ``width`` does not suffice."""
+        chip.ensurePolished()
+        whole = f" {chip.accessibleName()}"
+        if chip.text() != whole:
+            chip.setText(whole)
+        size = chip.sizeHint()
+        if size.width() > width:
+            room = chip.fontMetrics().horizontalAdvance(whole) - (size.width() - width) - GAP
+            chip.setText(chip.fontMetrics().elidedText(whole, Qt.TextElideMode.ElideMiddle, max(24, room)))
+        return size
 
     def sizeHint(self) -> QSize:  # noqa: N802
         return QSize(300, self.fit(300))

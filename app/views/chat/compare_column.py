@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app.chat.conversation import Conversation
@@ -22,15 +22,18 @@ class ColumnHead(QWidget):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self._name = label("", "heading")
-        self._figures = label("", "small")
+        self._name = label("", "heading", wrap=True)
+        self._figures = label("", "small", wrap=True)
         self._close = IconButton(theme, "close", tr("Close this column"), self.closed.emit, size=15)
         row = QHBoxLayout(self)
         row.setContentsMargins(20, 6, 10, 6)
         row.setSpacing(10)
-        row.addWidget(self._name)
-        row.addWidget(self._figures, 1)
-        row.addWidget(self._close)
+        words = QVBoxLayout()
+        words.setSpacing(0)
+        words.addWidget(self._name)
+        words.addWidget(self._figures)
+        row.addLayout(words, 1)
+        row.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
 
     @property
     def figures(self) -> str:

@@ -35,8 +35,8 @@ PICTURE = "\ufffc"
 """The character that stands for a picture in a document."""
 SCALE = 1.12
 """Serif letters of mathematics look smaller than those of an interface font."""
-NARROWEST = 0.5
-"""Formulas wider than the text are made smaller, but not below this."""
+NARROWEST = 0.6
+"""Formulas wider than the text are made smaller, but not below this: beyond, the text scrolls sideways."""
 
 
 class FormulaText:
@@ -83,6 +83,11 @@ class FormulaText:
         changed = width != self._room and self._widest > min(width, self._room or width)
         self._room = width
         return changed
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether a formula is wider than the text even when it is made smaller."""
+        return bool(self._room) and self._widest * NARROWEST > self._room - 4
 
     def place(self, colour: str) -> None:
         """Give every picture its size and set it on the line of the text."""

@@ -173,6 +173,7 @@ class MessageBody(QWidget):
                 for view in unit.views:
                     discard(view)
                 unit.views = []
+                unit.blocks = None if unit.source else unit.blocks
                 return True
         return False
 

@@ -28,10 +28,12 @@ COLUMN = 760
 NEAR = 40
 """Pixels from the end within which the view counts as being at the end."""
 TOP, BOTTOM, SPACING = 26, 18, 14
-SLICE = 0.004
+SLICE = 0.003
 """Seconds of making widgets before the event loop gets its turn."""
-FRAME = 0.008
+FRAME = 0.006
 """The same for what is in view already, while scrolling."""
+PAUSE = 8
+"""Milliseconds after a step of scrolling before anything is made ahead: the step is drawn first."""
 AROUND = 1.5
 """Heights of the viewport above and below it within which widgets are made ahead."""
 FAR = 4.0
@@ -216,6 +218,7 @@ class MessageColumn(QScrollArea):
 
     def _slice(self) -> None:
         """Make some of what lies around the viewport, then give up what is far away."""
+        self._slices.setInterval(0)
         if not self._messages or not self._fill(SLICE, AROUND):
             if not self._messages:
                 self._slices.stop()
@@ -309,7 +312,7 @@ class MessageColumn(QScrollArea):
         moving()
         self._follow = value >= self.verticalScrollBar().maximum() - NEAR
         self._fill(FRAME)
-        self._slices.start()
+        self._slices.start(PAUSE)
         self._place_button()
 
     def _place_button(self) -> None:

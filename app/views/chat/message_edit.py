@@ -9,6 +9,7 @@ from PySide6.QtGui import QFocusEvent, QKeyEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit
 
 from app.translation import tr
+from app.views.chat.text_direction import TextDirection
 
 MOST_LINES = 9
 LONG = 10_000
@@ -41,9 +42,7 @@ class MessageEdit(QPlainTextEdit):
         font.setPointSizeF(font.pointSizeF() * 1.06)
         self.setFont(font)
         self.document().setDocumentMargin(0)
-        option = self.document().defaultTextOption()
-        option.setTextDirection(Qt.LayoutDirection.LayoutDirectionAuto)
-        self.document().setDefaultTextOption(option)
+        TextDirection(self)
         self.textChanged.connect(self._fit)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()

@@ -158,6 +158,7 @@ class MessageList(MessageColumn):
         self._mark_context()
         self._refit()
         self.scroll_to_end()
+        self._slices.start()
 
     # Keeping up
 

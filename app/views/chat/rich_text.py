@@ -113,7 +113,8 @@ class RichText(QTextBrowser):
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Leave vertical scrolling to the list of messages."""
-        if self._sideways and abs(event.angleDelta().x()) > abs(event.angleDelta().y()):
+        sideways = self.horizontalScrollBarPolicy() != Qt.ScrollBarPolicy.ScrollBarAlwaysOff
+        if sideways and abs(event.angleDelta().x()) > abs(event.angleDelta().y()):
             super().wheelEvent(event)
         else:
             event.ignore()
@@ -189,8 +190,8 @@ class RichText(QTextBrowser):
         document.setTextWidth(width)
         size = document.size()
         height = math.ceil(size.height())
-        if self._sideways:
-            wide = size.width() > width + 4  # its longest words do not fit
+        if self._sideways or (self._formulas is not None and self._formulas.too_wide):
+            wide = size.width() > width + 4  # its longest words or formulas do not fit
             policy = Qt.ScrollBarPolicy.ScrollBarAlwaysOn if wide else Qt.ScrollBarPolicy.ScrollBarAlwaysOff
             self.setHorizontalScrollBarPolicy(policy)
             height += self.horizontalScrollBar().sizeHint().height() if wide else 0

@@ -15,6 +15,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.chat.preset_row import PresetRow
 from app.views.chat.sampling_row import SamplingRow
+from app.views.chat.text_direction import TextDirection
 from app.views.controls.controls import Button, IconButton, label
 
 if TYPE_CHECKING:
@@ -44,9 +45,7 @@ class SamplingPanel(QFrame):
         self.system.setPlaceholderText(tr("What the model is told before everything else"))
         self.system.setAccessibleName(tr("System prompt"))
         self.system.setFixedHeight(116)
-        option = self.system.document().defaultTextOption()
-        option.setTextDirection(Qt.LayoutDirection.LayoutDirectionAuto)
-        self.system.document().setDefaultTextOption(option)
+        TextDirection(self.system)
         self._keep = QTimer(self, singleShot=True, interval=KEEP_AFTER)
         self._keep.timeout.connect(self.keep_system)
         self.system.textChanged.connect(self._keep.start)

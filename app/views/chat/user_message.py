@@ -53,7 +53,7 @@ class UserMessage(MessageView):
 
             self.chips = AttachmentChips(theme, message.attachments)
             self._row.bubble.add(self.chips, 0)
-            self._row.natural = max(self._row.natural, 320)
+            self._row.natural = max(self._row.natural, self.chips.natural_width() + 4)
         self.show_actions()
 
     @property

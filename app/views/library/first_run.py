@@ -63,7 +63,6 @@ class FirstRun(QWidget):
         inquiry = question()
         self._inquiries.append(inquiry)
         inquiry.done.connect(then)
-        self.destroyed.connect(lambda: inquiry.cancel() if inquiry.running else None)
 
     def _machine_words(self, processor: str, card: str) -> str:
         """This machine in one sentence."""

@@ -55,8 +55,9 @@ class PlanView(QFrame):
         self.facts = {name: _Fact(title) for name, title in zip(FACTS, _titles(), strict=True)}
         self.memory = MemoryParts(theme)
         self.verdict = label("", wrap=True)
-        self.discard = QCheckBox()
+        self.discard = QCheckBox(tr("Delete the original weights while converting"))
         self.discard.toggled.connect(self._show)
+        self.discard_note = label("", "small", wrap=True)
         self.folder = QComboBox()
         self.folder.setAccessibleName(tr("Folder for the model"))
         self.get = Button(theme, tr("Get it"), self._get, kind="primary", icon_name="download")
@@ -101,7 +102,9 @@ class PlanView(QFrame):
         last = QHBoxLayout()
         last.setSpacing(Space.SMALL)
         options = QVBoxLayout()
+        options.setSpacing(Space.TINY)
         options.addWidget(self.discard)
+        options.addWidget(self.discard_note)
         options.addWidget(self.folder)
         last.addLayout(options, 1)
         last.addWidget(self.get)
@@ -204,6 +207,7 @@ class PlanView(QFrame):
             self.context_value.setText(tr("{count} tokens").format(count=wording.count(point.tokens)))
             self.context_note.setText(plan_words.context_note(plan, outcome))
             self.context.setAccessibleDescription(f"{self.context_value.text()}. {self.context_note.text()}")
+        self._show_discard(option)
         discard = self.discard.isChecked() and self.discard.isVisibleTo(self)
         self.facts["fetch"].show_fact(*plan_words.to_fetch(plan))
         self.facts["disk"].show_fact(*plan_words.disk(option, discard))
@@ -213,7 +217,6 @@ class PlanView(QFrame):
         self._show_memory(plan, outcome.items)
         self.verdict.setText(plan_words.verdict(plan, outcome, self.freed))
         set_property(self.verdict, "role", "success" if outcome.fits else "warning")
-        self._show_discard(option)
         self._show_button(plan, option)
 
     def _show_memory(self, plan: Plan, items: tuple[tuple[str, int], ...]) -> None:
@@ -232,19 +235,19 @@ class PlanView(QFrame):
         self.memory.show_parts(parts, total)
 
     def _show_discard(self, option: Option) -> None:
-        possible = option.discard_disk is not None and option.peak_disk is not None
+        """Offered where it saves disk."""
+        less, more = option.discard_disk, option.peak_disk
+        possible = less is not None and more is not None and less < more
         self.discard.setVisible(possible)
-        if possible:
-            text = tr("Delete the original weights while converting: {less} of disk instead of {more}")
-            if option.discard_passes > 1:
-                text = tr(
-                    "Delete the original weights while converting: {less} of disk instead of {more}, "
-                    "fetched {times} times"
-                )
-            self.discard.setText(text.format(
-                less=wording.size(option.discard_disk or 0), more=wording.size(option.peak_disk or 0),
-                times=option.discard_passes,
-            ))
+        self.discard_note.setVisible(possible)
+        if less is None or more is None:
+            return
+        text = tr("Takes {less} of disk at most instead of {more}.")
+        if option.discard_passes > 1:
+            text = tr("Takes {less} of disk at most instead of {more}; they are fetched {times} times.")
+        words = {"less": wording.size(less), "more": wording.size(more), "times": option.discard_passes}
+        self.discard_note.setText(text.format_map(words))
+        self.discard.setAccessibleDescription(self.discard_note.text())
 
     def _show_button(self, plan: Plan, option: Option) -> None:
         text = tr("Installed already") if option.installed else tr("Convert it again so") if plan.installed else tr(

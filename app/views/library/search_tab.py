@@ -14,6 +14,7 @@ from app.theme import Space, Theme
 from app.translation import tr
 from app.views.chat.offer_card import HubCard, licence_name
 from app.views.controls.controls import Button, Column, label, set_property
+from app.views.library.empty_state import EmptyState
 from app.views.library.flow_layout import FlowLayout
 
 if TYPE_CHECKING:
@@ -48,8 +49,10 @@ class SearchTab(QWidget):
             check.toggled.connect(self._again)
         for box in (self.licence, self.sort):
             box.currentIndexChanged.connect(self._again)
-        self.note = label(
-            tr("Type a name above and press Enter. Nothing is asked of the hub before."), "muted", wrap=True
+        self.note = label("", "muted", wrap=True)
+        self.empty = EmptyState(
+            theme, "search", tr("Find a model on Hugging Face"),
+            tr("Type a name above and press Enter. Nothing is asked of the network before."), [],
         )
         self.results = Column()
         self.more = Button(theme, tr("More"), self._more, icon_name="chevron-down")
@@ -63,6 +66,7 @@ class SearchTab(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(Space.MEDIUM)
         layout.addWidget(filters)
+        layout.addWidget(self.empty)
         layout.addWidget(self.note)
         layout.addWidget(self.results)
         row = QHBoxLayout()
@@ -71,6 +75,7 @@ class SearchTab(QWidget):
         row.addStretch()
         layout.addLayout(row)
         layout.addStretch(1)
+        self.note.hide()
         library.search_finished.connect(self._on_found)
 
     @property
@@ -86,7 +91,7 @@ class SearchTab(QWidget):
         self.query, self._found, self._whole = query, None, False
         if query:
             self._library.search(query, self.filters)
-        self._show(tr("Searching Hugging Face…") if query else tr("Type a name above and press Enter."))
+        self._show(tr("Searching Hugging Face…") if query else "")
 
     def show_failure(self, message: str) -> bool:
         """Whether the failure was this search's."""
@@ -120,6 +125,7 @@ class SearchTab(QWidget):
         self.note.setText(note)
         set_property(self.note, "role", "danger" if failed else "muted")
         self.note.setVisible(bool(note))
+        self.empty.setVisible(not self.query)
         self.results.clear()
         getting = self._getting()
         for entry in self._found or ():

@@ -28,6 +28,7 @@ from app.translation import mark, tr
 from app.views.controls.controls import Button, frame, label, set_property
 from app.views.controls.page_column import WIDTH, centred
 from app.views.controls.request_log import RequestLog
+from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import SettingRow
 from tzcore.errors import TernaryZeroError
 
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 
 LOOK = 1500
 """Milliseconds between two looks at the files, while the page is shown."""
-SHOWN = ("offline", "proxy", "proxy_address", "proxy_exceptions", "hub_mirror")
-MANUAL = ("proxy_address", "proxy_exceptions")
+SHOWN = ("offline", "proxy", "proxy_address", "proxy_password", "proxy_exceptions", "hub_mirror")
+MANUAL = ("proxy_address", "proxy_password", "proxy_exceptions")
 
 def _time_words(request: Request) -> str:
     if request.time is None:
@@ -161,9 +162,14 @@ class NetworkView(QWidget):
         inside.setContentsMargins(Space.LARGE, Space.SMALL, Space.LARGE, Space.MEDIUM)
         inside.setSpacing(0)
         declared = {setting.key: setting for setting in SETTINGS}
-        self.rows: dict[str, SettingRow] = {}
+        self.rows: dict[str, SettingRow | SecretRow] = {}
         for key in SHOWN:
-            self.rows[key] = SettingRow(theme, self._services.settings, declared[key])
+            setting = declared[key]
+            secret = setting.kind == "secret"
+            self.rows[key] = (
+                SecretRow(theme, self._services.secrets, setting) if secret
+                else SettingRow(theme, self._services.settings, setting)
+            )  # fmt: skip
             inside.addWidget(self.rows[key])
         self.ask = Button(theme, tr("Test the connection"), self._on_test)
         self.outcome = label("", "muted", wrap=True)
@@ -219,14 +225,19 @@ class NetworkView(QWidget):
             return
         named = ", ".join(hosts[:4]) + (", …" if len(hosts) > 4 else "")
         one, several = tr("One request, to {hosts}."), tr("{count} requests, to {hosts}.")
-        self.summary.setText((one if len(rows) == 1 else several).format(count=wording.count(len(rows)), hosts=named))
+        sentence = (one if len(rows) == 1 else several).format(count=wording.count(len(rows)), hosts=named)
+        if len(self._requests) >= outbound_log.MOST:
+            sentence += " " + tr("Older ones are not shown, but exported.")
+        self.summary.setText(sentence)
 
     def _on_export(self) -> None:
         file, _ = QFileDialog.getSaveFileName(self, tr("Export the list"), "requests.csv", "CSV (*.csv)")
         if not file:
             return
         try:
-            Path(file).write_text(outbound_log.as_csv(self.log.table.rows), encoding="utf-8")
+            words = self.search.text().lower().split()
+            rows = [request for request in outbound_log.read(None) if request.has(words)]
+            Path(file).write_text(outbound_log.as_csv(rows), encoding="utf-8")
         except OSError as error:
             self._complain(tr("{file} cannot be written: {reason}.").format(file=file, reason=error.strerror))
 

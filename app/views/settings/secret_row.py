@@ -1,4 +1,4 @@
-"""A token on the settings page: entered once, shown no more, kept where the user can see that it is kept."""
+"""A token or password on the settings page: entered once, shown no more, kept where the page says that it is kept."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tzcore.errors import StorageError
 if TYPE_CHECKING:
     from app.settings.secrets import Secrets
 
+CHECKED = "hub_token"
+"""The hub can be asked whether it knows this one."""
 WHERE = {
     KEY_RING: mark("Kept in the system's key ring."),
     FILE: mark("Kept in the file secrets.json, which only you may read."),
@@ -40,11 +42,16 @@ class SecretRow(Row):
         self.line.setAccessibleDescription(tr(setting.help))
         self.name.setBuddy(self.line)
         self.line.returnPressed.connect(self._on_save)
-        self.save = Button(theme, tr("Save token"), self._on_save, kind="primary")
-        self.check = Button(theme, tr("Check token"), self._on_check)
-        self.remove = Button(theme, tr("Remove token"), self._on_remove)
+        self.save = Button(theme, tr("Save"), self._on_save, kind="primary")
+        self.check = Button(theme, tr("Check"), self._on_check)
+        self.remove = Button(theme, tr("Remove"), self._on_remove)
+        for button, words in (
+            (self.save, tr("Save: {name}")), (self.check, tr("Check: {name}")), (self.remove, tr("Remove: {name}")),
+        ):  # fmt: skip
+            button.setAccessibleName(words.format(name=tr(setting.label)))
+        self.check.setVisible(setting.key == CHECKED)
         self.state = label("", "small", wrap=True)
-        self.state.setAccessibleName(tr("State of the token"))
+        self.state.setAccessibleName(tr("State: {name}").format(name=tr(setting.label)))
         fields = QHBoxLayout()
         fields.setSpacing(Space.SMALL)
         fields.addWidget(self.line, 1)
@@ -66,7 +73,8 @@ class SecretRow(Row):
     def refresh(self) -> None:
         """Show whether there is one, and where."""
         there = bool(self._secrets.get(self.setting.key))
-        self.line.setPlaceholderText("•" * 20 if there else tr("Paste a token, for example hf_…"))
+        example = tr("Paste a token, for example hf_…") if self.setting.key == CHECKED else ""
+        self.line.setPlaceholderText("•" * 20 if there else example)
         self.state.setText(tr(WHERE[self._secrets.where(self.setting.key)]))
         self.save.setEnabled(bool(self.line.text().strip()))
         self.check.setEnabled(there and self._checking is None)
@@ -98,7 +106,7 @@ class SecretRow(Row):
         if name != self.setting.key or not self.isVisible():
             return
         self.question = QMessageBox(self)
-        self.question.setWindowTitle(tr("Where should the token be kept?"))
+        self.question.setWindowTitle(tr("{name}: where should it be kept?").format(name=tr(self.setting.label)))
         self.question.setText(reason)
         self.question.setInformativeText(
             tr("Hold it until the program is closed, or keep it in a file that only your account may read?")

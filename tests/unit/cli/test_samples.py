@@ -12,7 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Tz
 from tzcore.cli import samples
 from tzcore.cli.samples import Work, complete, questions
-from tzcore.errors import Cancelled
+from tzcore.errors import Cancelled, StorageError
 from tzcore.hardware import Memory
 from tzcore.progress import Progress
 
@@ -90,7 +90,7 @@ def test_measuring_later_gives_numbers_and_samples(tz: Tz, source: Path, home: P
     (folder,) = (home / "models").iterdir()
     before = json.loads((folder / "receipt.json").read_text())
     assert "quality" not in before
-    done = tz("eval", "small:i8", "--receipt", "--windows", "1", "--window", "64", "--json", "--background")
+    done = tz("eval", "small:i8", "--receipt", "--windows", "1", "--window", "64", "--json")
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert (last["event"], last["id"]) == ("done", "small:i8")
@@ -99,6 +99,9 @@ def test_measuring_later_gives_numbers_and_samples(tz: Tz, source: Path, home: P
     assert found["kl"] == found["kl_mean"] < 0.1
     after = json.loads((folder / "receipt.json").read_text())
     assert {k: v for k, v in after.items() if k != "quality"} == before
+    gone = tz("eval", "org/gone:t2", "--receipt")
+    assert gone.returncode == 1
+    assert "no installed model is called 'org/gone:t2'" in gone.stderr
     refused = tz("eval", "small:i8", "--receipt", "--no-original")
     assert refused.returncode == 1
     assert "--receipt goes without" in refused.stderr
@@ -156,6 +159,26 @@ def test_what_does_not_fit_is_skipped_with_the_reason(
     assert reason in found["skipped"]
     assert [row["original"] for row in found["samples"]] == [None] * 4
     assert all(row["converted"] for row in found["samples"])
+
+
+def test_a_disk_that_fills_up_leaves_nothing_behind(
+    model: Path, source: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tzcore.quant.convert
+
+    def fills(_source: Any, final: Path, *_: Any) -> Path:
+        (final.parent / "original.partial").mkdir()
+        (final.parent / "original.partial" / "big").write_bytes(b"x" * 1000)
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(tzcore.quant.convert, "convert", fills)
+    opened = _open(source)
+    work = Work(model, opened)
+    found = work.run()
+    opened.close()
+    assert found["skipped"] == "The original could not be asked: the disk is full"
+    assert all(row["converted"] and row["original"] is None for row in found["samples"])
+    assert [file.name for file in work.place.iterdir()] == ["answers.json"]
 
 
 def test_there_is_nothing_to_compare_a_native_model_with(model: Path, home: Path) -> None:

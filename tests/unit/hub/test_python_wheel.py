@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.hub.model_files import CONFIG, TOKENIZER, weights
-from tzcore import paths
-from tzcore.errors import Cancelled, NetworkError, SourceError, StorageError
+from tzcore import outbound, paths
+from tzcore.errors import Cancelled, NetworkError, OfflineError, SourceError, StorageError
 from tzcore.hub import library, sources
 from tzcore.hub.formats import python_wheel
 from tzcore.hub.reference import parse
@@ -232,3 +232,18 @@ def test_two_processes_at_once(index: Path) -> None:
     printed = {child.communicate(timeout=60)[0] for child in children}
     assert [child.returncode for child in children] == [0, 0]
     assert len(printed) == 1
+
+
+def test_pip_is_written_down_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX", raising=False)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(SourceError):
+        python_wheel.check_published("some-package", None)
+    text = outbound.log_file().read_text()
+    assert "/simple/some-package/" in text
+    assert "127.0.0.1:9" in text
+    assert "secret" not in text
+    monkeypatch.setenv("TZ_OFFLINE", "1")
+    with pytest.raises(OfflineError):
+        python_wheel.check_published("some-package", None)

