@@ -478,7 +478,7 @@
         </message>
         <message>
             <source>Check: {name}</source>
-            <translation type="unfinished" />
+            <translation>Prüfen: {name}</translation>
         </message>
         <message>
             <source>Checking the result</source>
@@ -745,7 +745,7 @@
         </message>
         <message>
             <source>Delete the original weights while converting</source>
-            <translation type="unfinished" />
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen</translation>
         </message>
         <message>
             <source>Delete {id}</source>
@@ -981,7 +981,7 @@
         </message>
         <message>
             <source>Find a model on Hugging Face</source>
-            <translation type="unfinished" />
+            <translation>Ein Modell bei Hugging Face suchen</translation>
         </message>
         <message>
             <source>Find a shortcut</source>
@@ -1427,7 +1427,7 @@
         </message>
         <message>
             <source>Let go of the files here to attach them.</source>
-            <translation type="unfinished" />
+            <translation>Lass die Dateien hier los, um sie anzuhängen.</translation>
         </message>
         <message>
             <source>Let other machines in</source>
@@ -1891,7 +1891,7 @@
         </message>
         <message>
             <source>Older ones are not shown, but exported.</source>
-            <translation type="unfinished" />
+            <translation>Ältere werden nicht gezeigt, aber exportiert.</translation>
         </message>
         <message>
             <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
@@ -1915,7 +1915,7 @@
         </message>
         <message>
             <source>Only for a proxy that asks for one, for the user in its address: http://user@proxy.example.org:3128.</source>
-            <translation type="unfinished" />
+            <translation>Nur für einen Proxy, der eines verlangt, für den Benutzer in seiner Adresse: http://benutzer@proxy.example.org:3128.</translation>
         </message>
         <message>
             <source>Only the download needs the network. Without one, bring a model folder or a .gguf file from another computer and open it in the library.</source>
@@ -2023,7 +2023,7 @@
         </message>
         <message>
             <source>Package with a model</source>
-            <translation type="unfinished" />
+            <translation>Paket mit einem Modell</translation>
         </message>
         <message>
             <source>Pages</source>
@@ -2043,7 +2043,7 @@
         </message>
         <message>
             <source>Password of the proxy</source>
-            <translation type="unfinished" />
+            <translation>Passwort des Proxys</translation>
         </message>
         <message>
             <source>Paste a token, for example hf_…</source>
@@ -2263,7 +2263,7 @@
         </message>
         <message>
             <source>Remove: {name}</source>
-            <translation type="unfinished" />
+            <translation>Entfernen: {name}</translation>
         </message>
         <message>
             <source>Rename</source>
@@ -2351,7 +2351,7 @@
         </message>
         <message>
             <source>Save</source>
-            <translation type="unfinished" />
+            <translation>Speichern</translation>
         </message>
         <message>
             <source>Save as a new version</source>
@@ -2371,7 +2371,7 @@
         </message>
         <message>
             <source>Save: {name}</source>
-            <translation type="unfinished" />
+            <translation>Speichern: {name}</translation>
         </message>
         <message>
             <source>Saved as {file}.</source>
@@ -2563,7 +2563,7 @@
         </message>
         <message>
             <source>State: {name}</source>
-            <translation type="unfinished" />
+            <translation>Zustand: {name}</translation>
         </message>
         <message>
             <source>Status</source>
@@ -2647,11 +2647,11 @@
         </message>
         <message>
             <source>Takes {less} of disk at most instead of {more}.</source>
-            <translation type="unfinished" />
+            <translation>Braucht höchstens {less} auf der Platte statt {more}.</translation>
         </message>
         <message>
             <source>Takes {less} of disk at most instead of {more}; they are fetched {times} times.</source>
-            <translation type="unfinished" />
+            <translation>Braucht höchstens {less} auf der Platte statt {more}; sie werden {times}-mal geholt.</translation>
         </message>
         <message>
             <source>Tell me when a job ends</source>
@@ -3265,7 +3265,7 @@
         </message>
         <message>
             <source>Type a name above and press Enter. Nothing is asked of the network before.</source>
-            <translation type="unfinished" />
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste. Vorher wird das Netz nichts gefragt.</translation>
         </message>
         <message>
             <source>Undo</source>
@@ -4214,11 +4214,11 @@
         </message>
         <message>
             <source>{name}: the password does not belong here, it has a field of its own below</source>
-            <translation type="unfinished" />
+            <translation>{name}: Das Passwort gehört nicht hierher, es hat unten ein eigenes Feld</translation>
         </message>
         <message>
             <source>{name}: where should it be kept?</source>
-            <translation type="unfinished" />
+            <translation>{name}: Wo soll es liegen?</translation>
         </message>
         <message>
             <source>{name}: {size}</source>
@@ -4258,7 +4258,7 @@
         </message>
         <message>
             <source>{number} tokens/s</source>
-            <translation type="unfinished" />
+            <translation>{number} Token/s</translation>
         </message>
         <message>
             <source>{number} tokens/s measured here</source>
