@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QSize, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QUrl
 from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
@@ -110,6 +110,13 @@ class RichText(QTextBrowser):
         if event.oldSize().width() != event.size().width() and not self._in_stack:
             self._fit()
 
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Polished, or in another size of text: what was measured before does not hold any more."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and self._fitted[0] >= 0:
+            self._fitted = (-1, 0)
+            self.updateGeometry()
+
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Leave vertical scrolling to the list of messages."""
         sideways = self.horizontalScrollBarPolicy() != Qt.ScrollBarPolicy.ScrollBarAlwaysOff
@@ -181,6 +188,8 @@ class RichText(QTextBrowser):
             self.setMinimumHeight(0)
             self.setMaximumHeight(QWIDGETSIZE_MAX)
         if self._fitted[0] != width:
+            if self.width() != width:  # else Qt may lay it out anew at the width that it still has
+                self.resize(width, self.height())
             if self._formulas is not None and self._formulas.reshape(width):
                 self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
             self._fitted = (width, self._height_at(width))
