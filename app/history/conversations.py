@@ -67,7 +67,7 @@ class Conversations(Store):
 
     def unfiled(self, limit: int, offset: int = 0) -> list[ConversationSummary]:
         """Of those that are neither pinned nor in a folder, newest first, ``limit`` after the first ``offset``."""
-        condition = "deleted IS NULL AND folder IS NULL AND pinned = 0"
+        condition = "deleted IS NULL AND +folder IS NULL AND pinned = 0"  # +: in order of place, not by folder
         return self._summaries(condition, limit, offset, end="LIMIT ? OFFSET ?")
 
     def deleted(self) -> list[ConversationSummary]:

@@ -2,8 +2,8 @@
 
 ``python -m tests.bench.history_speed [FOLDER] [--once]``; the database is made once in FOLDER (a minute), or in
 a temporary one.  Times are the best and the median of several runs of what the window does: the query,
-and the list's model filled with what it found.  With ``--once`` also, in seconds: a backup, an export of everything, its
-import into an empty database in a process of its own while the window saves an answer four times a second, and the
+and the list's model filled with what it found.  With ``--once`` also, in seconds: a backup, an export of everything,
+its import into an empty database in a process of its own while the window saves an answer four times a second, and the
 restoring of a damaged database.
 """
 
@@ -103,7 +103,8 @@ def main() -> None:
         began = time.perf_counter()
         model = ConversationList(history)
         print(f"{'list, the first time':46} {model.count:7} {(time.perf_counter() - began) * 1000:8.1f}")
-        queries = (("list, with all that is seen at first", ""), ("search: a rare word", "quasiparticle"), ("search: two words", "w17 w23"),
+        queries = (("list, with all that is seen at first", ""),
+                   ("search: a rare word", "quasiparticle"), ("search: two words", "w17 w23"),
                    ("search: a common word, in most conversations", "w1"), ("search: the first letter typed", "w"),
                    ("search: nothing", "xyzzy"), ("search: part of a word, script without spaces", "天气"))
         for name, query in queries:
