@@ -100,6 +100,10 @@ class FullSearch:
             if self._connection is not None:
                 self._connection.interrupt()
 
+    def wait(self) -> None:
+        """Until the thread is over."""
+        self._thread.join()
+
     def _run(self) -> None:
         with suppress(sqlite3.Error), closing(sqlite3.connect(self._path, check_same_thread=False)) as connection:
             with self._lock:
