@@ -132,7 +132,7 @@ class MainWindow(QMainWindow):
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
-        services.library.noticed.connect(lambda text: self.notice.show_notice(text, "warning"))
+        services.library.noticed.connect(self._on_library_noticed)
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -344,6 +344,9 @@ class MainWindow(QMainWindow):
         share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
+
+    def _on_library_noticed(self, message: str) -> None:
+        self.notice.show_notice(message, "warning")
 
     def _on_library_failed(self, message: str) -> None:
         if self.page != "library":
