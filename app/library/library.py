@@ -76,6 +76,7 @@ class Library(QObject):
         self._underway: dict[Child, tuple[list[Any], Then]] = {}
         settings.changed.connect(self._on_setting)
         self._refreshed = 0.0
+        self._closed = False
         application = QGuiApplication.instance()
         if isinstance(application, QGuiApplication):
             application.applicationStateChanged.connect(self._on_application_state)
@@ -92,7 +93,7 @@ class Library(QObject):
     def _on_application_state(self, state: Qt.ApplicationState) -> None:
         """The user comes back: what was deleted or plugged in meanwhile is noticed."""
         active = state == Qt.ApplicationState.ApplicationActive
-        if active and self._loaded and time.monotonic() - self._refreshed > REFRESH_AFTER:
+        if active and self._loaded and not self._closed and time.monotonic() - self._refreshed > REFRESH_AFTER:
             self.refresh()
 
     def refresh(self) -> None:
@@ -179,6 +180,7 @@ class Library(QObject):
 
     def shutdown(self) -> None:
         """End what is under way.  For the end of the program."""
+        self._closed = True
         for child in list(self._underway):
             child.stop_now(0.5)
         for inquiry in self.findChildren(Inquiry):
