@@ -93,11 +93,15 @@ def installed_need(weights: int, config: Mapping[str, Any]) -> int:
     return weights + kv + 4 * (CHUNK * row + 2 * vocabulary) + PROCESS
 
 
-def installed_fit(weights: int, folder: Path, machine: Machine) -> Fit:
-    """The fit of an installed model; one that cannot be read does not fit, and the sentence says why."""
+def installed_fit(weights: int, folder: Path, machine: Machine, excess: int | None = None) -> Fit:
+    """The fit of an installed model; one that cannot be read does not fit, and the sentence says why.
+
+    ``excess`` is what loads of it took beyond their plan on this machine: then the sentence says that it was measured.
+    """
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return judge(installed_need(weights, config), machine, exact=True)
+        fit = judge(max(0, installed_need(weights, config) + (excess or 0)), machine, exact=True)
+        return fit if excess is None else Fit(fit.ok, tr("{fit} (measured here)").format(fit=fit.sentence))
     except (OSError, ValueError, CheckpointError, AttributeError) as error:
         return Fit(False, tr("cannot be read: {reason}").format(reason=error))
 

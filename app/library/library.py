@@ -17,6 +17,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 
 from app.child import TZ, Child
+from app.library import measured
 from app.library.entries import CatalogueEntry, HubEntry, InstalledEntry, ModelFolder
 from app.library.fit import PROCESS, Machine, estimated_fit, installed_fit, largest_fitting, stored_bytes
 from app.library.inquiry import Inquiry
@@ -337,7 +338,7 @@ def _installed(row: dict[str, Any], machine: Machine) -> InstalledEntry:
         source=str(row.get("source") or ""),
         encoding=str(row.get("encoding") or ""),
         bytes=size,
-        fit=installed_fit(size, folder, machine),
+        fit=installed_fit(size, folder, machine, measured.excess(row["id"])),
     )
 
 

@@ -1,7 +1,7 @@
 """What ``tz plan SOURCE --options --json`` says, and the sums that two sliders ask for.  No Qt.
 
-The child is asked once; every combination of a choice of quality and a context is an addition here.  Where a card
-is there that can hold the model, the memory meant is the card's, as the engine would choose.
+The child is asked once; every combination of a choice of quality and a context is an addition here.  Memory is the
+main memory; what a choice takes of a graphics card, at the usual context, is :attr:`Option.card`.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Option:
     quality: Quality | None
     installed: str
     folder_name: str
+    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -200,4 +201,5 @@ def _option(row: Mapping[str, Any]) -> Option:
         ),
         installed=str(row.get("installed") or ""),
         folder_name=str(row.get("folder_name") or ""),
+        card=row.get("card"),
     )

@@ -108,6 +108,8 @@ def speed(plan: Plan, outcome: Outcome) -> tuple[str, str]:
     text = tr("{number} tokens/s").format(number=f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}")
     answers = int(plan.machine.get("answers") or 0)
     note = tr("estimated, with {count} answers measured here").format(count=answers) if answers else tr("estimated")
+    if plan.machine.get("card"):
+        note = tr("{note}; on the processor, a card is faster").format(note=note)
     return text, note
 
 
@@ -136,6 +138,31 @@ def verdict(plan: Plan, outcome: Outcome, freed: int) -> str:
         return text.format(**sizes, total=total)
     text = tr("It does not fit: it takes {need}, this machine has {total}. Choose a smaller one.")
     return text.format(need=sizes["need"], total=total)
+
+
+def on_card(plan: Plan, option: Option) -> str:
+    """What it takes of the graphics card, and who holds memory there; ``""`` without one."""
+    card, here = option.card, plan.machine.get("card")
+    if not card or not here:
+        return ""
+    words = {
+        "name": card["name"], "need": wording.size(int(card["total_bytes"]) + int(card["reserve_bytes"])),
+        "budget": wording.size(int(card["budget_bytes"])), "context": wording.count(int(card["context"])),
+        "longest": wording.count(int(card["longest_context"])),
+    }
+    if card["fits"]:
+        text = tr(
+            "It fits on {name}: with {context} tokens of context it takes {need} of {budget}, and up to {longest} "
+            "tokens fit."
+        ).format(**words)
+    else:
+        text = tr("It does not fit on {name}: it takes {need} of {budget}, so that it runs on the processor.").format(
+            **words)
+    held = [
+        tr("{program} {size}").format(program=one["name"], size=wording.size(int(one["bytes"])))
+        for one in here.get("programs", ()) if one.get("bytes")
+    ]
+    return f"{text} {tr('Other programs hold there: {list}.').format(list=', '.join(held[:4]))}" if held else text
 
 
 def context_note(plan: Plan, outcome: Outcome) -> str:

@@ -219,3 +219,41 @@ def test_the_real_tz_lists_and_removes(qtbot: QtBot, settings: Settings, home: P
         library.remove("starter:t2")
     assert "starter:t2" in failed.args[0]
     library.shutdown()
+
+
+def test_what_a_load_took_corrects_the_next_judgement(qtbot: QtBot, library: Library, home: Path) -> None:
+    from app.library import measured
+
+    install(home, "starter:t2")
+    refresh(qtbot, library)
+    before = library.installed()[0].fit.sentence
+    measured.record_load("starter:t2", 300_000_000, 300_000_000 + (2 << 30))
+    refresh(qtbot, library)
+    after = library.installed()[0].fit.sentence
+    assert after.endswith("(measured here)")
+    assert "needs 0.3 GB" in before
+    assert "needs 2.3 GB" in after
+
+
+def test_a_model_that_is_deleted_elsewhere_is_noticed(qtbot: QtBot, library: Library, home: Path) -> None:
+    install(home, "starter:t2", "org/a:i8")
+    refresh(qtbot, library)
+    install(home, "starter:t2")
+    with qtbot.waitSignal(library.noticed, timeout=10_000) as noticed:
+        library.refresh()
+    assert noticed.args == ["org/a:i8: not there any more; it was deleted outside this program."]
+    said: list[str] = []
+    library.noticed.connect(said.append)
+    with qtbot.waitSignal(library.changed, timeout=10_000):
+        library.remove("starter:t2")
+    assert said == []  # what was deleted here is no surprise
+
+
+def test_the_size_that_fits() -> None:
+    from app.library.fit import largest_fitting
+
+    small = largest_fitting("t2", Machine(8 * GIB, 8 * GIB, 10**12))
+    large = largest_fitting("t2", Machine(64 * GIB, 64 * GIB, 10**12))
+    assert 5e9 < small < 20e9 < large
+    assert estimated_fit(small, 1, "t2", Machine(8 * GIB, 8 * GIB, 10**12)).ok
+    assert not estimated_fit(round(small * 1.1), 1, "t2", Machine(8 * GIB, 8 * GIB, 10**12)).ok

@@ -208,3 +208,23 @@ def test_leaving_stops_the_question(services: Services, view: PlanView) -> None:
     view.show_source("org/model")
     view.stop()
     assert scripted(services).plans[0].cancelled
+
+
+def test_a_graphics_card_and_who_holds_it(services: Services, view: PlanView) -> None:
+    raw = planned(card={"name": "RTX 4090", "budget_bytes": 20 * 10**9, "programs": [
+        {"name": "game", "bytes": 3 * 10**9}, {"name": "desktop", "bytes": None},
+    ]})  # fmt: skip
+    for row in raw["options"]:
+        row["card"] = {
+            "name": "RTX 4090", "budget_bytes": 20 * 10**9, "total_bytes": 4 * 10**9, "reserve_bytes": 10**9,
+            "context": 8192, "longest_context": 8192, "fits": row["key"] != "f16",
+        }  # fmt: skip
+    view.show_source("org/model")
+    scripted(services).plans[0].done.emit(raw)
+    assert view.on_card.text() == (
+        "It fits on RTX 4090: with 8\u202f192 tokens of context it takes 5.0 GB of 20.0 GB, and up to 8\u202f192 "
+        "tokens fit. Other programs hold there: game 3.0 GB."
+    )
+    assert "a card is faster" in view.facts["speed"].note.text()
+    view.quality.setValue(view.quality.maximum())
+    assert "does not fit on RTX 4090" in view.on_card.text()

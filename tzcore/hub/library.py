@@ -110,14 +110,14 @@ def remove(model_id: str) -> int:
     if model is None:
         known = ", ".join(m.id for m in installed()) or "none"
         raise SourceError(f"no installed model is called {model_id!r}; installed: {known}")
-    if not _in_library(model.path):
+    if not in_library(model.path):
         raise SourceError(f"{model.path} lies outside the library {paths.models()}; delete the folder yourself")
     return model.bytes if _delete(model.path) else 0
 
 
 def discard(path: Path) -> int:
     """Delete an :class:`Unfinished` folder of the library; the bytes freed."""
-    if not _in_library(path) or not path.is_dir():
+    if not in_library(path) or not path.is_dir():
         raise SourceError(f"{path} is no folder of the library {paths.models()}")
     size = folder_bytes(path)
     _delete(path)
@@ -166,7 +166,8 @@ def _folders() -> list[Path]:
     return found
 
 
-def _in_library(folder: Path) -> bool:
+def in_library(folder: Path) -> bool:
+    """Whether ``folder`` lies directly in one of the folders of models."""
     return folder.parent.resolve() in {root.resolve() for root in paths.model_folders()}
 
 
@@ -187,7 +188,7 @@ def _read(folder: Path, by_path: bool = False) -> InstalledModel | None:
     source = receipt.get("source")
     if not isinstance(source, dict) or not isinstance(receipt.get("id"), str):
         return None
-    outside = by_path and not _in_library(folder)
+    outside = by_path and not in_library(folder)
     bits = receipt.get("bits_per_weight")
     return InstalledModel(
         id=str(folder) if outside else receipt["id"],

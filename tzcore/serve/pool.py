@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from tzcore import paths
 from tzcore.engine.costs import Costs, costs
 from tzcore.engine.generation import Engine
 from tzcore.engine.kv_choice import AUTO
@@ -270,6 +269,4 @@ def _in_library(name: str) -> InstalledModel | None:
         found = library.resolve(name)
     except (OSError, ValueError):  # a text that cannot even be a file's name
         return None
-    if found is None or found.path.parent.resolve() != paths.models().resolve():
-        return None
-    return found
+    return found if found is not None and library.in_library(found.path) else None

@@ -54,7 +54,6 @@ class RichText(QTextBrowser):
         self._fitted = (-1, 0)
         self._in_stack = False
         self._formulas: FormulaText | None = None
-        self._listening = False
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -157,21 +156,23 @@ class RichText(QTextBrowser):
         self.setHtml(f"<body>{self._formulas.html()}</body>")
         self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
         self.setAccessibleDescription(self._formulas.text())
-        if self._formulas.waiting and not self._listening:
+        if self._formulas.waiting:
             from app.views.chat.formula_images import formula_images
 
-            self._listening = True
-            formula_images().drawn.connect(self._on_drawn)
+            formula_images().wait(self)
 
-    def _on_drawn(self) -> None:
-        """Formulas were drawn; perhaps some that were not when the text was shown."""
-        if self._formulas is not None and self._formulas.ready() and not self.textCursor().hasSelection():
+    def refresh_formulas(self) -> bool:
+        """Show formulas that were drawn in the meantime; whether none is missing any more."""
+        if self._formulas is None:
+            return True
+        if self._formulas.ready() and not self.textCursor().hasSelection():
             self._fitted = (-1, 0)
             self._show_formulas()
             if self._in_stack:
                 self.updateGeometry()
             else:
                 self._fit()
+        return not self._formulas.waiting
 
     def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802
         """Formulas are copied as their source."""

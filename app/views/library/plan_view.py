@@ -55,6 +55,7 @@ class PlanView(QFrame):
         self.facts = {name: _Fact(title) for name, title in zip(FACTS, _titles(), strict=True)}
         self.memory = MemoryParts(theme)
         self.verdict = label("", wrap=True)
+        self.on_card = label("", "muted", wrap=True)
         self.discard = QCheckBox(tr("Delete the original weights while converting"))
         self.discard.toggled.connect(self._show)
         self.discard_note = label("", "small", wrap=True)
@@ -99,6 +100,7 @@ class PlanView(QFrame):
         body.addWidget(frame("rule"))
         body.addWidget(self.memory)
         body.addWidget(self.verdict)
+        body.addWidget(self.on_card)
         last = QHBoxLayout()
         last.setSpacing(Space.SMALL)
         options = QVBoxLayout()
@@ -217,6 +219,8 @@ class PlanView(QFrame):
         self._show_memory(plan, outcome.items)
         self.verdict.setText(plan_words.verdict(plan, outcome, self.freed))
         set_property(self.verdict, "role", "success" if outcome.fits else "warning")
+        self.on_card.setText(plan_words.on_card(plan, option))
+        self.on_card.setVisible(bool(self.on_card.text()))
         self._show_button(plan, option)
 
     def _show_memory(self, plan: Plan, items: tuple[tuple[str, int], ...]) -> None:

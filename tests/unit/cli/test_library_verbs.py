@@ -80,3 +80,51 @@ def test_the_window_without_a_display_is_one_line(tz: Tz) -> None:
     assert done.returncode == 1
     assert "tz chat" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_what_removing_would_free_is_said_and_nothing_is_removed(tz: Tz, installed: Path) -> None:
+    what = json.loads(tz("rm", "tiny/llama:t2", "--what", "--json").stdout)
+    assert what["model_bytes"] == sum(file.stat().st_size for file in installed.rglob("*") if file.is_file())
+    assert (what["snapshot_bytes"], what["source_bytes"], what["source_ours"]) == (0, 0, False)
+    assert installed.is_dir()
+    assert "model" in tz("rm", "tiny/llama:t2", "--what").stdout
+
+
+def test_a_model_on_another_drive(tz: Tz, installed: Path, tmp_path: Path, home: Path) -> None:
+    other = tmp_path / "drive"
+    other.mkdir()
+    moved = Path(shutil.move(installed, other / installed.name))
+    (home / "settings.json").write_text(json.dumps({"model_folders": f"{other}\n{tmp_path / 'gone'}"}))
+    listed = json.loads(tz("list", "--json", "--folders").stdout)
+    assert [model["path"] for model in listed["models"]] == [str(moved)]
+    assert [folder["available"] for folder in listed["folders"]] == [True, True, False]
+    assert "cannot be reached" in tz("list").stderr
+    answer = tz("run", "tiny/llama:t2", "A river", "--temperature", "0", "--max-tokens", "2")
+    assert answer.returncode == 0, answer.stderr
+    assert tz("rm", "tiny/llama:t2", "--yes").returncode == 0
+    assert not moved.exists()
+
+
+def test_show_says_what_a_local_model_is(tz: Tz, tmp_path: Path) -> None:
+    from tests.tiny_models import tiny_source
+
+    folder = tmp_path / "original"
+    tiny_source("llama").model.save_pretrained(folder)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n# A card\x1b[31m\n")
+    page = json.loads(tz("show", folder, "--json").stdout)
+    assert (page["family"], page["licence"], page["supported"], page["kind"]) == ("llama", "mit", True, "folder")
+    words = tz("show", folder).stdout
+    assert "# A card" in words
+    assert "\x1b" not in words  # nothing that a terminal would obey
+    assert tz("show", tmp_path / "nothing.gguf").returncode == 1
+
+
+def test_a_plan_names_speed_quality_and_who_has_the_memory(tz: Tz, installed: Path) -> None:
+    plan = json.loads(tz("plan", "tiny/llama", "--json").stdout)
+    assert plan["tokens_per_second"] > 0
+    assert plan["first_token_seconds"] > 0
+    assert plan["measured_tokens_per_second"] is None
+    names = [item["name"] for item in plan["memory_items"]]
+    assert names == ["weights", "kv", "workspace", "reserve", "other programs"]
+    assert plan["other_programs_bytes"] == plan["memory_items"][-1]["bytes"] > 0
+    assert "tokens/s on the processor" in tz("plan", "tiny/llama").stdout

@@ -164,3 +164,14 @@ def test_the_program_says_it_twice(tz: Tz, tmp_path: Path) -> None:
     assert last["options"][0]["conversion_seconds"] > 0
     assert last["options"][0]["token_seconds"] > 0
     assert last["machine"]["read_bandwidth"] > 0
+
+
+def test_what_each_choice_takes_of_a_card(tmp_path: Path) -> None:
+    from tests.unit.backend.cuda.pretended_engine import pretended_machine
+
+    with pretended_machine(tmp_path):
+        found, _ = plan_options.table(info(), SPEC, [])
+    assert found["machine"]["card"]["name"] == "NVIDIA GeForce RTX 4090"
+    totals = [row["card"]["total_bytes"] for row in found["options"] if row["card"]]
+    assert len(totals) >= 6
+    assert totals == sorted(totals)

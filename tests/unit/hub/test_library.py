@@ -221,3 +221,15 @@ def test_the_original_of_a_package_is_ours_alone(home: Path) -> None:
     assert leftovers.remove_original(original) == 100
     assert not package.exists()
     assert leftovers.original_of(model).bytes == 0
+
+
+def test_models_in_other_folders_belong_to_the_library(home: Path, tmp_path: Path) -> None:
+    import json
+
+    other = tmp_path / "drive"
+    assert library.in_library(paths.models() / "a")
+    assert not library.in_library(other / "a")
+    paths.home().mkdir(parents=True, exist_ok=True)
+    (paths.home() / "settings.json").write_text(json.dumps({"model_folders": str(other)}))
+    assert library.in_library(other / "a")
+    assert not library.in_library(other / "a" / "b")
