@@ -50,6 +50,26 @@ class Conversations(Store):
         row = self._one(f"SELECT text FROM {hit.table} WHERE id = ?", hit.row)
         return "" if row is None else search.snippet(row["text"], query)
 
+    def pinned(self) -> list[ConversationSummary]:
+        """Those that are kept at the top, newest first."""
+        return self._summaries("deleted IS NULL AND pinned = 1")
+
+    def in_folder(self, folder_id: int) -> list[ConversationSummary]:
+        """Those in a folder that are not pinned, newest first."""
+        return self._summaries("deleted IS NULL AND folder = ? AND pinned = 0", folder_id)
+
+    def count_in_folder(self, folder_id: int) -> int:
+        """How many :meth:`in_folder` gives."""
+        row = self._one(
+            "SELECT count(*) FROM conversation WHERE deleted IS NULL AND folder = ? AND pinned = 0", folder_id
+        )
+        return 0 if row is None else int(row[0])
+
+    def unfiled(self, limit: int, offset: int = 0) -> list[ConversationSummary]:
+        """Of those that are neither pinned nor in a folder, newest first, ``limit`` after the first ``offset``."""
+        condition = "deleted IS NULL AND +folder IS NULL AND pinned = 0"  # +: in order of place, not by folder
+        return self._summaries(condition, limit, offset, end="LIMIT ? OFFSET ?")
+
     def deleted(self) -> list[ConversationSummary]:
         """The soft-deleted ones, newest first."""
         return self._summaries("deleted > 0")
@@ -185,10 +205,10 @@ class Conversations(Store):
     def _those(self, found: Collection[int]) -> list[ConversationSummary]:
         return self._summaries("deleted IS NULL AND id IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
 
-    def _summaries(self, condition: str, *values: object) -> list[ConversationSummary]:
+    def _summaries(self, condition: str, *values: object, end: str = "") -> list[ConversationSummary]:
         rows = self._rows(
             f"SELECT id, title, model, updated, '', folder, pinned, deleted FROM conversation WHERE {condition} "
-            "ORDER BY place DESC, id DESC", *values,
+            f"ORDER BY place DESC, id DESC {end}", *values,
         )
         return [ConversationSummary._make(row) for row in rows]
 

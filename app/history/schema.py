@@ -108,6 +108,11 @@ MIGRATIONS: tuple[str, ...] = (
         VALUES ('delete', old.id, old.name, old.text);
     END;
     """,
-    "ALTER TABLE folder ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;",
+    """
+    ALTER TABLE folder ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
+    """,
+    """
+    CREATE INDEX conversation_pinned ON conversation (pinned) WHERE pinned = 1;
+    """,
 )
 """The schema's versions, in order; only ever appended to."""

@@ -38,6 +38,8 @@ PINNED = Qt.ItemDataRole.UserRole + 5
 
 CONVERSATIONS = "application/x-ternary-zero-conversations"
 """What is dragged: the ids as JSON."""
+PAGE = 500
+"""Conversations that are read at once; a long list is read as far as it is scrolled."""
 NEWEST = 1000
 """Matching messages that a search looks at before the window goes on; the rest is found in the background."""
 SAVE_AGAIN_EVERY = 5000
@@ -79,6 +81,9 @@ class ConversationList(QAbstractListModel):
         self._folders: dict[int, str] = {}
         self._busy: set[int] = set()
         self._search: FullSearch | None = None
+        self._loaded = 0
+        self._more = False
+        self._until = float("inf")
         self.complete = True
         """Whether the search has come to its end."""
         self._rest_found.connect(self._on_rest_found)
@@ -106,21 +111,39 @@ class ConversationList(QAbstractListModel):
             rows.extend(found)
         else:
             self._hits = {}
-            every = self._history.conversations()
-            pinned = [one for one in every if one.pinned]
-            if pinned:
+            if pinned := self._history.pinned():
                 rows += [tr("Pinned"), *pinned]
             for folder in folders:
-                inside = [one for one in every if one.folder == folder.id and not one.pinned]
-                rows.append(FolderRow(folder.id, folder.name, len(inside), folder.closed))
-                rows += [] if folder.closed else inside
-            rows += _with_headings([one for one in every if one.folder is None and not one.pinned], datetime.now())
+                rows.append(FolderRow(folder.id, folder.name, self._history.count_in_folder(folder.id), folder.closed))
+                rows += [] if folder.closed else self._history.in_folder(folder.id)
+            unfiled = self._history.unfiled(max(PAGE, self._loaded))
+            self._more = len(unfiled) >= max(PAGE, self._loaded)
+            self._loaded = len(unfiled)
+            more, self._until = _with_headings(unfiled, datetime.now())
+            rows += more
         self._reset(rows)
         if not self.complete:
             query = self._query
             self._search = FullSearch(
                 self._history.path, query, lambda hits: self._rest_found.emit(query, hits)
             )
+
+    def canFetchMore(self, parent: Index) -> bool:  # noqa: N802
+        return self._more and not self._query
+
+    def fetchMore(self, parent: Index) -> None:  # noqa: N802
+        """The next ones of the many, as the list is scrolled to its end."""
+        if not self.canFetchMore(parent):
+            return
+        unfiled = self._history.unfiled(PAGE, self._loaded)
+        self._more = len(unfiled) == PAGE
+        self._loaded += len(unfiled)
+        rows, self._until = _with_headings(unfiled, datetime.now(), self._until)
+        if rows:
+            self.beginInsertRows(QModelIndex(), len(self._rows), len(self._rows) + len(rows) - 1)
+            self._rows += rows
+            self._places = None
+            self.endInsertRows()
 
     def stop_search(self) -> None:
         """Nothing goes on in the background any more."""
@@ -310,8 +333,12 @@ def day_words(updated: float) -> str:
     return tr("{day} {month} {year}").format(day=day.day, month=tr(MONTHS[day.month - 1]), year=day.year)
 
 
-def _with_headings(found: list[ConversationSummary], now: datetime) -> list[str | ConversationSummary]:
-    """The list is in order of use.  Where the clock was wrong for a while, the times in it are not: one from the
+def _with_headings(
+    found: list[ConversationSummary], now: datetime, until: float = float("inf")
+) -> tuple[list[str | ConversationSummary], float]:
+    """The rows, and the moment at which the days of the last heading begin (``until``: that of the rows before).
+
+    The list is in order of use.  Where the clock was wrong for a while, the times in it are not: one from the
     future, or from long before its neighbours, goes under its older neighbour's heading."""
     end = datetime(now.year, now.month, now.day) + timedelta(days=1)
     latest = 0.0
@@ -321,15 +348,13 @@ def _with_headings(found: list[ConversationSummary], now: datetime) -> list[str 
             latest = summary.updated
         times.append(latest or now.timestamp())
     rows: list[str | ConversationSummary] = []
-    until = float("inf")
-    """When the days of the present heading begin."""
     for summary, updated in zip(found, reversed(times), strict=True):
-        if updated < until or not rows:
+        if updated < until:
             day = datetime.fromtimestamp(updated).date()
             rows.append(heading_for(day, now.date()))
             until = _begin(day, now.date())
         rows.append(summary)
-    return rows
+    return rows, until
 
 
 def _begin(day: date, today: date) -> float:

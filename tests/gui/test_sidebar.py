@@ -165,6 +165,30 @@ def test_a_short_word_is_found_to_the_end_in_the_background(history: History, qt
     assert model.rowCount() == 0
 
 
+def test_a_long_list_is_read_as_far_as_it_is_scrolled(window: MainWindow, history: History, qtbot: QtBot) -> None:
+    now = time.time()
+    history._db.execute("BEGIN")
+    for number in range(1300):
+        written = now - number * 40_000
+        history._db.execute("INSERT INTO conversation (title, model, created, updated, place) VALUES (?, 'm', ?, ?, ?)",
+                            (f"talk {number}", written, written, written))
+    history._db.execute("COMMIT")
+    model, view = window.conversations, window.sidebar.list
+    model.refresh()
+    assert model.count == 500
+    while model.canFetchMore(QModelIndex()):
+        before = model.count
+        view.scrollToBottom()
+        qtbot.waitUntil(lambda before=before: model.count > before)  # type: ignore[misc]
+    assert model.count == 1300
+    found = rows(model)
+    assert [row for row in found if row.startswith("-")] == [f"- talk {number}" for number in range(1300)]
+    headings = [row for row in found if not row.startswith("-")]
+    assert len(set(headings)) == len(headings) > 15
+    model.refresh()
+    assert rows(model) == found
+
+
 def test_several_at_once(window: MainWindow, history: History) -> None:
     one, two, three = (talk(history, title) for title in ("one", "two", "three"))
     window.conversations.refresh()
