@@ -11,8 +11,11 @@ from app.views.chat.answer_message import AnswerMessage
 from app.views.chat.code_view import CodeView
 from app.views.chat.rich_text import RichText
 from app.views.main_window import MainWindow
+from tests.gui.window_services import ScriptedClient
 
 MODEL = "starter:t2"
+OTHER = "org/Other-1B:t1"
+OWN = {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "min_p": 0.0, "repetition_penalty": 1.0, "dry_multiplier": 0.8}
 
 
 def last_answer(window: MainWindow) -> AnswerMessage:
@@ -32,3 +35,10 @@ def ask(qtbot: QtBot, window: MainWindow, text: str) -> None:
     window.chat.composer.edit.setFocus()
     qtbot.keyClicks(window.chat.composer.edit, text)
     qtbot.keyClick(window.chat.composer.edit, Qt.Key.Key_Return)
+
+
+def loaded(client: ScriptedClient, context: int = 2048, **more: Any) -> None:
+    """The model that was asked for last is in memory."""
+    model, _, reply = client.loads[-1]
+    client.loaded[model] = None
+    reply.done.emit({"context": context, "kv": "f16", "memory": {"kv": 9, "total": 99}, "sampling": OWN, **more})
