@@ -14,7 +14,7 @@ from tests.unit.backend.cuda.pretended_engine import pretended_machine
 from tests.unit.cli.conftest import Tz
 from tzcore import trits
 from tzcore.checkpoint.reader import ModelFolder
-from tzcore.cli import plan, plan_result, plan_words
+from tzcore.cli import plan, plan_result, plan_words, speed
 from tzcore.cli.budget_arguments import Budget
 from tzcore.cli.plan import Wish, shape_of
 from tzcore.cli.plan_result import estimated, result_of
@@ -34,6 +34,7 @@ from tzcore.quant.stored import stored_as
 def quick_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rates of a fixed machine: what is measured is tested in test_probe."""
     monkeypatch.setattr(probe, "measure", lambda width, settings: Rates(1e6, 1e9))
+    monkeypatch.setattr(speed, "probe", lambda: speed.Machine(30e9, 700e9))
 
 
 CONFIG: dict[str, Any] = {
