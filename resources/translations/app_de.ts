@@ -525,6 +525,10 @@
             <translation>Ordner zuklappen</translation>
         </message>
         <message>
+            <source>Close or open the folder</source>
+            <translation>Ordner zu- oder aufklappen</translation>
+        </message>
+        <message>
             <source>Close other programs or unload models, then try again: it goes on from where it was. If it happens again, take a smaller model.</source>
             <translation>Schließe andere Programme oder entlade Modelle und versuche es noch einmal: Es geht dort weiter, wo es war. Geschieht es wieder, nimm ein kleineres Modell.</translation>
         </message>
@@ -1271,8 +1275,16 @@
             <translation>Es lässt sich nicht ternarisieren: {reason}</translation>
         </message>
         <message>
+            <source>It does not fit on {name}: it takes {need} of {budget}, so that it runs on the processor.</source>
+            <translation>Es passt nicht auf {name}: Es braucht {need} von {budget}, darum läuft es auf dem Prozessor.</translation>
+        </message>
+        <message>
             <source>It does not fit: it takes {need}, this machine has {total}. Choose a smaller one.</source>
             <translation>Es passt nicht: Es braucht {need}, dieser Rechner hat {total}. Wähle ein kleineres.</translation>
+        </message>
+        <message>
+            <source>It fits on {name}: with {context} tokens of context it takes {need} of {budget}, and up to {longest} tokens fit.</source>
+            <translation>Es passt auf {name}: Mit {context} Token Kontext braucht es {need} von {budget}, und bis zu {longest} Token passen.</translation>
         </message>
         <message>
             <source>It fits when other programs are closed: it takes {need}, {free} of {total} are free.</source>
@@ -1974,6 +1986,10 @@
             <translation>Öffne {address} im Browser, melde dich an und nimm die Bedingungen an. Manche Urheber geben von Hand frei.</translation>
         </message>
         <message>
+            <source>Open; open or close a folder</source>
+            <translation>Öffnen; Ordner auf- oder zuklappen</translation>
+        </message>
+        <message>
             <source>Opens what happens when it is full</source>
             <translation>Zeigt, was geschieht, wenn er voll ist</translation>
         </message>
@@ -2004,6 +2020,10 @@
         <message>
             <source>Other programs find the server under this number. From 1024 on any program may use one.</source>
             <translation>Unter dieser Nummer finden andere Programme den Server. Ab 1024 darf jedes Programm eine benutzen.</translation>
+        </message>
+        <message>
+            <source>Other programs hold there: {list}.</source>
+            <translation>Andere Programme belegen dort: {list}.</translation>
         </message>
         <message>
             <source>Other programs use the models through the OpenAI interface. They share them with this window.</source>
@@ -3320,6 +3340,10 @@
             <translation>Gewichte {weights} + Kontext {context} + Arbeitsspeicher {workspace} = {total} von {free}</translation>
         </message>
         <message>
+            <source>What can be done with it</source>
+            <translation>Was sich damit tun lässt</translation>
+        </message>
+        <message>
             <source>What is known of the model cannot be read: {reason}</source>
             <translation>Was über das Modell bekannt ist, lässt sich nicht lesen: {reason}</translation>
         </message>
@@ -4053,6 +4077,10 @@
             <translation>{first} und {second} passen nicht zusammen in den Speicher: Sie antworten nacheinander.</translation>
         </message>
         <message>
+            <source>{fit} (measured here)</source>
+            <translation>{fit} (hier gemessen)</translation>
+        </message>
+        <message>
             <source>{folder} cannot be made ({reason}); set TZ_HOME to a folder that can be written</source>
             <translation>{folder} lässt sich nicht anlegen ({reason}); setze TZ_HOME auf einen beschreibbaren Ordner</translation>
         </message>
@@ -4241,6 +4269,10 @@
             <translation>{name}: {value} liegt nicht zwischen {low} und {high}</translation>
         </message>
         <message>
+            <source>{note}; on the processor, a card is faster</source>
+            <translation>{note}; auf dem Prozessor, eine Grafikkarte ist schneller</translation>
+        </message>
+        <message>
             <source>{number} B</source>
             <translation>{number} Mrd.</translation>
         </message>
@@ -4305,6 +4337,10 @@
             <translation>{percent} %  ·  noch etwa {time}</translation>
         </message>
         <message>
+            <source>{program} {size}</source>
+            <translation>{program} {size}</translation>
+        </message>
+        <message>
             <source>{size} are here already</source>
             <translation>{size} sind schon hier</translation>
         </message>
@@ -4339,6 +4375,10 @@
         <message>
             <source>{text}  ({keys})</source>
             <translation>{text}  ({keys})</translation>
+        </message>
+        <message>
+            <source>{title} · {model}</source>
+            <translation>{title} · {model}</translation>
         </message>
         <message>
             <source>{used} of {total} tokens</source>

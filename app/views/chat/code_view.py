@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QSizePolicy, 
 
 from app.text import highlight, inert
 from app.text.markdown import Code
-from app.theme import Theme
+from app.theme import Theme, code_font
 from app.translation import tr
 from app.views.chat.code_edit import CodeEdit, Painter
 from app.views.controls.controls import Button, IconButton, label
@@ -162,6 +162,10 @@ class CodeView(QFrame):
         self.updateGeometry()
 
     def restyle(self) -> None:
+        if (font := code_font()) != self._edit.font():  # another size of text
+            self._edit.setFont(font)
+            self._fit()
+            self.updateGeometry()
         self._painter.recolour(self._theme.colours)
         self._painter.rehighlight()
 

@@ -35,6 +35,7 @@ class Composer(QWidget):
         self._pasted: PendingAttachment | None = None
         self.attachments = attachments
         self.edit = MessageEdit()
+        theme.changed.connect(self.edit.take_size)
         self.note = ComposerNote(theme)
         self.chips = PendingChips(theme, attachments)
         self.gauge = ContextGauge(theme)

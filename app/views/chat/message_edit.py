@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QMimeData, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent
+from PySide6.QtGui import QFocusEvent, QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import QFrame, QPlainTextEdit
 
 from app.translation import tr
@@ -38,14 +38,19 @@ class MessageEdit(QPlainTextEdit):
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setTabChangesFocus(True)
         self.setAccessibleName(tr("Message"))
-        font = self.font()
-        font.setPointSizeF(font.pointSizeF() * 1.06)
-        self.setFont(font)
+        self.take_size()
         self.document().setDocumentMargin(0)
         TextDirection(self)
         self.textChanged.connect(self._fit)
         self.document().documentLayout().documentSizeChanged.connect(self._fit)
         self._fit()
+
+    def take_size(self) -> None:
+        """A little larger than the interface's text, whose size may be another now."""
+        font = QGuiApplication.font()
+        font.setPointSizeF(font.pointSizeF() * 1.06)
+        self.setFont(font)
+        self.viewport().setFont(font)  # what stands in the empty field is painted in this one
 
     def canInsertFromMimeData(self, source: QMimeData) -> bool:  # noqa: N802
         return source.hasUrls() or source.hasText() or source.hasImage()

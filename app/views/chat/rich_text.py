@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QUrl
-from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
+from PySide6.QtGui import QFontMetricsF, QGuiApplication, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
 from app.text import formulas, inert
@@ -72,9 +72,6 @@ class RichText(QTextBrowser):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.document().setDocumentMargin(0)
         self.document().setIndentWidth(26)
-        font = self.font()
-        font.setPointSizeF(font.pointSizeF() * READING_SCALE)
-        self.setFont(font)
         self.anchorClicked.connect(self._open)
         self._restyle()
 
@@ -129,6 +126,10 @@ class RichText(QTextBrowser):
         return QSize(40, 0)
 
     def _restyle(self) -> None:
+        font = QGuiApplication.font()
+        font.setPointSizeF(font.pointSizeF() * READING_SCALE)
+        if font != self.font():
+            self.setFont(font)
         colours = self.theme.colours
         css = document_css(colours)
         if self._muted:

@@ -56,6 +56,14 @@ class UserMessage(MessageView):
             self._row.natural = max(self._row.natural, self.chips.natural_width() + 4)
         self.show_actions()
 
+    def restyle(self) -> None:
+        super().restyle()
+        if self._row.natural < BUBBLE:  # in another size of text it may be wider
+            self._row.natural = _natural_width(self.message.text)
+            if self.chips is not None:
+                self._row.natural = max(self._row.natural, self.chips.natural_width() + 4)
+            self.updateGeometry()
+
     @property
     def folded(self) -> bool:
         """Whether only the beginning is shown."""
