@@ -354,9 +354,6 @@ class MainWindow(QMainWindow):
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
 
-    def _on_library_noticed(self, message: str) -> None:
-        self.notice.show_notice(message, "warning")
-
     def _on_library_failed(self, message: str) -> None:
         if self.page != "library":
             self.show_error(message)

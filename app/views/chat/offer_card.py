@@ -14,8 +14,8 @@ from app.library.library import CatalogueEntry, HubEntry
 from app.theme import Theme
 from app.translation import mark, tr
 from app.views.controls.controls import Button, discard, label, tag
+from app.views.controls.flow_layout import FlowLayout
 from app.views.controls.icons import pixmap
-from app.views.library.flow_layout import FlowLayout
 
 Act = Callable[[str], object]
 

@@ -9,8 +9,8 @@ from app.attachments.pending import PendingAttachment, PendingAttachments, pages
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.attachment_chips import AttachmentDialog, facts, icon_of, shortened
-from app.views.chat.flow_layout import FlowLayout
 from app.views.controls.controls import Button, IconButton, discard, frame, label
+from app.views.controls.flow_layout import FlowLayout
 from app.views.controls.icons import pixmap
 
 
@@ -21,8 +21,7 @@ class PendingChips(QWidget):
         super().__init__()
         self._theme, self._attachments = theme, attachments
         self._chips: dict[PendingAttachment, _Chip] = {}
-        self._flow = FlowLayout(6)
-        self.setLayout(self._flow)
+        self._flow = FlowLayout(self, 6, 6)
         self.setAccessibleName(tr("Attached files"))
         attachments.changed.connect(self._show)
         self._show()

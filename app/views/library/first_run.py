@@ -20,7 +20,7 @@ from app.theme import Space, Theme
 from app.translation import tr
 from app.views.chat.offer_card import licence_name
 from app.views.controls.controls import Button, frame, label, tag
-from app.views.library.flow_layout import FlowLayout
+from app.views.controls.flow_layout import FlowLayout
 from tzcore import paths
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from app.translation import tr
 from app.views.chat.message_body import MessageBody
 from app.views.chat.offer_card import licence_name
 from app.views.controls.controls import Button, Column, discard, label, tag
-from app.views.library.flow_layout import FlowLayout
+from app.views.controls.flow_layout import FlowLayout
 from app.views.library.foldable import Foldable
 from app.views.library.gated_steps import GatedSteps
 from app.views.library.plan_view import PlanView

@@ -14,8 +14,8 @@ from app.theme import Space, Theme
 from app.translation import tr
 from app.views.chat.offer_card import HubCard, licence_name
 from app.views.controls.controls import Button, Column, label, set_property
+from app.views.controls.flow_layout import FlowLayout
 from app.views.library.empty_state import EmptyState
-from app.views.library.flow_layout import FlowLayout
 
 if TYPE_CHECKING:
     from app.library.library import Library

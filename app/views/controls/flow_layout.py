@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QLayout, QLayoutItem, QStyle, QWidget
 
 
 class FlowLayout(QLayout):
-    """``across`` and ``down`` are the gaps in pixels."""
+    """``across`` and ``down`` are the gaps in pixels; each line's widgets are centred in it."""
 
     def __init__(self, parent: QWidget, across: int, down: int) -> None:
         super().__init__(parent)
@@ -50,12 +50,13 @@ class FlowLayout(QLayout):
         return Qt.Orientation(0)
 
     def _arrange(self, rect: QRect, place: bool) -> int:
-        """The height that is needed; each line's widgets are centred in it."""
+        """The height that is needed."""
         x = y = line = 0
         places: list[tuple[QLayoutItem, QRect]] = []
         begun = 0
         for item in self._items:
             hint = item.sizeHint()
+            hint.setWidth(min(hint.width(), rect.width()))
             if x and x + hint.width() > rect.width():
                 _centre(places, begun, line)
                 x, y, line, begun = 0, y + line + self._down, 0, len(places)
