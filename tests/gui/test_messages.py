@@ -145,7 +145,8 @@ def test_menu_of_a_message(qtbot: QtBot, window: MainWindow, services: Services)
     window.open_conversation(filled(services, 4))
     menu = message_menu(window.chat.messages.views[-1])
     names = [one.text() for one in menu.actions() if one.text()]
-    assert names == ["Copy as Markdown", "Copy as plain text", "Edit…", "Regenerate", "Continue"]
+    assert names[:5] == ["Copy as Markdown", "Copy as plain text", "Edit…", "Regenerate", "Continue"]
+    assert "Branch from here" in names
     window.chat.messages.views[-1].show_menu()
     assert any(one.isVisible() for one in window.chat.messages.views[-1].findChildren(QMenu))
 
