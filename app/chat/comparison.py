@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject, Signal
 
+from app import wording
 from app.chat.conversation import Conversation
 from app.history.history import Attachment
 from app.translation import tr
@@ -108,6 +109,9 @@ class Comparison(QObject):
         if self.first.id is not None and self.second.id is not None:
             self.first.set_overrides({**self.first.overrides, LINK: self.second.id})
             self.second.set_overrides({**self.second.overrides, LINK: self.first.id})
+            history = self._services.history  # in the list the two must be told apart
+            title, model = history.conversation(self.first.id).title, wording.short_model(self.second.model)
+            history.rename(self.second.id, tr("{title} · {model}").format(title=title, model=model))
 
 
 def sentence(comparison: Comparison, first: str, second: str) -> str:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.database import DamagedError, check_whole, left_open, open_database, transaction
+from app.history import search
 from app.history.backup import Backups
 from app.history.conversations import Conversations
 from app.history.messages import Messages, title_from
@@ -69,6 +70,8 @@ class History(Messages, Conversations, Presets):
         try:
             if doubtful:
                 check_whole(connection, path)
+            if self._backups.suspect.exists():
+                search.mend(connection)
             with transaction(connection):
                 connection.execute("UPDATE message SET state = 'interrupted' WHERE state = 'streaming'")
         except BaseException:

@@ -23,6 +23,7 @@ from tzcore.errors import StorageError
 
 BEYOND = 5000
 """Row numbers tried after the last one that was found, where the file does not say how many there are."""
+MANY = 500
 TABLES = ("folder", "preset", "conversation", "message", "attachment")
 
 
@@ -76,6 +77,15 @@ def _rows(source: sqlite3.Connection, table: str, at_least: int) -> Iterator[dic
         sequence = source.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
         highest = max(highest or 0, sequence[0] if sequence else 0)
     number, found, errors = 0, 0, 0
+    for begin in range(0, highest or 0, MANY):  # whole stretches, as long as none lies on a broken page
+        try:
+            stretch = source.execute(
+                f"SELECT * FROM {table} WHERE id > ? AND id <= ? ORDER BY id", (begin, begin + MANY)
+            ).fetchall()
+        except sqlite3.Error:
+            break
+        number = begin + MANY
+        yield from map(dict, stretch)
     while number < (highest if highest is not None else max(found, at_least) + BEYOND):
         number += 1
         try:
@@ -108,7 +118,10 @@ def _merge(into: sqlite3.Connection, rows: dict[str, list[dict[str, Any]]]) -> i
             _insert(into, "conversation", {**row, "shown_root": None})
         touched[row["id"]] = row
     added: dict[int, dict[str, Any]] = {}
+    there = {row[0]: (row[1], row[2]) for row in into.execute("SELECT id, created, text FROM message")}
     for row in rows["message"]:
+        if there.get(row["id"]) == (row["created"], row["text"]):
+            continue
         known = _known(into, "message", row)
         if known is not None:
             # An answer that was still being written when the backup was made has more text now.

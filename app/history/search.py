@@ -72,6 +72,15 @@ def find(read: Read, query: str, newest: int = ALL) -> tuple[dict[int, Hit], boo
     return found, complete
 
 
+def mend(connection: sqlite3.Connection) -> None:
+    """Make those indexes anew that do not fit what they are of."""
+    for table in ("message_search", "title_search", "attachment_search"):
+        try:
+            connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
+        except sqlite3.DatabaseError:
+            connection.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")
+
+
 class FullSearch:
     """A search to the end, in a thread with a connection of its own, so that nothing waits for it."""
 
@@ -104,7 +113,8 @@ class FullSearch:
                 with self._lock:
                     self._connection = None
             if complete and not self._stopped:
-                self._done(found)
+                with suppress(RuntimeError):  # whoever asked is gone
+                    self._done(found)
 
 
 def snippet(text: str, query: str) -> str:

@@ -7,6 +7,7 @@ unpacked beyond a limit, nesting ends somewhere, and each conversation stands or
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from app.transfer import chatgpt, open_webui, own
 from app.transfer.conversation import Talk, UnreadableError
 from app.transfer.markdown import from_markdown
 
+CONVERSATIONS = re.compile(r"conversations(-\d+)?\.json")
 LARGEST = 2_000_000_000
 """Bytes of JSON that are read at most."""
 
@@ -34,12 +36,16 @@ class Source:
 
 def open_source(path: Path, largest: int = LARGEST) -> Source:
     """UnreadableError when nothing of it can be imported."""
-    data = _bytes(path, largest)
+    parts = _bytes(path, largest)
     if path.suffix.lower() in (".md", ".markdown"):
-        document = data.decode("utf-8-sig", "replace")
+        document = parts[0].decode("utf-8-sig", "replace")
         return Source("Markdown", 1, iter([from_markdown(document, path.stat().st_mtime)]))
-    parsed = _parsed(data)
-    del data
+    parsed = _parsed(parts.pop(0))
+    while parts:
+        more = _parsed(parts.pop(0))
+        if not isinstance(parsed, list) or not isinstance(more, list):
+            raise UnreadableError("unknown")
+        parsed += more
     if isinstance(parsed, dict) and parsed.get("format") == own.FORMAT:
         talks, count, presets = own.read(parsed)
         return Source("Ternary-Zero", count, talks, presets)
@@ -64,7 +70,8 @@ def _each(every: list[Any], read: Callable[[Mapping[str, Any]], Talk]) -> Iterat
             yield error
 
 
-def _bytes(path: Path, largest: int) -> bytes:
+def _bytes(path: Path, largest: int) -> list[bytes]:
+    """The file, or what an archive holds of conversations."""
     try:
         if zipfile.is_zipfile(path):
             return _unpacked(path, largest)
@@ -72,25 +79,30 @@ def _bytes(path: Path, largest: int) -> bytes:
             raise UnreadableError("no_archive", path.name)
         if path.stat().st_size > largest:
             raise UnreadableError("too_large", f"{largest // 1_000_000} MB")
-        return path.read_bytes()
+        return [path.read_bytes()]
     except OSError as error:
         raise UnreadableError("unreadable", error.strerror or str(error)) from error
 
 
-def _unpacked(path: Path, largest: int) -> bytes:
-    """``conversations.json`` of an archive.  What the archive says of its sizes is not believed."""
+def _unpacked(path: Path, largest: int) -> list[bytes]:
+    """``conversations.json`` of an archive, or the several files that a large export is split into.
+
+    What the archive says of its sizes is not believed."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.rpartition("/")[2] == "conversations.json"]
+            names = [name for name in archive.namelist() if CONVERSATIONS.fullmatch(name.rpartition("/")[2])]
             if not names:
                 raise UnreadableError("no_conversations")
-            with archive.open(names[0]) as stream:
-                data = stream.read(largest + 1)
+            parts, room = [], largest + 1
+            for name in sorted(names):
+                with archive.open(name) as stream:
+                    parts.append(stream.read(room))
+                room -= len(parts[-1])
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise UnreadableError("no_archive", str(error)) from error
-    if len(data) > largest:
+    if room <= 0:
         raise UnreadableError("too_large", f"{largest // 1_000_000} MB")
-    return data
+    return parts
 
 
 def _parsed(data: bytes) -> Any:

@@ -128,7 +128,7 @@ def _write(
         connection.execute("UPDATE conversation SET deleted = NULL WHERE deleted < 0")
         for name, settings in source.presets:
             connection.execute("INSERT INTO preset (name, settings) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
-                               (name, json.dumps(settings, ensure_ascii=False)))
+                               (name, json.dumps(settings)))
 
 
 def _note(outcome: Outcome, error: UnreadableError) -> None:
@@ -177,8 +177,8 @@ def _insert_said(
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (conversation, None if said.parent is None else ids[said.parent], said.role, said.text, said.model,
          said.created or created, said.state,
-         None if said.timings is None else json.dumps(dict(said.timings), ensure_ascii=False),
-         json.dumps(changes, ensure_ascii=False) if changes else None),
+         None if said.timings is None else json.dumps(dict(said.timings)),
+         json.dumps(changes) if changes else None),
     ).lastrowid or 0)
     add_attachments(connection, number, said.attachments)
     return number

@@ -126,13 +126,13 @@ class MainWindow(QMainWindow):
         chat.library_wanted.connect(self.show_library)
         chat.get_wanted.connect(self._get)
         services.settings.changed.connect(self._on_setting)
-        services.engine.restarted.connect(partial(engine_notice.restarted, self))
-        services.engine.failed.connect(partial(engine_notice.failed, self))
+        services.engine.restarted.connect(self._on_engine_restarted)  # a method: it ends with the window
+        services.engine.failed.connect(self._on_engine_failed)
         services.jobs.finished.connect(self._on_job_finished)
         for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
             signal.connect(self._show_jobs)
         services.library.failed.connect(self._on_library_failed)
-        services.library.noticed.connect(self._on_library_noticed)
+        services.library.noticed.connect(self._on_noticed)
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -320,6 +320,15 @@ class MainWindow(QMainWindow):
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
 
+    def _on_engine_restarted(self, message: str) -> None:
+        engine_notice.restarted(self, message)
+
+    def _on_engine_failed(self, message: str) -> None:
+        engine_notice.failed(self, message)
+
+    def _on_noticed(self, text: str) -> None:
+        self.notice.show_notice(text, "warning")
+
     def _show_offline(self) -> None:
         """The network's button says it on every page."""
         offline = bool(self._services.settings.get("offline"))
@@ -344,9 +353,6 @@ class MainWindow(QMainWindow):
         share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
         button.show_badge(len(under_way), share, sentence)
-
-    def _on_library_noticed(self, message: str) -> None:
-        self.notice.show_notice(message, "warning")
 
     def _on_library_failed(self, message: str) -> None:
         if self.page != "library":

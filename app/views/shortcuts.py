@@ -62,6 +62,9 @@ SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("new_line", ("Shift+Return",), mark("New line"), WRITING, own=True),
     Shortcut("edit_last", ("Up",), mark("Edit the last message (in the empty field)"), WRITING, own=True),
     # The list of conversations
+    Shortcut("open", ("Return",), mark("Open; open or close a folder"), CONVERSATIONS, own=True),
+    Shortcut("fold", ("Left", "Right"), mark("Close or open the folder"), CONVERSATIONS, own=True),
+    Shortcut("menu", ("Shift+F10",), mark("What can be done with it"), CONVERSATIONS, own=True),
     Shortcut("rename", ("F2",), mark("Rename"), CONVERSATIONS, own=True),
     Shortcut("delete", ("Delete",), mark("Delete"), CONVERSATIONS, own=True),
     # The jobs page

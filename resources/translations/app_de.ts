@@ -221,10 +221,6 @@
             <translation>Etwa {duration}, um es auf diesem Rechner vorzubereiten, nach dem Herunterladen.</translation>
         </message>
         <message>
-            <source>About {number} tokens/s</source>
-            <translation>Etwa {number} Token/s</translation>
-        </message>
-        <message>
             <source>Accept the licence on the model's page at huggingface.co and enter your access token in the settings, then try again.</source>
             <translation>Nimm die Lizenz auf der Seite des Modells bei huggingface.co an, trage dein Zugriffstoken in den Einstellungen ein und versuche es noch einmal.</translation>
         </message>
@@ -481,8 +477,8 @@
             <translation>Prüfe die Verbindung und versuche es noch einmal. Was schon da ist, bleibt.</translation>
         </message>
         <message>
-            <source>Check token</source>
-            <translation>Token prüfen</translation>
+            <source>Check: {name}</source>
+            <translation>Prüfen: {name}</translation>
         </message>
         <message>
             <source>Checking the result</source>
@@ -748,12 +744,8 @@
             <translation>Modell löschen</translation>
         </message>
         <message>
-            <source>Delete the original weights while converting: {less} of disk instead of {more}</source>
-            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}</translation>
-        </message>
-        <message>
-            <source>Delete the original weights while converting: {less} of disk instead of {more}, fetched {times} times</source>
-            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen: {less} Platz auf der Platte statt {more}, {times}-mal geholt</translation>
+            <source>Delete the original weights while converting</source>
+            <translation>Die ursprünglichen Gewichte beim Ternarisieren löschen</translation>
         </message>
         <message>
             <source>Delete {id}</source>
@@ -986,6 +978,10 @@
         <message>
             <source>Find a model</source>
             <translation>Modell suchen</translation>
+        </message>
+        <message>
+            <source>Find a model on Hugging Face</source>
+            <translation>Ein Modell bei Hugging Face suchen</translation>
         </message>
         <message>
             <source>Find a shortcut</source>
@@ -1428,6 +1424,10 @@
         <message>
             <source>Leave out the oldest messages</source>
             <translation>Die ältesten Nachrichten weglassen</translation>
+        </message>
+        <message>
+            <source>Let go of the files here to attach them.</source>
+            <translation>Lass die Dateien hier los, um sie anzuhängen.</translation>
         </message>
         <message>
             <source>Let other machines in</source>
@@ -1890,6 +1890,10 @@
             <translation>Offline ist eingeschaltet. Laufende Aufträge sind angehalten.</translation>
         </message>
         <message>
+            <source>Older ones are not shown, but exported.</source>
+            <translation>Ältere werden nicht gezeigt, aber exportiert.</translation>
+        </message>
+        <message>
             <source>One a line; for another drive. New models go to the usual place unless you choose one of these.</source>
             <translation>Einer je Zeile, etwa für ein anderes Laufwerk. Neue Modelle kommen an den üblichen Ort, wenn du keinen von diesen wählst.</translation>
         </message>
@@ -1908,6 +1912,10 @@
         <message>
             <source>One ternary plane. The smallest; small models lose their wits.</source>
             <translation>Eine ternäre Ebene. Am kleinsten; kleine Modelle verlieren dabei den Verstand.</translation>
+        </message>
+        <message>
+            <source>Only for a proxy that asks for one, for the user in its address: http://user@proxy.example.org:3128.</source>
+            <translation>Nur für einen Proxy, der eines verlangt, für den Benutzer in seiner Adresse: http://benutzer@proxy.example.org:3128.</translation>
         </message>
         <message>
             <source>Only the download needs the network. Without one, bring a model folder or a .gguf file from another computer and open it in the library.</source>
@@ -2014,6 +2022,10 @@
             <translation>Eigene Einstellungen</translation>
         </message>
         <message>
+            <source>Package with a model</source>
+            <translation>Paket mit einem Modell</translation>
+        </message>
+        <message>
             <source>Pages</source>
             <translation>Seiten</translation>
         </message>
@@ -2028,6 +2040,10 @@
         <message>
             <source>Parts of the library</source>
             <translation>Teile der Bibliothek</translation>
+        </message>
+        <message>
+            <source>Password of the proxy</source>
+            <translation>Passwort des Proxys</translation>
         </message>
         <message>
             <source>Paste a token, for example hf_…</source>
@@ -2242,12 +2258,12 @@
             <translation>Entfernen</translation>
         </message>
         <message>
-            <source>Remove token</source>
-            <translation>Token entfernen</translation>
-        </message>
-        <message>
             <source>Remove {name}</source>
             <translation>{name} entfernen</translation>
+        </message>
+        <message>
+            <source>Remove: {name}</source>
+            <translation>Entfernen: {name}</translation>
         </message>
         <message>
             <source>Rename</source>
@@ -2334,6 +2350,10 @@
             <translation>Beispielantworten</translation>
         </message>
         <message>
+            <source>Save</source>
+            <translation>Speichern</translation>
+        </message>
+        <message>
             <source>Save as a new version</source>
             <translation>Als neue Fassung speichern</translation>
         </message>
@@ -2350,8 +2370,8 @@
             <translation>Bericht speichern …</translation>
         </message>
         <message>
-            <source>Save token</source>
-            <translation>Token speichern</translation>
+            <source>Save: {name}</source>
+            <translation>Speichern: {name}</translation>
         </message>
         <message>
             <source>Saved as {file}.</source>
@@ -2542,8 +2562,8 @@
             <translation>Zustand des Servers</translation>
         </message>
         <message>
-            <source>State of the token</source>
-            <translation>Zustand des Tokens</translation>
+            <source>State: {name}</source>
+            <translation>Zustand: {name}</translation>
         </message>
         <message>
             <source>Status</source>
@@ -2624,6 +2644,14 @@
         <message>
             <source>Takes effect when the engine starts next.</source>
             <translation>Gilt, sobald die Engine das nächste Mal startet.</translation>
+        </message>
+        <message>
+            <source>Takes {less} of disk at most instead of {more}.</source>
+            <translation>Braucht höchstens {less} auf der Platte statt {more}.</translation>
+        </message>
+        <message>
+            <source>Takes {less} of disk at most instead of {more}; they are fetched {times} times.</source>
+            <translation>Braucht höchstens {less} auf der Platte statt {more}; sie werden {times}-mal geholt.</translation>
         </message>
         <message>
             <source>Tell me when a job ends</source>
@@ -3236,12 +3264,8 @@
             <translation>Zwei ternäre Ebenen. Nah am Original; richtig für Modelle unter etwa 10 Mrd.</translation>
         </message>
         <message>
-            <source>Type a name above and press Enter.</source>
-            <translation>Gib oben einen Namen ein und drücke die Eingabetaste.</translation>
-        </message>
-        <message>
-            <source>Type a name above and press Enter. Nothing is asked of the hub before.</source>
-            <translation>Gib oben einen Namen ein und drücke die Eingabetaste. Vorher wird der Hub nichts gefragt.</translation>
+            <source>Type a name above and press Enter. Nothing is asked of the network before.</source>
+            <translation>Gib oben einen Namen ein und drücke die Eingabetaste. Vorher wird das Netz nichts gefragt.</translation>
         </message>
         <message>
             <source>Undo</source>
@@ -3358,10 +3382,6 @@
         <message>
             <source>When the context is full</source>
             <translation>Wenn der Kontext voll ist</translation>
-        </message>
-        <message>
-            <source>Where should the token be kept?</source>
-            <translation>Wo soll das Token liegen?</translation>
         </message>
         <message>
             <source>Whether both models fit into the memory is known when the first one is loaded.</source>
@@ -4193,6 +4213,14 @@
             <translation>{name}: ein Wert ist nötig</translation>
         </message>
         <message>
+            <source>{name}: the password does not belong here, it has a field of its own below</source>
+            <translation>{name}: Das Passwort gehört nicht hierher, es hat unten ein eigenes Feld</translation>
+        </message>
+        <message>
+            <source>{name}: where should it be kept?</source>
+            <translation>{name}: Wo soll es liegen?</translation>
+        </message>
+        <message>
             <source>{name}: {size}</source>
             <translation>{name}: {size}</translation>
         </message>
@@ -4227,6 +4255,10 @@
         <message>
             <source>{number} of {count}</source>
             <translation>{number} von {count}</translation>
+        </message>
+        <message>
+            <source>{number} tokens/s</source>
+            <translation>{number} Token/s</translation>
         </message>
         <message>
             <source>{number} tokens/s measured here</source>

@@ -76,6 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     found: dict[str, list[tuple[float, float]]] = {"alone": [], "beside, background": [], "beside, as it is": []}
+    load = psutil.getloadavg()[0]
     engine = Engine.open(find_or_make(args.model, Console()), speculation=False)
     with tempfile.TemporaryDirectory() as folder, \
             conversion(args.source, Path(folder) / "a", "--background") as polite, \
@@ -91,7 +92,10 @@ def main() -> None:
                     process.suspend()
     engine.close()
     base = [rate for rate, _ in found["alone"]]
-    lines = [f"{args.model}, {TOKENS} tokens, {psutil.cpu_count()} processors; median (least to most) of {args.rounds}"]
+    lines = [
+        f"{args.model}, {TOKENS} tokens, {psutil.cpu_count()} processors, load {load:.1f} by other programs; "
+        f"median (least to most) of {args.rounds}"
+    ]
     for name, pairs in found.items():
         rates, firsts = [rate for rate, _ in pairs], [first for _, first in pairs]
         middle = statistics.median(rates)

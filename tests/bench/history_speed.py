@@ -2,14 +2,18 @@
 
 ``python -m tests.bench.history_speed [FOLDER]``; the database is made once in FOLDER (a minute), or in
 a temporary one.  Times are the best and the median of several runs of what the window does: the query,
-and the list's model filled with what it found.
+and the list's model filled with what it found.  Then once each, in seconds: a backup, an export of everything, its
+import into an empty database in a process of its own while the window saves an answer four times a second, and the
+restoring of a damaged database.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,6 +26,7 @@ from PySide6.QtCore import QCoreApplication
 
 from app.history.history import History
 from app.models.conversation_list import ConversationList
+from app.transfer.export import everything, export
 
 CONVERSATIONS = 10_000
 MESSAGES = 20
@@ -116,7 +121,49 @@ def main() -> None:
                 best, median = timed(action)
                 print(f"{'  ' + name:46} {'':7} {best:8.1f} {median:10.1f}")
         history.close()
+        once(path)
     del application
+
+
+def once(path: Path) -> None:
+    """What takes seconds."""
+    folder = Path(tempfile.mkdtemp(dir=path.parent))
+    try:
+        shutil.copyfile(path, folder / "history.sqlite")
+        history = History(folder / "history.sqlite")
+        print(f"{'backup, in the background':46} {seconds(history._backups.make):16.1f} s")
+        file = folder / "all.json"
+        took = seconds(lambda: list(export(history, everything(history), file, presets=True)))
+        print(f"{'export of everything':46} {took:16.1f} s, {file.stat().st_size / 1e6:.0f} MB")
+        history.close()
+        live = History(folder / "imported.sqlite")
+        answer = live.append(live.create("m"), None, "assistant", "", "m", "streaming")
+        began = time.perf_counter()
+        child = subprocess.Popen([sys.executable, "-m", "app.transfer", str(live.path), str(file)],
+                                 stdout=subprocess.DEVNULL)
+        waits = []
+        while child.poll() is None:
+            waits.append(seconds(lambda: live.update(answer.id, "text " * len(waits), "streaming")) * 1000)
+            time.sleep(0.25)
+        took, found = time.perf_counter() - began, len(live.conversations())
+        print(f"{'import of that':46} {took:16.1f} s, {found:,} conversations; the window's saves meanwhile: "
+              f"median {statistics.median(waits):.0f} ms, longest {max(waits):.0f} ms")
+        live.close()
+        with (folder / "history.sqlite").open("r+b") as stream:
+            stream.seek(8 * 4096)
+            stream.write(os.urandom(4 * 4096))
+        (folder / "history.suspect").touch()
+        took = seconds(lambda: History(folder / "history.sqlite").close())
+        print(f"{'a damaged database restored':46} {took:16.1f} s")
+    finally:
+        shutil.rmtree(folder)
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """How long it takes."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
     python tests/bench/screenshots.py --out FOLDER [--starter HOME] [--only chat,library] [--sizes 1280x800,1920x1080]
         [--densities 100,200] [--modes light,dark] [--language de] [--text-scale 150] [--right-to-left] [--sheets]
+        [--patience SECONDS] [--no-jobs]
 
 Sizes are physical pixels: 1920x1080 at 200 % is a window of 960x540.  ``--starter`` names a home folder with the
-starter model installed, which is copied.  ``--sheets`` also puts the pictures of one kind on one sheet.  Needs a
-display with fonts (``xvfb-run -s "-screen 0 1920x1200x24"`` makes one, or ``QT_QPA_PLATFORM=offscreen``).
+starter model installed, which is copied.  ``--patience``: how long a model's page may measure.  ``--sheets`` also puts
+the pictures of one kind on one sheet.  Needs a display with fonts (``xvfb-run -s "-screen 0 1920x1200x24"`` makes
+one, or ``QT_QPA_PLATFORM=offscreen``).
 """
 
 from __future__ import annotations
@@ -46,7 +48,10 @@ def scene(name: str) -> Callable[[Scene], Scene]:
 class Studio:
     """The window on real services in a seeded home folder."""
 
-    def __init__(self, home: Path, language: str, scale: int, right_to_left: bool) -> None:
+    def __init__(
+        self, home: Path, language: str, scale: int, right_to_left: bool, patience: float = 0.5, jobs: bool = True
+    ) -> None:
+        self.patience = patience
         os.environ["TZ_HOME"] = str(home)
         from PySide6.QtCore import Qt
         from PySide6.QtWidgets import QApplication
@@ -61,7 +66,8 @@ class Studio:
             self.application.setLayoutDirection(Qt.LayoutDirection.RightToLeft)
         starter = os.environ.get("TZ_PICTURES_STARTER")
         self.ids = seed(home, Path(starter) if starter else None)
-        seed_jobs(home)
+        if jobs:
+            seed_jobs(home)
         self.services = Services.build(self.application)
         for key, value in {"last_model": "starter:t2", "language": language, "text_scale": scale}.items():
             try:
@@ -156,7 +162,7 @@ def _model(studio: Studio) -> QWidget | None:
     view = studio.window.library
     view.open_model("starter")
     studio.later(view.close_model)
-    studio.settle(6)
+    studio.settle(studio.patience)
     return studio.window
 
 
@@ -237,7 +243,10 @@ def take(arguments: argparse.Namespace) -> None:
     """In a process of its own density: every scene in every size and colour."""
     density = int(arguments.density)
     with tempfile.TemporaryDirectory() as home:
-        studio = Studio(Path(home), arguments.language, arguments.text_scale, arguments.right_to_left)
+        studio = Studio(
+            Path(home), arguments.language, arguments.text_scale, arguments.right_to_left, arguments.patience,
+            not arguments.no_jobs,
+        )
         out = Path(arguments.out)
         out.mkdir(parents=True, exist_ok=True)
         wanted = arguments.only.split(",") if arguments.only else list(SCENES)
@@ -294,6 +303,8 @@ def main() -> int:
     parser.add_argument("--language", default="")
     parser.add_argument("--text-scale", type=int, default=100)
     parser.add_argument("--right-to-left", action="store_true")
+    parser.add_argument("--patience", type=float, default=6.0)
+    parser.add_argument("--no-jobs", action="store_true")
     parser.add_argument("--sheets", action="store_true")
     parser.add_argument("--density", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -32,6 +32,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.views.chat.message_list import MessageList
+
 Role = QAccessible.Role
 BUTTONS = {Role.Button, Role.CheckBox, Role.RadioButton, Role.ButtonMenu, Role.ButtonDropDown, Role.PageTab, Role.Link}
 EXPECTED: tuple[tuple[type[QWidget], set[QAccessible.Role]], ...] = (
@@ -65,7 +67,8 @@ class Control:
     @property
     def line(self) -> str:
         state = "" if self.widget.isEnabled() else "  (disabled)"
-        return f"{self.role.name:<14}{self.name.strip() or '—'}{state}"
+        name = " ".join(self.name.split()) or "—"
+        return f"{self.role.name:<14}{name if len(name) < 90 else name[:88] + ' …'}{state}"
 
 
 def controls(root: QWidget) -> list[Control]:
@@ -188,6 +191,8 @@ def _unreachable(window: QWidget, listed: list[Control]) -> list[str]:
             continue
         if _reads_only(widget) or _one_of_a_group(widget, stops) or _beside_a_number(widget):
             continue
+        if _another_message(widget, stops):
+            continue
         found.append(f"not reached by Tab: {one.role.name} “{one.name}” {_where(widget)}")
     return found
 
@@ -201,6 +206,14 @@ def _one_of_a_group(widget: QWidget, stops: set[QWidget]) -> bool:
     return widget.autoExclusive() and any(
         isinstance(stop, type(widget)) and stop.parentWidget() is widget.parentWidget() for stop in stops
     )
+
+
+def _another_message(widget: QWidget, stops: set[QWidget]) -> bool:
+    """Tab stops at one message and what is in it; the arrow keys go to the others."""
+    above: QWidget | None = widget
+    while above is not None and not isinstance(above, MessageList):
+        above = above.parentWidget()
+    return above is not None and any(above.isAncestorOf(stop) for stop in stops)
 
 
 def _beside_a_number(widget: QWidget) -> bool:

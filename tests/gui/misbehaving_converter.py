@@ -39,7 +39,7 @@ if source == "half":  # ends well but has not said what came out
     sys.exit(0)
 say("note", message="about to begin")
 begun = int(steps.read_text()) if steps.exists() else 0
-total = 6 if source == "quick" else 400
+total = 6 if source == "quick" or sys.argv[1] == "eval" else 400
 for step in range(begun, total):
     say("progress", phase="convert", done=step * 1000, total=total * 1000, unit="weights", detail=f"layer {step}")
     steps.with_suffix(".new").write_text(str(step))

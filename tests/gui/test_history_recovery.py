@@ -354,3 +354,17 @@ def test_an_answer_goes_on_while_another_process_writes(file: Path) -> None:
     history.update(answer.id, "half an answer", "streaming")
     assert not history.unsaved
     assert history._db.execute("SELECT text FROM message").fetchone()[0] == "half an answer"
+
+
+def test_a_damaged_search_index_is_made_anew(file: Path) -> None:
+    filled(file, 40)
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("UPDATE message_search_data SET block = zeroblob(20) WHERE id > 10")
+        database.commit()
+    history = History(file)
+    with pytest.raises(StorageError, match="open it again"):
+        history.conversations("question")
+    history.close()
+    history = History(file)
+    assert history.notices == []
+    assert len(history.conversations("question")) == 40

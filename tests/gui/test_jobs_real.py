@@ -18,7 +18,7 @@ from app.library.library import Library
 from app.settings.settings import Settings
 from tests.tiny_models import tiny_source, write_small_files
 
-MINUTES = 120_000
+MINUTES = 240_000
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def settled(qtbot: QtBot, job: Job) -> None:
     qtbot.waitUntil(lambda: job.state not in ("queued", "running"), timeout=MINUTES)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_conversion_and_its_interruption(qtbot: QtBot, jobs: Jobs, source: Path) -> None:
     phases: list[str] = []
     fractions: list[float] = []

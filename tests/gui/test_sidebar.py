@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, Qt
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QMessageBox
+from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
@@ -333,6 +334,20 @@ def test_folder_keys(window: MainWindow, history: History, qtbot: QtBot) -> None
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert rows(model) == ["Work/1"]
     assert view.currentIndex() != QModelIndex()
+
+
+def test_the_menu_by_keyboard(window: MainWindow, history: History, qtbot: QtBot) -> None:
+    conversation = talk(history, "one")
+    window.conversations.refresh()
+    window.sidebar.show_current(conversation)
+    view = window.sidebar.list
+    middle = view.rect().center()
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, middle, view.mapToGlobal(middle))
+    view.menu_wanted.disconnect()  # the menu itself would wait for the user
+    with qtbot.waitSignal(view.menu_wanted) as wanted:
+        QApplication.sendEvent(view, event)
+    row = view.visualRect(window.conversations.index_of(conversation))
+    assert row.contains(view.viewport().mapFromGlobal(wanted.args[0]))
 
 
 def test_painting_reaches_every_kind_of_row(window: MainWindow, history: History, theme_of: Theme) -> None:

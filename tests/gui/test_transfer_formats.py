@@ -148,6 +148,12 @@ def test_chatgpt(tmp_path: Path, history: History) -> None:
         file.writestr("a1b2/chat.html", "<html>")
     other = History(tmp_path / "other.sqlite")
     assert imported(other, archive).conversations == 2
+    every = json.loads((FIXTURES / "chatgpt.json").read_text(encoding="utf-8"))
+    split = tmp_path / "split.zip"
+    with zipfile.ZipFile(split, "w") as file:
+        for number, one in enumerate(every[:2]):
+            file.writestr(f"conversations-{number:03}.json", json.dumps([one]))
+    assert imported(History(tmp_path / "third.sqlite"), split).conversations == 2
 
 
 def test_open_webui(history: History) -> None:
@@ -225,6 +231,22 @@ def test_odd_text_is_kept_as_text(tmp_path: Path, history: History) -> None:
     outcome = imported(history, saved(tmp_path, [{"id": "1", "title": "\ud800", "mapping": {"a": node}}]))
     assert outcome.conversations == 1
     assert shown(history, 1) == [("user", "a?bc\n\n<script>x</script>\n\n[picture]")]
+
+
+def test_what_is_kept_as_json_may_hold_anything(tmp_path: Path, history: History) -> None:
+    odd = {"note": "\ud800", "deep": [[[[1e308]]]], "temperature": float("nan")}
+    message = {"id": 1, "parent": None, "role": "user", "text": "x", "timings": odd, "attachments": [
+        {"name": 3, "bytes": -1, "tokens": 2**70, "text": None}, "wrong"],
+        "context_changes": [{"through": [], "kind": 3}]}
+    document = {"format": "ternary-zero-conversations", "version": 1, "presets": [3, {"name": "p", "settings": odd}],
+                "conversations": [{"title": 3, "settings": odd, "pinned": "yes", "created": "x", "messages": [message],
+                                   "shown_root": 7, "folder": "F\0"}]}
+    outcome = imported(history, saved(tmp_path, document))
+    assert (outcome.conversations, outcome.failed) == (1, 0)
+    assert shown(history, 1) == [("user", "x")]
+    assert [folder.name for folder in history.folders()] == ["F"]
+    assert history.conversation_settings(1)["deep"] == [[[[1e308]]]]
+    assert history.presets()[0].settings["note"] == "\ud800"
 
 
 def test_archives_are_not_believed(tmp_path: Path) -> None:

@@ -388,6 +388,7 @@ def test_two_models_side_by_side(
     first, second = chat.conversation, comparing.column.conversation
     assert (first.id, second.id) == (second.overrides["compared_with"], first.overrides["compared_with"])
     comparing.column.head.closed.emit()
+    assert [one.title for one in services.history.conversations()] == ["Hi · Other-1B:t1", "Hi"]
     assert chat.conversation is first
     assert {one.id for one in services.history.conversations()} == {first.id, second.id}
     ask(qtbot, window, "More")

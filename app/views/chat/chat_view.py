@@ -21,6 +21,7 @@ from app.views.chat.chat_models import ChatModels
 from app.views.chat.comparing import Comparing
 from app.views.chat.composer import Composer
 from app.views.chat.conversation_keys import install_keys
+from app.views.chat.kept_text import kept
 from app.views.chat.message_edit import local_files
 from app.views.chat.message_list import COLUMN, MessageList
 from app.views.chat.transcript import Transcript
@@ -237,8 +238,9 @@ class ChatView(QWidget):
         self.attachments.clear()
         self.drafts.keep(self.conversation.id, "", [])
         self.loaded.want(self.conversation.model, needed=True)
-        if not self.comparing.send(text, attachments):
-            self.conversation.send(text, attachments)
+        with kept(self, text, attachments):
+            if not self.comparing.send(text, attachments):
+                self.conversation.send(text, attachments)
 
     def stop(self) -> None:
         if not self.comparing.stop():

@@ -61,7 +61,6 @@ class CompareColumn(QWidget):
         self.transcript = Transcript(self.messages)
         self.transcript.answered.connect(self.head.show_answer)
         self.conversation = conversation
-        self.transcript.show(conversation)
         line = frame("rule")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -69,3 +68,7 @@ class CompareColumn(QWidget):
         layout.addWidget(self.head)
         layout.addWidget(line)
         layout.addWidget(self.messages, 1)
+
+    def begin(self) -> None:
+        """Show the conversation, once the column has its size."""
+        self.transcript.show(self.conversation)

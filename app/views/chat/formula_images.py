@@ -9,18 +9,26 @@ import sys
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from functools import cache
+from time import perf_counter
+from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QObject, QProcess, QProcessEnvironment, QRectF, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QObject, QProcess, QProcessEnvironment, QRectF, Qt, QTimer
 from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter
+from shiboken6 import isValid
 
 from app.text.formula_child import SIZE
 from app.text.formulas import Formula
+
+if TYPE_CHECKING:
+    from app.views.chat.rich_text import RichText
 
 KEPT = 600
 """Formulas kept drawn."""
 SECONDS = 3.0
 """What one formula may take; the first one also waits for the child to come up."""
 START = 6.0
+SLICE = 0.001
+"""Seconds of showing what was drawn before the event loop gets its turn."""
 IDLE = 60
 """Seconds without a formula after which the child ends."""
 COMMAND = (sys.executable, "-m", "app.text.formula_child")
@@ -39,9 +47,7 @@ class Drawing:
 
 
 class FormulaImages(QObject):
-    """All formulas of the window.  :attr:`drawn` says that some that were asked for can be shown now, or never."""
-
-    drawn = Signal()
+    """All formulas of the window, and the texts that wait for some of them."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -56,8 +62,8 @@ class FormulaImages(QObject):
         self._idle = QTimer(self, singleShot=True)
         self._idle.timeout.connect(self.stop)
         self._tell = QTimer(self, singleShot=True)
-        self._tell.setInterval(30)
-        self._tell.timeout.connect(self.drawn)
+        self._tell.timeout.connect(self._tell_some)
+        self._texts: deque[RichText] = deque()
         if (application := QGuiApplication.instance()) is not None:
             application.aboutToQuit.connect(self.stop)
 
@@ -74,6 +80,22 @@ class FormulaImages(QObject):
             self._waiting.append(formula)
             self._next()
         return None
+
+    def wait(self, text: RichText) -> None:
+        """Let ``text`` show its formulas anew once more of them are drawn."""
+        if text not in self._texts:
+            self._texts.append(text)
+
+    def _tell_some(self) -> None:
+        """Let texts show what was drawn, as many as a slice of time allows."""
+        deadline = perf_counter() + SLICE
+        for _ in range(len(self._texts)):
+            text = self._texts.popleft()
+            if isValid(text) and not text.refresh_formulas():
+                self._texts.append(text)
+            if perf_counter() > deadline:
+                self._tell.start(4)
+                return
 
     def stop(self) -> None:
         """End the child."""
@@ -131,7 +153,7 @@ class FormulaImages(QObject):
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
         if not self._tell.isActive():
-            self._tell.start()
+            self._tell.start(30)
         if self._waiting:
             self._next()
         else:

@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QFont,
     QFontInfo,
     QFontMetrics,
+    QGuiApplication,
     QTextCharFormat,
     QTextCursor,
     QTextDocument,
@@ -24,7 +25,7 @@ from PySide6.QtGui import (
 from app.text import inert
 from app.text.formulas import IMAGE, Formula, formula_of
 from app.text.plain import from_html
-from app.views.chat.formula_images import formula_images, paint
+from app.views.chat.formula_images import Drawing, formula_images, paint
 
 if TYPE_CHECKING:
     import re
@@ -167,3 +168,10 @@ def _descent(family: str, wanted: int) -> tuple[int, int]:
         size += max(1, wanted - descent)
 
 
+def warm() -> None:
+    """What the first formula on the screen would wait for: fonts in the sizes whose descent is used, the painter."""
+    family = QGuiApplication.font().family()
+    for below in (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20):
+        _descent(family, below)
+    drawing = Drawing('<svg viewBox="0 -9 9 9"><path d="M0 -9 L9 0"/></svg>', 0.5, 0.5, 0.0)
+    paint(drawing, 16.0, QColor("black"), 1.0, 0)

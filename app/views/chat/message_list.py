@@ -182,5 +182,7 @@ class MessageList(MessageColumn):
 
 
 def _warm() -> None:
-    """What the first formula needs, imported while nothing else is going on."""
-    import app.views.chat.formula_text  # noqa: F401
+    """What the first formula needs, fetched while nothing else is going on."""
+    from app.views.chat import formula_text
+
+    formula_text.warm()

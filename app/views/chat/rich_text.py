@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QMimeData, QSize, Qt, QUrl
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt, QUrl
 from PySide6.QtGui import QFontMetricsF, QResizeEvent, QTextOption, QWheelEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser
 
@@ -54,7 +54,6 @@ class RichText(QTextBrowser):
         self._fitted = (-1, 0)
         self._in_stack = False
         self._formulas: FormulaText | None = None
-        self._listening = False
         self._sideways = scroll_sideways
         if muted:
             self.setProperty("role", "muted")  # plain text takes its colour from the style sheet
@@ -111,6 +110,13 @@ class RichText(QTextBrowser):
         if event.oldSize().width() != event.size().width() and not self._in_stack:
             self._fit()
 
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802
+        """Polished, or in another size of text: what was measured before does not hold any more."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange and self._fitted[0] >= 0:
+            self._fitted = (-1, 0)
+            self.updateGeometry()
+
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802
         """Leave vertical scrolling to the list of messages."""
         sideways = self.horizontalScrollBarPolicy() != Qt.ScrollBarPolicy.ScrollBarAlwaysOff
@@ -149,21 +155,23 @@ class RichText(QTextBrowser):
         self.setHtml(f"<body>{self._formulas.html()}</body>")
         self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
         self.setAccessibleDescription(self._formulas.text())
-        if self._formulas.waiting and not self._listening:
+        if self._formulas.waiting:
             from app.views.chat.formula_images import formula_images
 
-            self._listening = True
-            formula_images().drawn.connect(self._on_drawn)
+            formula_images().wait(self)
 
-    def _on_drawn(self) -> None:
-        """Formulas were drawn; perhaps some that were not when the text was shown."""
-        if self._formulas is not None and self._formulas.ready() and not self.textCursor().hasSelection():
+    def refresh_formulas(self) -> bool:
+        """Show formulas that were drawn in the meantime; whether none is missing any more."""
+        if self._formulas is None:
+            return True
+        if self._formulas.ready() and not self.textCursor().hasSelection():
             self._fitted = (-1, 0)
             self._show_formulas()
             if self._in_stack:
                 self.updateGeometry()
             else:
                 self._fit()
+        return not self._formulas.waiting
 
     def createMimeDataFromSelection(self) -> QMimeData:  # noqa: N802
         """Formulas are copied as their source."""
@@ -180,6 +188,8 @@ class RichText(QTextBrowser):
             self.setMinimumHeight(0)
             self.setMaximumHeight(QWIDGETSIZE_MAX)
         if self._fitted[0] != width:
+            if self.width() != width:  # else Qt may lay it out anew at the width that it still has
+                self.resize(width, self.height())
             if self._formulas is not None and self._formulas.reshape(width):
                 self._formulas.place(self.theme.colours.muted if self._muted else self.theme.colours.text)
             self._fitted = (width, self._height_at(width))

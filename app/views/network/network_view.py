@@ -25,6 +25,7 @@ from app.network.outbound_log import Request
 from app.settings.declared import SETTINGS
 from app.theme import Space, Theme
 from app.translation import mark, tr
+from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, frame, label, set_property
 from app.views.controls.page_column import WIDTH, centred
 from app.views.controls.request_log import RequestLog
@@ -203,6 +204,7 @@ class NetworkView(QWidget):
     def _on_tested(self, reached: bool, sentence: str) -> None:
         set_property(self.outcome, "role", "success" if reached else "danger")
         self.outcome.setText(sentence)
+        announce(self, sentence)
         self._show_proxy()
         self.refresh()
 

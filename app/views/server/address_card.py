@@ -11,6 +11,7 @@ from app.server.server import TOKEN
 from app.settings.secrets import FILE, SESSION
 from app.theme import Space, Theme
 from app.translation import tr
+from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, IconButton, label, set_property
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class AddressCard(QWidget):
             "on": (tr("The server is on."), "success"),
             "failed": (server.error, "danger"),
         }[server.state]
+        if words != self.state.text():
+            announce(self, words)
         self.state.setText(words)
         set_property(self.state, "role", role)
         self.fields.setVisible(server.state == "on")

@@ -10,6 +10,7 @@ from app.settings.declared import Setting, Value
 from app.settings.settings import Settings
 from app.theme import Space, Theme
 from app.translation import tr
+from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, IconButton, label
 from app.views.settings.editors import Editor, SwitchEditor, editor
 from tzcore.errors import TernaryZeroError
@@ -83,6 +84,7 @@ class Row(QWidget):
     def say(self, trouble: str) -> None:
         """What is wrong with what was entered, ``""`` for nothing."""
         self.error.setText(trouble)
+        announce(self, trouble, urgent=True)
         self.error.setVisible(bool(trouble))
 
 

@@ -135,7 +135,8 @@ class ConversationDelegate(QStyledItemDelegate):
                 plain += piece
         elided = option.fontMetrics.elidedText(plain, Qt.TextElideMode.ElideRight, box.width() - 6)
         layout = QTextLayout(elided, option.font)
-        inside = [span for span in formats if span.start + span.length < len(elided)]
+        seen = len(plain) if elided == plain else len(elided) - 1
+        inside = [span for span in formats if span.start + span.length <= seen]
         layout.setFormats(inside)
         text_option = layout.textOption()
         text_option.setTextDirection(option.direction)
