@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
-from PySide6.QtGui import QAccessible, QCloseEvent
+from PySide6.QtGui import QAccessible, QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 SPOKEN = 1500
 """Characters of an answer that are announced; the rest is read where it stands."""
 
+NARROW = 720
+"""Pixels of a window below which the list of conversations leaves its place to the chat."""
+
 
 class MainWindow(QMainWindow):
     """Everything that is seen.  Nothing is started here: see :meth:`app.application.Services.start`."""
@@ -62,7 +65,7 @@ class MainWindow(QMainWindow):
         )
         self.setWindowTitle("Ternary-Zero")
         self.setWindowIcon(application_icon())
-        self.setMinimumSize(760, 520)
+        self.setMinimumSize(640, 400)  # 1280×800 at 200 %
 
         self.conversations = ConversationList(services.history)
         self._pages = {page.key: page for page in PAGES if page.available or page.key == "settings"}
@@ -71,9 +74,7 @@ class MainWindow(QMainWindow):
         self.notice = NoticeBar(self.theme)
         self.chat = ChatView(self.theme, services)
         self._made: dict[str, QWidget] = {"chat": self.chat}
-        self._sidebar_wanted = bool(services.settings.get("sidebar"))
-        if not self._sidebar_wanted:
-            self.sidebar.hide()
+        self._sidebar_wanted, self._sidebar_asked = bool(services.settings.get("sidebar")), False
         self.pages = QStackedWidget()
         self.pages.addWidget(self.chat)
         right = QWidget()
@@ -176,6 +177,7 @@ class MainWindow(QMainWindow):
         self._services.settings.set("last_model", model_id)
 
     def open_conversation(self, conversation_id: int) -> None:
+        self._sidebar_asked = False
         self._show_chat()
         self.chat.open(conversation_id)
 
@@ -193,6 +195,7 @@ class MainWindow(QMainWindow):
     def show_page(self, key: str) -> None:
         """Show a page of :data:`app.views.pages.PAGES`; it is made on first use."""
         if key == "chat":
+            self._sidebar_asked = self.page == "chat" and not self._sidebar_asked  # the only button for it there
             self._show_chat()
             self.chat.composer.edit.setFocus()
             return
@@ -224,7 +227,16 @@ class MainWindow(QMainWindow):
     def _switch(self, key: str, page: QWidget) -> None:
         self.pages.setCurrentWidget(page)
         self.rail.show_page(key)
-        self.sidebar.setVisible(key == "chat" and self._sidebar_wanted)
+        self._show_sidebar()
+
+    def _show_sidebar(self) -> None:
+        """Beside the chat alone; in a narrow window only while it is asked for."""
+        wanted = self._sidebar_wanted if self.width() >= NARROW else self._sidebar_asked
+        self.sidebar.setVisible(wanted and self.page == "chat")
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        super().resizeEvent(event)
+        self._show_sidebar()
 
     def show_library(self) -> None:
         self.show_page("library")
@@ -236,8 +248,12 @@ class MainWindow(QMainWindow):
 
     def toggle_sidebar(self) -> None:
         """Show or hide the list of conversations."""
-        self._sidebar_wanted = not (self._sidebar_wanted and self.page == "chat")
-        self._services.settings.set("sidebar", self._sidebar_wanted)
+        wanted = not self.sidebar.isVisibleTo(self)
+        if self.width() < NARROW:
+            self._sidebar_asked = wanted
+        else:
+            self._sidebar_wanted = wanted
+            self._services.settings.set("sidebar", wanted)
         self._show_chat()
 
     def show_shortcuts(self) -> None:
@@ -257,7 +273,7 @@ class MainWindow(QMainWindow):
             field.setFocus()
             field.selectAll()
             return
-        self._sidebar_wanted = True
+        self._sidebar_wanted = self._sidebar_asked = True
         self._show_chat()
         self.sidebar.focus_search()
 

@@ -269,6 +269,10 @@
             <translation>Alle Aufträge</translation>
         </message>
         <message>
+            <source>All jobs ({count})</source>
+            <translation>Alle Aufträge ({count})</translation>
+        </message>
+        <message>
             <source>Also delete the original that it was made from</source>
             <translation>Auch das Original löschen, aus dem es gemacht wurde</translation>
         </message>

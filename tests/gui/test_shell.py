@@ -177,3 +177,21 @@ def test_painted_text_has_contrast(qtbot: QtBot, window: MainWindow, services: S
         ground = colours.most_common(1)[0][0]
         reached = max(contrast(colour, ground) for colour in colours)
         assert reached >= 4.5, f"{type(widget).__name__}: {reached:.2f} on {ground}"
+
+
+def test_a_narrow_window_has_the_list_when_it_is_asked_for(
+    qtbot: QtBot, window: MainWindow, services: Services
+) -> None:
+    number = services.history.create("m", "Kept")
+    assert window.sidebar.isVisible()
+    window.resize(640, 400)
+    qtbot.waitUntil(lambda: not window.sidebar.isVisible())
+    qtbot.mouseClick(window.rail.buttons["chat"], Qt.MouseButton.LeftButton)
+    assert window.sidebar.isVisible()
+    window.open_conversation(number)
+    assert not window.sidebar.isVisible()
+    qtbot.keyClick(window, Qt.Key.Key_B, Qt.KeyboardModifier.ControlModifier)
+    assert window.sidebar.isVisible()
+    assert services.settings.get("sidebar") is True
+    window.resize(1100, 760)
+    qtbot.waitUntil(lambda: window.sidebar.isVisible())

@@ -275,7 +275,9 @@ def test_a_long_conversation_is_shown_from_its_end(
     assert len(messages.views) < 50  # what is far away was given up
 
 
-def test_context_gauge(qtbot: QtBot, window: MainWindow, client: ScriptedClient) -> None:
+def test_context_gauge(
+    qtbot: QtBot, window: MainWindow, client: ScriptedClient, services: Services
+) -> None:
     client.loads[-1][2].done.emit({"model": MODEL, "context": 2048})
     assert window.chat.composer.gauge.words == "0 of 2\u202f048 tokens"
     qtbot.keyClicks(window.chat.composer.edit, "Hello")
@@ -286,6 +288,9 @@ def test_context_gauge(qtbot: QtBot, window: MainWindow, client: ScriptedClient)
     assert messages == [{"role": "user", "content": "Hello there"}]
     reply.done.emit(31)
     assert window.chat.composer.gauge.words == "31 of 2\u202f048 tokens"
+    window.new_chat()
+    window.chat.open(services.history.create(MODEL, "Another"))
+    assert not window.chat.composer.gauge.isVisible(), "what it showed was the other conversation's"
 
 
 def test_loading_and_its_failure(

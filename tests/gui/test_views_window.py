@@ -129,6 +129,15 @@ def test_job_rows_offer_what_can_be_done(qtbot: QtBot, window: MainWindow) -> No
     assert offered() == {"Chat", "Take off the list"}
 
 
+def test_the_library_shows_few_jobs(qtbot: QtBot, window: MainWindow, services: Services) -> None:
+    view = library_of(window)
+    for name in ("one", "two", "three"):
+        view.get(name)
+    qtbot.waitUntil(lambda: all(job.state == "failed" for job in services.jobs.jobs()), timeout=5000)
+    assert [row.isVisible() for row in view.findChildren(JobRow)] == [True, True, False]
+    assert button_named(view, "All jobs (3)").isVisible()
+
+
 def test_a_job_that_cannot_start_is_shown_with_its_reason(
     qtbot: QtBot, window: MainWindow, services: Services
 ) -> None:

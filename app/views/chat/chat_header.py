@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QProgressBar, QToolButton, QWidget
 
 from app import wording
@@ -13,6 +14,9 @@ from app.translation import tr
 from app.views import shortcuts
 from app.views.chat.model_picker import Choice, ModelPicker
 from app.views.controls.controls import Button, IconButton, label
+
+ROOM_FOR_CONTEXT = 440
+"""Pixels of the header from which on the context's length stands in it."""
 
 
 class ChatHeader(QWidget):
@@ -69,6 +73,11 @@ class ChatHeader(QWidget):
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802
         return QSize(200, super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802
+        """Where there is little room, the model's name has it; the gauge and the library lead to the context too."""
+        super().resizeEvent(event)
+        self.context_button.setVisible(self.width() >= ROOM_FOR_CONTEXT)
 
     def show_context(self, context: int, kv: str) -> None:
         """Tokens and precision of the model that is open; 0 while none is."""

@@ -208,7 +208,11 @@ class ChatView(QWidget):
         self.models.load()
         self._read_draft()
         self.opened.emit(conversation.id)
+        self.counter.drop()
+        self.composer.gauge.show_use(0, 0)  # what it shows is the other conversation's
         self._count_timer.start()
+        if conversation.id is None:
+            self._count_tokens()
         self.composer.edit.setFocus()
 
     def _bind(self, conversation: Conversation) -> None:

@@ -9,8 +9,8 @@ from app.jobs.job import MEASURE, Job
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, tag
+from app.views.controls.elided_label import ElidedLabel
 from app.views.jobs import job_words
-from app.views.jobs.elided_label import ElidedLabel
 
 
 class HistoryRow(QFrame):

@@ -12,9 +12,9 @@ from app.jobs.job import Job
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, set_property, tag
+from app.views.controls.elided_label import ElidedLabel
 from app.views.controls.icons import pixmap
 from app.views.jobs import job_words
-from app.views.jobs.elided_label import ElidedLabel
 
 MIME = "application/x-ternary-zero-job"
 

@@ -13,6 +13,7 @@ from app.library.library import InstalledEntry
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, tag
+from app.views.controls.elided_label import ElidedLabel
 
 
 class InstalledRow(QFrame):
@@ -34,8 +35,7 @@ class InstalledRow(QFrame):
         self.setAccessibleName(tr("Installed model {id}").format(id=entry.id))
         chat = Button(theme, tr("Chat"), lambda: on_chat(entry), kind="primary", icon_name="chat")
         chat.setAccessibleName(tr("Chat with {name}").format(name=name))
-        context = Button(theme, tr("Context…"), lambda: on_context(entry))
-        context.setAccessibleName(tr("Context of {name}").format(name=name))
+        context = IconButton(theme, "gauge", tr("Context of {name}").format(name=name), lambda: on_context(entry))
         context.setToolTip(tr("How long the context is to be, and what it takes of the memory"))
         details = Button(theme, tr("Details"), lambda: on_open(entry))
         details.setAccessibleName(tr("Details of {name}").format(name=name))
@@ -43,7 +43,7 @@ class InstalledRow(QFrame):
         delete = IconButton(theme, "trash", tr("Delete {id}").format(id=entry.id), lambda: on_delete(entry))
         title = QHBoxLayout()
         title.setSpacing(8)
-        title.addWidget(label(name, "heading"))
+        title.addWidget(ElidedLabel(name, "heading"))
         title.addWidget(tag(wording.encoding(encoding or entry.encoding), "accent"))
         title.addStretch()
         facts = [wording.size(entry.bytes)]

@@ -10,6 +10,7 @@ from app.jobs.jobs import Job
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, IconButton, label, set_property, tag
+from app.views.controls.elided_label import ElidedLabel
 from app.views.jobs import job_words
 
 
@@ -25,7 +26,7 @@ class JobRow(QFrame):
     def __init__(self, theme: Theme, job: Job, name: str) -> None:
         super().__init__()
         self.setProperty("role", "card")
-        self._title = label(name, "heading")
+        self._title = ElidedLabel(name, "heading")
         self._encoding = tag(wording.encoding(job.encoding), "accent")
         self._encoding.setVisible(bool(job.encoding))
         self._state = label("", "muted", wrap=True)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 COLUMN = 1040
 INSTALLED, RECOMMENDED, SEARCH = range(3)
+JOBS_SHOWN = 2
 UNDER_WAY = ("queued", "running", "paused")
 
 
@@ -314,7 +315,6 @@ class LibraryView(QWidget):
             if before != job.state:
                 self.refresh()
         row.setProperty("state", job.state)
-        row.setVisible(job.state != "done")
         self._show_jobs()
 
     def _on_job_removed(self, job_id: str) -> None:
@@ -324,9 +324,14 @@ class LibraryView(QWidget):
         self._show_jobs()
 
     def _show_jobs(self) -> None:
-        shown = any(row.property("state") != "done" for row in self._rows.values())
-        self._jobs.setVisible(shown)
-        self._all_jobs.setVisible(shown)
+        """The first few, those that run before those that wait; the others are on their own page."""
+        open_jobs = [row for row in self._rows.values() if row.property("state") != "done"]
+        open_jobs.sort(key=lambda row: row.property("state") != "running")
+        for row in self._rows.values():
+            row.setVisible(row in open_jobs[:JOBS_SHOWN])
+        self._jobs.setVisible(bool(open_jobs))
+        self._all_jobs.setVisible(bool(open_jobs))
+        self._all_jobs.set_text(tr("All jobs ({count})").format(count=len(open_jobs)))
 
 
 def dropped_model(event: QDropEvent) -> Path | None:
