@@ -194,4 +194,4 @@ def test_a_narrow_window_has_the_list_when_it_is_asked_for(
     assert window.sidebar.isVisible()
     assert services.settings.get("sidebar") is True
     window.resize(1100, 760)
-    qtbot.waitUntil(lambda: window.sidebar.isVisible())
+    qtbot.waitUntil(window.sidebar.isVisible)
