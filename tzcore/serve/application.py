@@ -47,13 +47,7 @@ def build(
         middleware.append(cors)
     return Starlette(
         routes=[
-            Route("/health", routes.health),
-            Route("/v1/models", routes.models),
-            Route("/v1/models/{model:path}", routes.model),
-            Route("/v1/chat/completions", routes.chat, methods=["POST"]),
-            Route("/v1/completions", routes.completion, methods=["POST"]),
-            Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
-            Route("/v1/plan", routes.plan),
+            *routes.public(),
             Route("/v1/load", routes.load, methods=["POST"]),
             Route("/v1/unload", routes.unload, methods=["POST"]),
             Route("/v1/forget", routes.forget, methods=["POST"]),
@@ -68,15 +62,7 @@ def build_public(pool: Pool, host: str, token: str | None) -> Starlette:
     """What other programs than the window get: answers, but no say in what is in memory or kept on the disk."""
     routes = Routes(pool)
     return Starlette(
-        routes=[
-            Route("/health", routes.health),
-            Route("/v1/models", routes.models),
-            Route("/v1/models/{model:path}", routes.model),
-            Route("/v1/chat/completions", routes.chat, methods=["POST"]),
-            Route("/v1/completions", routes.completion, methods=["POST"]),
-            Route("/v1/tokenize", routes.tokenize, methods=["POST"]),
-            Route("/v1/plan", routes.plan),
-        ],
+        routes=routes.public(),
         middleware=[Middleware(Guard, host=host, token=token)],
         exception_handlers={TernaryZeroError: _failed, HTTPException: _not_found, Exception: _failed},
     )
@@ -98,6 +84,18 @@ class Routes:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+
+    def public(self) -> list[Route]:
+        """What every program may ask for."""
+        return [
+            Route("/health", self.health),
+            Route("/v1/models", self.models),
+            Route("/v1/models/{model:path}", self.model),
+            Route("/v1/chat/completions", self.chat, methods=["POST"]),
+            Route("/v1/completions", self.completion, methods=["POST"]),
+            Route("/v1/tokenize", self.tokenize, methods=["POST"]),
+            Route("/v1/plan", self.plan),
+        ]
 
     async def health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok", "version": tzcore.__version__, "models": self._pool.describe()})

@@ -76,22 +76,26 @@ class Listener:
             await serving
 
 
+def configuration(app: ASGIApp, grace: int) -> uvicorn.Config:
+    """How every address is served: plain HTTP, no log of requests, no word of the server's name; ``grace`` seconds for
+    open connections to end."""
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=grace,
+    )
+
+
 class _Quiet(uvicorn.Server):
     """uvicorn's server beside another: signals are the other's business."""
 
     def __init__(self, app: ASGIApp) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=GRACE,
-            )
-        )
+        super().__init__(configuration(app, GRACE))
         self.up = asyncio.Event()
 
     async def startup(self, sockets: Any = None) -> None:

@@ -33,7 +33,7 @@ from tzcore.hub.library import InstalledModel
 from tzcore.progress import Report, ignore
 from tzcore.serve import application, guard
 from tzcore.serve.address import AddressError, in_url, listening_socket
-from tzcore.serve.listener import Listener
+from tzcore.serve.listener import Listener, configuration
 from tzcore.serve.pool import Opener, Pool
 
 logger = logging.getLogger("tzcore.serve")
@@ -118,18 +118,7 @@ class Server(uvicorn.Server):
     """uvicorn's server, with an end that stops the engines, and exit codes instead of a re-raised signal."""
 
     def __init__(self, app: Any, pool: Pool, others: Listener | None = None) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=GRACE,
-            )
-        )
+        super().__init__(configuration(app, GRACE))
         self.received: int | None = None
         self.on_started: Callable[[], None] = lambda: None
         self._pool = pool

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import QSignalBlocker, QTimer, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.chat import sampling
 from app.chat.conversation import Conversation
@@ -17,6 +17,7 @@ from app.views.chat.preset_row import PresetRow
 from app.views.chat.sampling_row import SamplingRow
 from app.views.chat.text_direction import TextDirection
 from app.views.controls.controls import Button, IconButton, label
+from app.views.controls.page_column import scrolled
 
 if TYPE_CHECKING:
     from app.application import Services
@@ -70,11 +71,7 @@ class SamplingPanel(QFrame):
         column.addWidget(self.reset_button)
         column.addWidget(label(tr("Holds for this conversation from the next answer on."), "small", wrap=True))
         column.addStretch()
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(body)
+        scroll = scrolled(body)
         head = QHBoxLayout()
         head.setContentsMargins(16, 10, 10, 4)
         head.addWidget(label(tr("This conversation"), "heading"), 1)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app import wording
 from app.library.library import CatalogueEntry
@@ -15,6 +15,7 @@ from app.translation import mark, tr
 from app.views.chat.offer_card import FitLine, licence_name
 from app.views.controls.controls import Button, Column, frame, label, tag
 from app.views.controls.icons import APPLICATION, pixmap
+from app.views.controls.page_column import centred, scrolled
 
 if TYPE_CHECKING:
     from app.library.library import Library
@@ -47,7 +48,6 @@ class WelcomeView(QWidget):
         self._line.setAlignment(Qt.AlignmentFlag.AlignHCenter)
         self._body = Column()
         column = QWidget()
-        column.setMaximumWidth(560)
         inner = QVBoxLayout(column)
         inner.setSpacing(12)
         inner.addStretch(3)
@@ -58,19 +58,7 @@ class WelcomeView(QWidget):
         inner.addSpacing(14)
         inner.addWidget(self._body)
         inner.addStretch(4)
-        content = QWidget()
-        content.setObjectName("column")
-        layout = QHBoxLayout(content)
-        layout.setContentsMargins(20, 0, 20, 0)
-        layout.addStretch(1)
-        layout.addWidget(column, 100)
-        layout.addStretch(1)
-        scroll = QScrollArea()  # a small window shows the beginning, and the rest below
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(content)
+        scroll = scrolled(centred(column, 560, 20))  # a small window shows the beginning, and the rest below
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)

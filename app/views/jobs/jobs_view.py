@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from app import wording
 from app.jobs import receipt as receipts
@@ -15,6 +15,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, Column, discard, label
 from app.views.controls.notice_bar import NoticeBar
+from app.views.controls.page_column import centred, scrolled
 from app.views.jobs import job_words
 from app.views.jobs.history_row import HistoryRow
 from app.views.jobs.job_card import JobCard
@@ -67,7 +68,6 @@ class JobsView(QWidget):
 
     def _build(self) -> None:
         column = QWidget()
-        column.setMaximumWidth(COLUMN)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(6, 26, 6, 30)
         layout.setSpacing(10)
@@ -88,20 +88,7 @@ class JobsView(QWidget):
         layout.addLayout(history)
         layout.addWidget(self._history)
         layout.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        content = QWidget()
-        content.setObjectName("column")
-        row = QHBoxLayout(content)
-        row.setContentsMargins(28, 0, 28, 0)
-        row.addStretch(1)
-        row.addWidget(column, 100)
-        row.addStretch(1)
-        scroll.setWidget(content)
-        self._scroll = scroll
+        self._scroll = scroll = scrolled(centred(column, COLUMN, 28))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)

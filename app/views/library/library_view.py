@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QMenu,
-    QScrollArea,
     QStackedWidget,
     QTabBar,
     QVBoxLayout,
@@ -27,6 +26,7 @@ from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import Button, Column, discard, label
 from app.views.controls.notice_bar import NoticeBar
+from app.views.controls.page_column import centred, scrolled
 from app.views.library.delete_box import DeleteBox
 from app.views.library.empty_state import EmptyState
 from app.views.library.installed_row import InstalledRow
@@ -104,7 +104,6 @@ class LibraryView(QWidget):
         inner.addStretch(1)
         self._bodies = (installed, self.recommended, self.results)
         column = QWidget()
-        column.setMaximumWidth(COLUMN)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(6, Space.LARGE, 6, Space.PAGE)
         layout.setSpacing(Space.MEDIUM)
@@ -120,19 +119,7 @@ class LibraryView(QWidget):
         for body in self._bodies:
             layout.addWidget(body)
         layout.addStretch(1)
-        content = QWidget()
-        content.setObjectName("column")
-        row = QHBoxLayout(content)
-        row.setContentsMargins(Space.PAGE, 0, Space.PAGE, 0)
-        row.addStretch(1)
-        row.addWidget(column, 100)
-        row.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(content)
+        scroll = scrolled(centred(column, COLUMN, Space.PAGE))
         self._scroll = scroll
         self._stack.addWidget(scroll)
         outer = QVBoxLayout(self)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from app import wording
 from app.jobs import receipt as receipts
@@ -20,6 +20,7 @@ from app.views.chat.message_body import MessageBody
 from app.views.chat.offer_card import licence_name
 from app.views.controls.controls import Button, Column, discard, label, tag
 from app.views.controls.flow_layout import FlowLayout
+from app.views.controls.page_column import centred, scrolled
 from app.views.library.foldable import Foldable
 from app.views.library.gated_steps import GatedSteps
 from app.views.library.plan_view import PlanView
@@ -62,7 +63,6 @@ class ModelPage(QWidget):
 
     def _lay_out(self) -> None:
         column = QWidget()
-        column.setMaximumWidth(COLUMN)
         layout = QVBoxLayout(column)
         layout.setContentsMargins(6, Space.LARGE, 6, Space.PAGE)
         layout.setSpacing(Space.MEDIUM)
@@ -73,19 +73,7 @@ class ModelPage(QWidget):
                        self.plan, self._details):
             layout.addWidget(widget)
         layout.addStretch(1)
-        content = QWidget()
-        content.setObjectName("column")
-        row = QHBoxLayout(content)
-        row.setContentsMargins(Space.PAGE, 0, Space.PAGE, 0)
-        row.addStretch(1)
-        row.addWidget(column, 100)
-        row.addStretch(1)
-        self._scroll = QScrollArea()
-        self._scroll.setWidgetResizable(True)
-        self._scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setWidget(content)
+        self._scroll = scrolled(centred(column, COLUMN, Space.PAGE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._scroll)

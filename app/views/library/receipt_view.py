@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import Button, Column, frame, label, set_property
 from app.views.controls.icons import pixmap
+from app.views.controls.page_column import scrolled
 from app.views.library.sample_texts import SampleTexts
 
 _TONES = {
@@ -208,12 +208,7 @@ class ReceiptDialog(QDialog):
         padding.addWidget(label(name, "display", wrap=True))
         padding.addSpacing(4)
         padding.addWidget(self.view)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(inside)
+        scroll = scrolled(inside)
         close = Button(theme, tr("Close"), self.accept, kind="primary")
         row = QHBoxLayout()
         row.setContentsMargins(24, 10, 24, 16)

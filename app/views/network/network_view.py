@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QMessageBox,
-    QScrollArea,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -27,7 +26,7 @@ from app.theme import Space, Theme
 from app.translation import mark, tr
 from app.views.controls.announcement import announce
 from app.views.controls.controls import Button, frame, label, set_property
-from app.views.controls.page_column import WIDTH, centred
+from app.views.controls.page_column import WIDTH, centred, scrolled
 from app.views.controls.request_log import RequestLog
 from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import SettingRow
@@ -122,10 +121,7 @@ class NetworkView(QWidget):
         layout.addLayout(tools)
         layout.addWidget(self.summary)
         layout.addWidget(self.stack, 1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(centred(column, WIDTH + 2 * Space.PAGE))
+        area = scrolled(centred(column, WIDTH + 2 * Space.PAGE))
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)

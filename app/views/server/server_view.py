@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QDateTime, QLocale, QTimer, Signal
 from PySide6.QtGui import QHideEvent, QShowEvent
-from PySide6.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from app import wording
 from app.settings.declared import SETTINGS
 from app.theme import Space, Theme
 from app.translation import mark, tr
 from app.views.controls.controls import frame, label
-from app.views.controls.page_column import WIDTH, centred
+from app.views.controls.page_column import WIDTH, centred, scrolled
 from app.views.controls.request_log import RequestLog
 from app.views.server.address_card import AddressCard
 from app.views.server.example_panel import ExamplePanel
@@ -134,10 +134,7 @@ class ServerView(QWidget):
             for widget in widgets:
                 layout.addWidget(widget)
         layout.addStretch(1)
-        area = QScrollArea()
-        area.setWidgetResizable(True)
-        area.setFrameShape(QScrollArea.Shape.NoFrame)
-        area.setWidget(centred(column, WIDTH + 2 * Space.PAGE))
+        area = scrolled(centred(column, WIDTH + 2 * Space.PAGE))
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.addWidget(area)

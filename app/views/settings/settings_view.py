@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -20,7 +19,7 @@ from app.settings.declared import GROUPS, SETTINGS, Setting
 from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import frame, label
-from app.views.controls.page_column import WIDTH, centred
+from app.views.controls.page_column import WIDTH, centred, scrolled
 from app.views.settings.secret_row import SecretRow
 from app.views.settings.setting_row import LinkRow, SettingRow, matches
 
@@ -80,12 +79,7 @@ class SettingsView(QWidget):
         column.setMaximumWidth(COLUMN)
         beside.addWidget(column, 1)
         beside.addStretch(0)
-        self.area = QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.area.setWidget(holder)
+        self.area = scrolled(holder)
 
         left = QVBoxLayout()
         left.setSpacing(Space.MEDIUM)

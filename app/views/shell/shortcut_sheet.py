@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLineEdit, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QGridLayout, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from app.theme import Space, Theme
 from app.translation import tr
 from app.views.controls.controls import Button, label
+from app.views.controls.page_column import scrolled
 from app.views.shortcuts import CONTEXTS, SHORTCUTS, Shortcut, key_words
 
 
@@ -40,11 +41,9 @@ class ShortcutSheet(QDialog):
         self._nothing.hide()
         self._grid.addWidget(self._nothing, self._grid.rowCount(), 0, 1, 2)
         self._grid.setRowStretch(self._grid.rowCount(), 1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+        scroll = scrolled(column)
+        scroll.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # the keys scroll it: nothing in it takes them
         scroll.setAccessibleName(tr("Keyboard shortcuts"))
-        scroll.setWidget(column)
         head = QHBoxLayout()
         head.setContentsMargins(Space.PAGE, Space.PAGE, Space.PAGE, Space.WIDE)
         head.addWidget(self.filter)
