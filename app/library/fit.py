@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app import wording
 from app.translation import tr
 from tzcore.errors import CheckpointError
 
@@ -159,4 +160,4 @@ def largest_fitting(encoding: str, machine: Machine) -> int:
 def gigabytes(count: int) -> str:
     """``0.2 GB``, ``23 GB``: in units of 2³⁰, as memory is sold."""
     size = count / (1 << 30)
-    return f"{max(size, 0.1):.1f} GB" if size < 9.95 else f"{size:.0f} GB"
+    return f"{wording.decimal(max(size, 0.1))} GB" if size < 9.95 else f"{size:.0f} GB"

@@ -62,7 +62,7 @@ def divergence(quality: Quality) -> str:
 
 def number(kl: float) -> str:
     """Two digits that count."""
-    return f"{kl:.2f}" if kl >= 0.1 else f"{kl:.3f}" if kl >= 0.001 else "0"
+    return wording.decimal(kl, 2) if kl >= 0.1 else wording.decimal(kl, 3) if kl >= 0.001 else "0"
 
 
 def to_fetch(plan: Plan) -> tuple[str, str]:
@@ -105,7 +105,7 @@ def speed(plan: Plan, outcome: Outcome) -> tuple[str, str]:
     if outcome.tokens_per_second is None:
         return (tr("Not known"), "") if plan.final else ("…", tr("measuring this machine"))
     pace = outcome.tokens_per_second
-    text = tr("{number} tokens/s").format(number=f"{pace:.0f}" if pace >= 10 else f"{pace:.1f}")
+    text = tr("{number} tokens/s").format(number=f"{pace:.0f}" if pace >= 10 else wording.decimal(pace))
     answers = int(plan.machine.get("answers") or 0)
     note = tr("estimated, with {count} answers measured here").format(count=answers) if answers else tr("estimated")
     if plan.machine.get("card"):
@@ -118,7 +118,7 @@ def first_token(plan: Plan, outcome: Outcome) -> tuple[str, str]:
     if outcome.first_token_seconds is None:
         return (tr("Not known"), "") if plan.final else ("…", tr("measuring this machine"))
     seconds = outcome.first_token_seconds
-    text = f"{seconds:.1f} s" if seconds < 10 else wording.duration(seconds)
+    text = f"{wording.decimal(seconds)} s" if seconds < 10 else wording.duration(seconds)
     return text, tr("to a question of 512 tokens")
 
 

@@ -170,7 +170,7 @@ def measured(message: Message) -> str:
         parts.append(wording.rate(speed, "tokens"))
     first = timings.get("first_token_seconds")
     if isinstance(first, int | float) and first >= 0:
-        time = f"{first:.1f} s" if first < 10 else wording.duration(first)
+        time = f"{wording.decimal(first)} s" if first < 10 else wording.duration(first)
         parts.append(tr("first word after {time}").format(time=time))
     if tokens := _tokens(timings, "completion_tokens"):
         parts.append(tr("{count} tokens").format(count=wording.count(tokens)))
@@ -193,7 +193,7 @@ def measured_details(message: Message) -> list[str]:
     if isinstance(speed, int | float) and speed > 0:
         lines.append(tr("Speed: {rate}").format(rate=wording.rate(speed, "tokens")))
     if isinstance(first, int | float) and first >= 0:
-        lines.append(tr("First word after {time}").format(time=f"{first:.2f} s"))
+        lines.append(tr("First word after {time}").format(time=f"{wording.decimal(first, 2)} s"))
     if prompt := _tokens(timings, "prompt_tokens"):
         lines.append(tr("Prompt: {count} tokens").format(count=wording.count(prompt)))
     if tokens := _tokens(timings, "completion_tokens"):

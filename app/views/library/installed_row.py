@@ -48,7 +48,7 @@ class InstalledRow(QFrame):
         title.addStretch()
         facts = [wording.size(entry.bytes)]
         if bits := bits_per_weight(entry):
-            facts.append(tr("{bits} bits a weight").format(bits=f"{bits:.2f}"))
+            facts.append(tr("{bits} bits a weight").format(bits=wording.decimal(bits, 2)))
         pace = measured.usual_speed(entry.id)
         if pace is not None:
             facts.append(tr("{number} tokens/s measured here").format(number=f"{pace:.0f}"))

@@ -199,7 +199,8 @@ class PlanView(QFrame):
             return
         outcome = plan.outcome(self.quality.value(), self.context.value(), self.freed)
         name = plan_words.option_name(option)
-        bits = tr("{bits} bits a weight").format(bits=f"{option.bits_per_weight:.2f}") if option.bits_per_weight else ""
+        each = option.bits_per_weight
+        bits = tr("{bits} bits a weight").format(bits=wording.decimal(each, 2)) if each else ""
         self.quality_value.setText(name if option.bits or not bits else f"{name}  ·  {bits}")
         self.quality_title.setText(plan_words.quality_title(option))
         self.quality_note.setText(plan_words.quality_sentence(option))

@@ -144,7 +144,7 @@ def figures(receipt: Receipt) -> list[tuple[str, str, str]]:
         ))  # fmt: skip
     if receipt.kl is not None:
         found.append((
-            f"{receipt.kl:.3f}", tr("Divergence (KL, nats a token)"),
+            wording.decimal(receipt.kl, 3), tr("Divergence (KL, nats a token)"),
             tr("How far its predictions are from the original's. 0 is the same; up to 0.2 answers stay sensible."),
         ))  # fmt: skip
     if receipt.perplexity is not None:
@@ -152,12 +152,12 @@ def figures(receipt: Receipt) -> list[tuple[str, str, str]]:
         if receipt.original_perplexity:
             more = 100 * (receipt.perplexity / receipt.original_perplexity - 1)
             meaning = tr("How much a text surprises it; lower is better. The original: {original} ({more} %).").format(
-                original=f"{receipt.original_perplexity:.2f}", more=f"{more:+.0f}"
+                original=wording.decimal(receipt.original_perplexity, 2), more=f"{more:+.0f}"
             )
-        found.append((f"{receipt.perplexity:.2f}", tr("Perplexity"), meaning))
+        found.append((wording.decimal(receipt.perplexity, 2), tr("Perplexity"), meaning))
     if receipt.bits is not None:
         meaning = tr("Stored for each weight of the projections; the original's usually have 16.")
-        found.append((f"{receipt.bits:.2f}", tr("Bits a weight"), meaning))
+        found.append((wording.decimal(receipt.bits, 2), tr("Bits a weight"), meaning))
     return found
 
 

@@ -41,7 +41,7 @@ def _status(request: dict[str, Any]) -> str:
 
 
 def _speed(row: dict[str, Any]) -> str:
-    return f"{row['tokens_per_second']:.1f}" if row["tokens_per_second"] else ""
+    return wording.decimal(row["tokens_per_second"]) if row["tokens_per_second"] else ""
 
 
 def _tokens(request: dict[str, Any]) -> str:
