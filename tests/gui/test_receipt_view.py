@@ -26,7 +26,7 @@ WHOLE: dict[str, Any] = {
     "seconds": 449.4,
     "bits_per_weight": 3.36,
     "quality": {
-        "perplexity": 35.3, "original_perplexity": 30.1, "kl": 0.05, "top1": 0.86, "tokens": 1533.0,
+        "perplexity": 35.3, "original_perplexity": 30.1, "kl_mean": 0.05, "top1": 0.86, "tokens": 1533.0,
         "samples": [{"question": "Why?", "original": "Because it is so.", "converted": "Because it was so."}],
     },
 }  # fmt: skip
@@ -91,7 +91,7 @@ def test_what_is_not_measured_can_be(qtbot: QtBot, theme: Theme, tmp_path: Path)
     old = {**WHOLE, "quality": {"kl_mean": 0.228, "top1": 0.74, "perplexity": 35.0}}
     receipt = receipts.read(written(tmp_path, old))
     assert receipt is not None
-    assert receipt.kl == 0.228, "receipts of before had this name for it"
+    assert receipt.kl == 0.228
     view = ReceiptView(theme, receipt)
     qtbot.addWidget(view)
     view.show()
@@ -118,8 +118,8 @@ def test_why_the_original_was_not_asked_is_said(qtbot: QtBot, theme: Theme) -> N
 @pytest.mark.parametrize(
     "content",
     [
-        "", "[]", "{", '"x"', '{"quality": 3, "source": []}', '{"quality": {"kl": "x", "top1": NaN, "samples": 3}}',
-        '{"quality": {"kl": -1, "tokens": 1e400, "samples": [3, {}, {"question": 1, "converted": "x"}]}}',
+        "", "[]", "{", '"x"', '{"quality": 3, "source": []}', '{"quality": {"kl_mean": "x", "top1": NaN, "samples": 3}}',
+        '{"quality": {"kl_mean": -1, "tokens": 1e400, "samples": [3, {}, {"question": 1, "converted": "x"}]}}',
         '{"id": ["x"], "seconds": true, "quality": {"samples": [{"question": "q", "converted": "c", "original": 5}]}}',
     ],
 )  # fmt: skip

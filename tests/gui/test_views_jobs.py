@@ -175,7 +175,7 @@ def test_the_receipt_of_what_was_made(
 ) -> None:
     library = services.library
     assert isinstance(library, ScriptedLibrary)
-    quality = {"kl": 0.05, "top1": 0.9, "perplexity": 12.0, "original_perplexity": 11.0}
+    quality = {"kl_mean": 0.05, "top1": 0.9, "perplexity": 12.0, "original_perplexity": 11.0}
     (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": quality}))
     library.models = [replace(installed(MODEL), path=tmp_path)]
     done = Job("1", "starter", "t2", state="done", model_id=MODEL, finished=time.time())
@@ -196,7 +196,7 @@ def test_the_receipt_of_what_was_made(
     (measurement,) = [job for job in jobs.jobs() if job.kind == "measure"]
     assert measurement.source == MODEL
     assert not dialog.view._measure.isVisible()
-    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {**quality, "kl": 0.9}}))
+    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {**quality, "kl_mean": 0.9}}))
     jobs.release()
     qtbot.waitUntil(lambda: measurement.state == "done", timeout=10_000)
     assert dialog.view.verdict.startswith("Far from the original")
@@ -276,7 +276,7 @@ def test_assistive_software_and_tab_find_everything(
     library = services.library
     assert isinstance(library, ScriptedLibrary)
     sample = {"question": "Why?", "original": "Because it is so.", "converted": "Because it was so."}
-    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {"kl": 0.1, "samples": [sample]}}))
+    (tmp_path / "receipt.json").write_text(json.dumps({"id": MODEL, "quality": {"kl_mean": 0.1, "samples": [sample]}}))
     library.models = [replace(installed(MODEL), path=tmp_path)]
     for name in ("org/a", "org/b"):
         jobs.add(name, "t2")

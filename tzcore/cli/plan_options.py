@@ -196,7 +196,7 @@ def _quality(option: Option, info: SourceInfo, here: InstalledModel | None) -> E
 def _measured_kl(model: InstalledModel) -> float | None:
     try:
         quality = json.loads((model.path / "receipt.json").read_bytes())["quality"]
-        return float(quality["kl_mean"] if "kl_mean" in quality else quality["kl"])
+        return float(quality["kl_mean"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -1,6 +1,6 @@
 """What a receipt says of quality, and how it is kept in the model's folder beside everything else there.
 
-``quality`` of ``receipt.json``: ``perplexity``, ``original_perplexity``, ``kl`` (mean, nats a token), ``top1`` and
+``quality`` of ``receipt.json``: ``perplexity``, ``original_perplexity``, ``kl_mean`` (nats a token), ``top1`` and
 ``tokens``, as far as they were measured; ``samples`` (``{"question", "original", "converted"}``); and where
 something is missing on purpose, ``skipped`` with the reason, for a person.
 """
@@ -20,8 +20,6 @@ MEASURES = ("perplexity", "original_perplexity", "kl_mean", "kl_p999", "top1", "
 def of_measures(measures: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a :meth:`tzcore.quant.divergence.Tally.measures`, under the receipt's names."""
     found = {name: measures[name] for name in MEASURES if isinstance(measures.get(name), int | float)}
-    if "kl_mean" in found:
-        found["kl"] = found["kl_mean"]
     return found
 
 
