@@ -118,7 +118,8 @@ def test_why_the_original_was_not_asked_is_said(qtbot: QtBot, theme: Theme) -> N
 @pytest.mark.parametrize(
     "content",
     [
-        "", "[]", "{", '"x"', '{"quality": 3, "source": []}', '{"quality": {"kl_mean": "x", "top1": NaN, "samples": 3}}',
+        "", "[]", "{", '"x"', '{"quality": 3, "source": []}',
+        '{"quality": {"kl_mean": "x", "top1": NaN, "samples": 3}}',
         '{"quality": {"kl_mean": -1, "tokens": 1e400, "samples": [3, {}, {"question": 1, "converted": "x"}]}}',
         '{"id": ["x"], "seconds": true, "quality": {"samples": [{"question": "q", "converted": "c", "original": 5}]}}',
     ],

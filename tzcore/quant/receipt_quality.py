@@ -19,8 +19,7 @@ MEASURES = ("perplexity", "original_perplexity", "kl_mean", "kl_p999", "top1", "
 
 def of_measures(measures: Mapping[str, Any]) -> dict[str, Any]:
     """The numbers of a :meth:`tzcore.quant.divergence.Tally.measures`, under the receipt's names."""
-    found = {name: measures[name] for name in MEASURES if isinstance(measures.get(name), int | float)}
-    return found
+    return {name: measures[name] for name in MEASURES if isinstance(measures.get(name), int | float)}
 
 
 def quality_of(folder: Path) -> dict[str, Any]:
