@@ -409,12 +409,12 @@
             <translation>Bit, Größe, Speicher einer Grafikkarte und Qualität schließen einander aus.</translation>
         </message>
         <message>
-            <source>Both always took the likeliest word. What differs is marked; other words are not worse words.</source>
-            <translation>Beide nahmen immer das wahrscheinlichste Wort. Unterschiede sind markiert; andere Wörter sind keine schlechteren.</translation>
-        </message>
-        <message>
             <source>Both models fit into the memory and answer at the same time.</source>
             <translation>Beide Modelle passen in den Speicher und antworten gleichzeitig.</translation>
+        </message>
+        <message>
+            <source>Both took the likeliest word each time, repetitions discouraged. What differs is marked; other words are not worse words.</source>
+            <translation>Beide nahmen immer das wahrscheinlichste Wort, ohne sich zu wiederholen. Unterschiede sind markiert; andere Wörter sind keine schlechteren.</translation>
         </message>
         <message>
             <source>Both, word for word</source>

@@ -65,3 +65,16 @@ def test_a_comparison_begins_with_what_was_said_and_stops_both(
     comparing.head.closed.emit()
     assert window.chat.conversation is other
     assert comparing.column is None
+
+
+def test_conversions_of_one_original_are_told_apart(
+    qtbot: QtBot, window: MainWindow, client: ScriptedClient, services: Services
+) -> None:
+    services.library.install(MODEL, "starter:t1")  # type: ignore[attr-defined]
+    loaded(client)
+    window.chat.header.compare.emit("starter:t1")
+    comparing = window.chat.comparing
+    client.plans[-1][2].done.emit({"formats": [{"kv": "f16", "fits": True}]})
+    assert comparing.column is not None
+    assert comparing.head._name.text() == "SmolLM2 135M  ·  t2"
+    assert comparing.column.head._name.text() == "SmolLM2 135M  ·  t1"

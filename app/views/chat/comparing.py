@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from app import wording
 from app.chat.comparison import Comparison, copied, sentence
 from app.history.history import Attachment
 from app.theme import Theme
@@ -145,12 +146,21 @@ class Comparing(QWidget):
             self.end()
             self._view.show_conversation(other)
 
+    def _names(self, *models: str) -> list[str]:
+        """What the models are called; two conversions of one original by their encodings too."""
+        names = [self._view.models.name(model) for model in models]
+        if len(set(names)) == len(names):
+            return names
+        encodings = (wording.model_and_encoding(model)[1] for model in models)
+        return [f"{name}  ·  {encoding}" for name, encoding in zip(names, encodings, strict=True)]
+
     def _show(self) -> None:
-        comparison, column, view = self.comparison, self.column, self._view
+        comparison, column = self.comparison, self.column
         if comparison is None or column is None:
             return
-        first, second = view.models.name(comparison.first.model), view.models.name(comparison.second.model)
+        first, second = self._names(comparison.first.model, comparison.second.model)
         self.head.show_name(first)
+        column.head.show_name(second)
         self._memory.setText(sentence(comparison, first, second))
         if comparison.waiting:
             column.head.show_waiting(tr("Answers when {first} has ended").format(first=first))

@@ -86,7 +86,10 @@ class ReceiptView(QWidget):
         self._samples_title.setVisible(bool(shown.samples))
         note = shown.skipped
         if compared:
-            note = tr("Both always took the likeliest word. What differs is marked; other words are not worse words.")
+            note = tr(
+                "Both took the likeliest word each time, repetitions discouraged. What differs is marked; other words "
+                "are not worse words."
+            )
         self._samples_note.setText(note)
         self._samples_note.setVisible(bool(note))
         self._samples.setVisible(bool(shown.samples))
