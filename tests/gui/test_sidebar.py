@@ -415,3 +415,16 @@ def test_the_trash_is_emptied_by_itself_only_where_that_is_wanted(services: Serv
     second = MainWindow(services)
     qtbot.addWidget(second)
     qtbot.waitUntil(lambda: [one.title for one in history.deleted()] == ["new"])
+
+
+def test_a_key_that_is_held_adds_nothing_to_what_is_chosen(
+    qtbot: QtBot, window: MainWindow, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = talk(history, "one"), talk(history, "two")
+    window.conversations.refresh()
+    for held in (Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.ShiftModifier):
+        window.sidebar.show_current(one)
+        qtbot.keyPress(window.chat.composer.edit, Qt.Key.Key_A, held)  # as in Ctrl+N: the list changes meanwhile
+        window.sidebar.show_current(two)
+        assert window.sidebar.list.chosen() == [two]
+        qtbot.keyRelease(window.chat.composer.edit, Qt.Key.Key_A)

@@ -60,10 +60,16 @@ def test_the_readme_names_only_verbs_that_exist_and_both_commands() -> None:
 def test_every_folder_on_the_map_exists() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     block = readme.split("## Map")[1].split("```")[1]
-    top = re.findall(r"^(\S+/) ", block, re.MULTILINE)
-    inside = re.findall(r"^  (\S+) ", block, re.MULTILINE)
-    assert len(top) >= 5
-    for name in [*top, *(f"tzcore/{name}" for name in inside)]:
+    top, found = "", []
+    for line in block.splitlines():
+        if match := re.match(r"(\S+/) ", line):
+            top = match[1]
+            found.append(top)
+        elif re.match(r"  \S", line):  # one or two names with what is in them
+            found += [f"{top}{name}" for name in re.findall(r"  (\w+(?:/|\.py)) ", line)]
+    assert len(found) >= 30
+    assert {"app/chat/", "app/history/", "tzcore/trits/", "tzcore/outbound.py"} <= set(found)
+    for name in found:
         assert (ROOT / name).exists(), name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from PySide6.QtCore import QEvent, QModelIndex, QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QItemSelectionModel, QModelIndex, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QVBoxLayout, QWidget
 
@@ -106,12 +106,11 @@ class Sidebar(QWidget):
     def show_current(self, conversation_id: int | None) -> None:
         """Mark the conversation that is open."""
         self._current = conversation_id
-        index = self._model.index_of(conversation_id)
-        if index.isValid():
-            self.list.setCurrentIndex(index)
-        else:
-            self.list.clearSelection()
-            self.list.setCurrentIndex(QModelIndex())
+        self._choose(self._model.index_of(conversation_id))
+
+    def _choose(self, index: QModelIndex) -> None:
+        """Select this alone, whatever keys are held: with Ctrl or Shift the view itself would add it to the others."""
+        self.list.selectionModel().setCurrentIndex(index, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 
     def focus_search(self) -> None:
         self.search.setFocus()
@@ -125,7 +124,7 @@ class Sidebar(QWidget):
                     self._run_search_now()
                     self.list.setFocus()
                     if not self.list.currentIndex().isValid():
-                        self.list.setCurrentIndex(self._first())
+                        self._choose(self._first())
                     return True
                 case Qt.Key.Key_Return | Qt.Key.Key_Enter:
                     self._run_search_now()
@@ -178,7 +177,7 @@ class Sidebar(QWidget):
         self._nothing.setVisible(bool(text))
         self.show_current(self._current)
         if self._folder is not None and (place := self._model.folder_index(self._folder)).isValid():
-            self.list.setCurrentIndex(place)
+            self._choose(place)
         self.list.verticalScrollBar().setValue(self._scrolled)
 
     # What can be done with what is selected
