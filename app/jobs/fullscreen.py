@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 Detector = Callable[[], bool]
 """Whether a program other than this one is in front and fills its screen."""
@@ -132,10 +133,10 @@ def _library() -> ctypes.CDLL:
     return x
 
 
-def _free(memory: object) -> None:
+def _free(memory: Any) -> None:
     free = ctypes.CDLL(None).free
     free.argtypes, free.restype = [ctypes.c_void_p], None
-    free(ctypes.cast(memory, ctypes.c_void_p))  # type: ignore[arg-type]
+    free(ctypes.cast(memory, ctypes.c_void_p))
 
 
 def _windows() -> Detector | None:

@@ -146,20 +146,21 @@ class Plan:
         """What the choices at these positions take and give, with ``freed`` bytes more than are free now."""
         chosen = self.options[option]
         free = self.free + freed
-        if chosen.weights is None or not self.contexts:
-            fits = chosen.weights is None or chosen.weights <= free
-            alone: Items = () if chosen.weights is None else (("weights", chosen.weights),)
-            return Outcome(alone, chosen.weights, free, fits, "", 0, _inverse(chosen.token_seconds), None)
+        weights = chosen.weights
+        if weights is None or not self.contexts:
+            fits = weights is None or weights <= free
+            alone: Items = () if weights is None else (("weights", weights),)
+            return Outcome(alone, weights, free, fits, "", 0, _inverse(chosen.token_seconds), None)
         point = self.contexts[context]
         beside = int(self.machine.get("workspace_bytes") or 0) + max(0, int(self.machine.get("excess_bytes") or 0))
 
-        def need(at: ContextPoint, precision: str) -> int:
-            return chosen.weights + at.kv[precision] + beside  # type: ignore[operator]  # not None: see above
+        def need(at: ContextPoint, precision: str, weights: int = weights) -> int:
+            return weights + at.kv[precision] + beside
 
         precision = next((name for name in PRECISIONS if need(point, name) <= free), PRECISIONS[-1])
         longest = max((at.tokens for at in self.contexts if need(at, PRECISIONS[-1]) <= free), default=0)
         total = need(point, precision)
-        items: Items = (("weights", chosen.weights), ("context", point.kv[precision]), ("workspace", beside))
+        items: Items = (("weights", weights), ("context", point.kv[precision]), ("workspace", beside))
         seconds = chosen.token_seconds
         if seconds is not None:
             seconds += float(point.token_seconds.get(precision) or 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -171,6 +171,11 @@ class ConversationList(QAbstractListModel):
     def summary(self, index: Index) -> ConversationSummary | None:
         row = self._rows[index.row()] if index.isValid() else None
         return None if row is None or isinstance(row, str | FolderRow) else row
+
+    def summaries(self, conversations: Sequence[int]) -> list[ConversationSummary]:
+        """Those of these conversations that are in the list."""
+        found = (self.summary(self.index_of(one)) for one in conversations)
+        return [summary for summary in found if summary is not None]
 
     def folder(self, index: Index) -> FolderRow | None:
         """The folder that a row is."""

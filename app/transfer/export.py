@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from app.history.history import History
@@ -17,7 +17,7 @@ def everything(history: History) -> list[int]:
     return [one.id for one in (*history.conversations(), *history.deleted())]
 
 
-def export(history: History, conversations: Sequence[int], path: Path, *, presets: bool = False) -> Iterator[int]:
+def export(history: History, conversations: Sequence[int], path: Path, *, presets: bool = False) -> Generator[int]:
     """Write the file step by step; each step gives how many conversations are done.  It appears under its name when
     it is complete; closing the generator before leaves nothing.  StorageError: it cannot be written."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")

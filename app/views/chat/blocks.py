@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from PySide6.QtCore import QMargins
 from PySide6.QtWidgets import QVBoxLayout, QWidget
@@ -52,8 +52,7 @@ class QuoteView(Stack):
         for index, inner in enumerate(block.blocks):
             if index < len(self._blocks) and type(inner) is type(self._blocks[index]):
                 if inner != self._blocks[index]:
-                    view: BlockView = self._children[index]  # type: ignore[assignment]
-                    view.show_block(inner)
+                    cast(BlockView, self._children[index]).show_block(inner)
                 continue
             if index < len(self._children):
                 old = self._children[index]
@@ -67,7 +66,7 @@ class QuoteView(Stack):
 
     def restyle(self) -> None:
         for view in self._children:
-            view.restyle()  # type: ignore[attr-defined]
+            cast(BlockView, view).restyle()
 
 
 class RuleView(QWidget):

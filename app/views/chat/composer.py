@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import Signal
@@ -118,7 +119,7 @@ class Composer(QWidget):
             return
         ways: list[Action] = [(tr("Longer context…"), self.longer_context.emit)]
         if longest := max((item for item in files if item.paged), key=lambda item: item.tokens, default=None):
-            ways.append((tr("Fewer pages…"), lambda item=longest: choose_pages(self, item)))  # type: ignore[misc]
+            ways.append((tr("Fewer pages…"), partial(choose_pages, self, longest)))
         text = tr("This does not fit into the context: the conversation would be longer than what the model reads.")
         self.note.show_note("full", text, ways, "warning")
 

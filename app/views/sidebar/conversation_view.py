@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QContextMenuEvent, QDragEnterEvent, QDragMoveEvent, QDropEvent, QKeyEvent
 from PySide6.QtWidgets import QAbstractItemView, QFrame, QListView, QWidget
 
@@ -51,7 +51,7 @@ class ConversationView(QListView):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802
         index = self.currentIndex()
-        folder = index.data(FOLDER)
+        folder, outer = index.data(FOLDER), self._inside(index)
         plain = event.modifiers() in (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
         rtl = self.layoutDirection() == Qt.LayoutDirection.RightToLeft
         closing = Qt.Key.Key_Right if rtl else Qt.Key.Key_Left
@@ -61,8 +61,8 @@ class ConversationView(QListView):
             case Qt.Key.Key_Left | Qt.Key.Key_Right if plain and folder is not None:
                 if folder.closed != (event.key() == closing):
                     self.folder_toggled.emit(folder.id, event.key() == closing)
-            case Qt.Key.Key_Left | Qt.Key.Key_Right if plain and event.key() == closing and self._inside(index):
-                self.setCurrentIndex(self._inside(index))
+            case Qt.Key.Key_Left | Qt.Key.Key_Right if plain and event.key() == closing and outer is not None:
+                self.setCurrentIndex(outer)
             case Qt.Key.Key_Delete if plain:
                 self.delete_wanted.emit()
             case Qt.Key.Key_F2 if plain:
@@ -101,21 +101,21 @@ class ConversationView(QListView):
         else:
             super().dropEvent(event)
 
-    def _on_clicked(self, index: object) -> None:
+    def _on_clicked(self, index: QModelIndex) -> None:
         if len(self.selectedIndexes()) > 1:  # several are being selected, with Ctrl or Shift
             return
         self._open(index)
 
-    def _open(self, index: object) -> None:
-        folder = index.data(FOLDER)  # type: ignore[attr-defined]
-        number = index.data(ID)  # type: ignore[attr-defined]
+    def _open(self, index: QModelIndex) -> None:
+        folder, number = index.data(FOLDER), index.data(ID)
         if folder is not None:
             self.folder_toggled.emit(folder.id, not folder.closed)
         elif number is not None:
             self.opened.emit(number)
 
-    def _inside(self, index: object):  # type: ignore[no-untyped-def]
-        summary = self._conversations.summary(index)  # type: ignore[arg-type]
+    def _inside(self, index: QModelIndex) -> QModelIndex | None:
+        """The folder in which a conversation stands."""
+        summary = self._conversations.summary(index)
         if summary is None or summary.folder is None or summary.pinned:
             return None
         return self._conversations.folder_index(summary.folder)

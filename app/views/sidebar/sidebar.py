@@ -213,7 +213,7 @@ class Sidebar(QWidget):
             return menu
         if not chosen:
             return menu
-        pinned = all(self._model.summary(self._model.index_of(one)).pinned for one in chosen)  # type: ignore[union-attr]
+        pinned = all(summary.pinned for summary in self._model.summaries(chosen))
         if len(chosen) == 1:
             menu.addAction(tr("Rename…") + "\t" + words("rename"), lambda: self.rename.emit(chosen[0]))
         menu.addAction(tr("Unpin") if pinned else tr("Pin"), lambda: self.pin.emit(chosen, not pinned))
@@ -227,7 +227,7 @@ class Sidebar(QWidget):
         return menu
 
     def _add_folders(self, menu: QMenu, chosen: list[int]) -> None:
-        inside = {self._model.summary(self._model.index_of(one)).folder for one in chosen}  # type: ignore[union-attr]
+        inside = {summary.folder for summary in self._model.summaries(chosen)}
         folders: list[Folder] = self._model.folders()
         for folder in folders:
             action = menu.addAction(folder.name.replace("&", "&&"), partial(self.move_wanted.emit, chosen, folder.id))

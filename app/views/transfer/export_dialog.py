@@ -64,7 +64,7 @@ class ExportDialog(QDialog):
     def reject(self) -> None:
         """Stop, which leaves no file, or close."""
         self._timer.stop()
-        self._steps.close()  # type: ignore[attr-defined]
+        self._steps.close()
         self.deleteLater()
         super().reject()
 
