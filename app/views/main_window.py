@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from PySide6.QtCore import QByteArray, Qt, QTimer, Signal
-from PySide6.QtGui import QAccessible, QCloseEvent, QResizeEvent
+from PySide6.QtGui import QCloseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QHBoxLayout,
@@ -17,19 +17,17 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app.jobs.jobs import Job
-from app.library.names import model_name
 from app.models.conversation_list import ConversationList
 from app.text import highlight, markdown
 from app.theme import Theme
 from app.translation import tr
 from app.views.chat.chat_view import ChatView
-from app.views.controls.announcement import announce
 from app.views.controls.controls import set_property
 from app.views.controls.icons import application_icon
 from app.views.controls.notice_bar import NoticeBar
 from app.views.pages import PAGES
-from app.views.shell import crash_notice, engine_notice, help_menu
+from app.views.shell import crash_notice, help_menu
+from app.views.shell.news import News
 from app.views.shell.rail import Rail
 from app.views.shortcuts import install
 from app.views.sidebar.conversation_actions import ConversationActions
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
     from app.application import Services
     from app.views.library.library_view import LibraryView
 
-
-SPOKEN = 1500
-"""Characters of an answer that are announced; the rest is read where it stands."""
 
 NARROW = 720
 """Pixels of a window below which the list of conversations leaves its place to the chat."""
@@ -100,8 +95,8 @@ class MainWindow(QMainWindow):
         self._add_shortcuts()
         self._restore_geometry()
         self.rail.show_page("chat")
-        self._show_jobs()
-        self._show_offline()
+        self._news.show_jobs()
+        self._news.show_offline()
         self.chat.composer.edit.setFocus()
         QTimer.singleShot(1200, self, _warm)
 
@@ -127,13 +122,7 @@ class MainWindow(QMainWindow):
         chat.library_wanted.connect(self.show_library)
         chat.get_wanted.connect(self._get)
         services.settings.changed.connect(self._on_setting)
-        services.engine.restarted.connect(self._on_engine_restarted)  # a method: it ends with the window
-        services.engine.failed.connect(self._on_engine_failed)
-        services.jobs.finished.connect(self._on_job_finished)
-        for signal in (services.jobs.added, services.jobs.removed, services.jobs.changed):
-            signal.connect(self._show_jobs)
-        services.library.failed.connect(self._on_library_failed)
-        services.library.noticed.connect(self._on_noticed)
+        self._news = News(self, services)
 
     def _add_shortcuts(self) -> None:
         install(self, "new_chat", self.new_chat)
@@ -313,66 +302,12 @@ class MainWindow(QMainWindow):
     def _on_busy(self, conversation_id: int, busy: bool) -> None:
         self.conversations.set_busy(conversation_id, busy)
         self.conversations.refresh()
-        if QAccessible.isActive():
-            self._announce_answer(conversation_id, busy)
-
-    def _announce_answer(self, conversation_id: int, busy: bool) -> None:
-        """To those who hear the window: an answer begins, and what it says once it is there."""
-        if busy:
-            announce(self, tr("An answer is being written."))
-            return
-        messages = self._services.history.messages(conversation_id)
-        if messages and messages[-1].role == "assistant":
-            announce(self, tr("The answer: {text}").format(text=messages[-1].text[:SPOKEN]))
 
     def _on_setting(self, key: str) -> None:
-        if key == "offline":
-            self._show_offline()
-            if self._services.settings.get("offline") and any(j.state == "paused" for j in self._services.jobs.jobs()):
-                text = tr("Offline is switched on. Jobs that were under way are paused.")
-                self.notice.show_notice(text, "", tr("Show the jobs"), lambda: self.show_page("jobs"), seconds=20)
-        elif key == "theme":
+        if key == "theme":
             self.theme.set_mode(str(self._services.settings.get("theme")))
         elif key == "text_scale":
             self.theme.set_scale(int(self._services.settings.get("text_scale") or 100))
-
-    def _on_engine_restarted(self, message: str) -> None:
-        engine_notice.restarted(self, message)
-
-    def _on_engine_failed(self, message: str) -> None:
-        engine_notice.failed(self, message)
-
-    def _on_noticed(self, text: str) -> None:
-        self.notice.show_notice(text, "warning")
-
-    def _show_offline(self) -> None:
-        """The network's button says it on every page."""
-        offline = bool(self._services.settings.get("offline"))
-        if button := self.rail.buttons.get("network"):
-            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
-            button.setText(tr("Offline") if offline else tr("Network"))
-
-    def _on_job_finished(self, job: Job) -> None:
-        name = model_name(job.model_id or job.source, self._services.library)
-        if job.kind == "measure":
-            measured = tr("{name} is measured.").format(name=name)
-            self.notice.show_notice(measured, "", tr("Show"), partial(self.show_page, "jobs"), seconds=30)
-        elif job.model_id:
-            ready = f"{tr('{name} is ready.').format(name=name)} {job.verdict}".strip()
-            self.notice.show_notice(ready, "", tr("Chat"), lambda: self.open_chat(job.model_id), seconds=30)
-
-    def _show_jobs(self, _job: object = None) -> None:
-        """How many jobs are under way, and how far the running one is, on the rail."""
-        button = self.rail.buttons.get("jobs") or self.rail.buttons["library"]
-        under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
-        running = next((job for job in under_way if job.state == "running"), None)
-        share = running.fraction if running is not None else -1.0
-        sentence = tr("%n under way", "", len(under_way)) if under_way else ""
-        button.show_badge(len(under_way), share, sentence)
-
-    def _on_library_failed(self, message: str) -> None:
-        if self.page != "library":
-            self.show_error(message)
 
     def _get(self, source: str, encoding: str) -> None:
         self._services.jobs.add(source, encoding)

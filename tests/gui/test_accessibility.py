@@ -11,11 +11,11 @@ from PySide6.QtWidgets import QApplication, QLineEdit, QPushButton, QVBoxLayout,
 from pytestqt.qtbot import QtBot
 
 from app.theme import Theme
-from app.views import main_window
 from app.views.controls import announcement, notice_bar
 from app.views.controls.controls import IconButton
 from app.views.main_window import MainWindow
 from app.views.pages import PAGES
+from app.views.shell import news
 from app.views.shell.about_dialog import AboutDialog
 from app.views.shell.fault_dialog import FaultDialog
 from app.views.shell.shortcut_sheet import ShortcutSheet
@@ -109,7 +109,7 @@ def test_answers_and_notices_are_announced(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(QAccessible, "isActive", lambda: True)
-    monkeypatch.setattr(main_window, "announce", lambda _widget, text, urgent=False: said.append(text))
+    monkeypatch.setattr(news, "announce", lambda _widget, text, urgent=False: said.append(text))
     monkeypatch.setattr(notice_bar, "announce", lambda _widget, text, urgent=False: said.append(text))
     ask(qtbot, window, "What is six times seven?")
     assert said == ["An answer is being written."]
