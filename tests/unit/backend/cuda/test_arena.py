@@ -1,24 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.unit.backend.cuda.pretended_driver import GIB, PretendedDriver, pretended
-from tzcore.backend.cuda import facts
+from tests.unit.backend.cuda.pretended_driver import GIB, PretendedDriver
 from tzcore.backend.cuda.arena import Arena, Ledger, Plan, Region, aligned
 from tzcore.backend.cuda.device import OutOfMemoryError
 from tzcore.backend.cuda.driver import CudaDevice, open_device
 from tzcore.errors import BackendError, DoesNotFitError
 
 ITEMS = (("weights", 4096), ("context", 1024), ("workspace", 256))
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[PretendedDriver]:
-    monkeypatch.setattr(facts, "driver_version", lambda: "")
-    with pretended() as made:
-        yield made
 
 
 @pytest.fixture
