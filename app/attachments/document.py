@@ -22,12 +22,14 @@ LOCKED = mark("{name} is protected with a password: save a copy without one to a
 SCANNED = mark("{name} holds pictures of its pages and no text: run text recognition (OCR) on it first.")
 BROKEN = mark("{name} is damaged and cannot be read.")
 BOMB = mark("{name} unpacks to far more than a document holds and is not opened.")
+UNREADABLE = "[Page {number} could not be read.]"
+"""What stands in the text for a page that is damaged, for the model and for whoever looks at the file."""
 UNPACKED = 200 << 20
 """Bytes that a DOCX may unpack to."""
 
 
 def pdf(path: Path) -> Pages:
-    """Every page, also those without text."""
+    """Every page, also those without text; of a damaged one that it is."""
     import pypdf
     from pypdf.errors import DependencyError, FileNotDecryptedError, PyPdfError
 
@@ -37,11 +39,11 @@ def pdf(path: Path) -> Pages:
         if reader.is_encrypted and not reader.decrypt(""):
             raise RefusedError(LOCKED)
         total = len(reader.pages)
-        found = False
+        found = lost = False
         for number in range(1, total + 1):
             text = _page(reader, number - 1)
-            found = found or bool(text)
-            yield number, total, text
+            found, lost = found or bool(text), lost or text is None
+            yield number, total, UNREADABLE.format(number=number) if text is None else text
     except (FileNotDecryptedError, DependencyError):
         raise RefusedError(LOCKED) from None
     except PyPdfError:
@@ -49,17 +51,17 @@ def pdf(path: Path) -> Pages:
     if not total:
         raise RefusedError(BROKEN)
     if not found:
-        raise RefusedError(SCANNED)
+        raise RefusedError(BROKEN if lost else SCANNED)
 
 
-def _page(reader: Any, index: int) -> str:
-    """One page; what is wrong with it is not wrong with the others."""
+def _page(reader: Any, index: int) -> str | None:
+    """One page; what is wrong with it is not wrong with the others: ``None``."""
     try:
         return str(reader.pages[index].extract_text()).strip()
     except (MemoryError, RecursionError):
         raise
-    except Exception:
-        return ""
+    except Exception:  # a damaged page can make the library raise anything
+        return None
 
 
 def docx(path: Path) -> Pages:

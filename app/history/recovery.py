@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -209,27 +209,27 @@ def _good(backup: Path) -> bool:
 
 
 def _told(aside: str, made: float, restored: int, total: int, added: int) -> str:
-    say: Callable[[str], str] = lambda text: text.format(  # noqa: E731
-        name=aside, restored=restored, total=total, added=added,
-        time=time.strftime("%Y-%m-%d %H:%M", time.localtime(made)),
-    )
+    facts = {
+        "name": aside, "restored": restored, "total": total, "added": added,
+        "time": time.strftime("%Y-%m-%d %H:%M", time.localtime(made)),
+    }
     if made and added:
-        return say(tr(
+        return tr(
             "The file with your conversations was damaged. The backup of {time} with {restored} conversations was "
             "restored, and {added} later messages could still be read from the damaged file: {total} conversations "
             "now. The damaged file is kept as {name}."
-        ))
+        ).format(**facts)
     if made:
-        return say(tr(
+        return tr(
             "The file with your conversations was damaged. The backup of {time} with {restored} conversations was "
             "restored; messages written after it may be missing. The damaged file is kept as {name}."
-        ))
+        ).format(**facts)
     if total:
-        return say(tr(
+        return tr(
             "The file with your conversations was damaged and there was no backup yet. {total} conversations with "
             "{added} messages could still be read from it. The damaged file is kept as {name}."
-        ))
-    return say(tr(
+        ).format(**facts)
+    return tr(
         "The file with your conversations was damaged, there was no backup yet, and nothing could be read from it. "
         "It is kept as {name}; a new one was begun."
-    ))
+    ).format(**facts)

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QLocale
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app import translation
 from app.application import Services
+from app.theme import Theme
 from app.views.main_window import MainWindow
 from tests.gui.chat_window import MODEL
-from tests.gui.window_services import ScriptedClient, scripted_services
+from tests.gui.window_services import ScriptedClient, ScriptedLibrary, scripted_services
 
 
 @pytest.fixture(autouse=True)
@@ -34,10 +36,28 @@ def english() -> Iterator[None]:
 
 
 @pytest.fixture
-def services(home: Path) -> Iterator[Services]:
-    services = scripted_services(home, MODEL, "org/Other-1B:t1")
+def models() -> tuple[str, ...]:
+    """The installed ones; a file of tests may say others."""
+    return MODEL, "org/Other-1B:t1"
+
+
+@pytest.fixture
+def services(qtbot: QtBot, home: Path, models: tuple[str, ...]) -> Iterator[Services]:
+    services = scripted_services(home, *models)
     yield services
+    services.jobs.shutdown()
     services.history.close()
+
+
+@pytest.fixture
+def listed(services: Services) -> ScriptedLibrary:
+    assert isinstance(services.library, ScriptedLibrary)
+    return services.library
+
+
+@pytest.fixture(scope="module")
+def theme(qapp: QApplication) -> Theme:
+    return Theme(qapp, "light")
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pypdf
 import pytest
 from pytestqt.qtbot import QtBot
 
-from app.attachments import extract, kinds
+from app.attachments import document, extract, kinds
+from app.attachments.kinds import RefusedError
 from app.attachments.pending import EXTRACT, PendingAttachment, PendingAttachments, pages_of
 from app.child import Child
 from app.history.history import Attachment
@@ -269,3 +271,24 @@ def test_removing_one_ends_its_child(qtbot: QtBot, tmp_path: Path, home: Path) -
     wait(qtbot, lambda: gone(child))
     assert pending.items == []
     assert EXTRACT[-1] == "app.attachments.extract"
+
+
+def test_a_damaged_page_is_named_and_the_others_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = pypdf.PdfWriter()
+    for _ in range(3):
+        writer.add_blank_page(200, 200)
+    writer.write(tmp_path / "three.pdf")
+    texts: list[str | Exception] = ["one", ValueError("damaged"), "three"]
+
+    def text_of(page: object) -> str:
+        said = texts.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(pypdf.PageObject, "extract_text", text_of)
+    pages = [text for _, _, text in document.pdf(tmp_path / "three.pdf")]
+    assert pages == ["one", "[Page 2 could not be read.]", "three"]
+    texts[:] = [ValueError("damaged")] * 3
+    with pytest.raises(RefusedError, match="damaged"):
+        list(document.pdf(tmp_path / "three.pdf"))

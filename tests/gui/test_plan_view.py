@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
@@ -17,23 +15,15 @@ from app.library.plan import Plan
 from app.theme import Theme
 from app.views.library.plan_view import PlanView
 from tests.gui.planned import planned
-from tests.gui.window_services import ScriptedLibrary, scripted_services
+from tests.gui.window_services import ScriptedLibrary
 
 T2 = 4
 """The position of two trit planes among the choices."""
 
 
 @pytest.fixture
-def services(qtbot: QtBot, tmp_path: Path) -> Iterator[Services]:
-    services = scripted_services(tmp_path)
-    yield services
-    services.jobs.shutdown()
-    services.history.close()
-
-
-@pytest.fixture(scope="module")
-def theme(qapp: QApplication) -> Theme:
-    return Theme(qapp, "light")
+def models() -> tuple[str, ...]:
+    return ()
 
 
 @pytest.fixture

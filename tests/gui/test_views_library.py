@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
-from PySide6.QtWidgets import QAbstractButton, QApplication, QLabel, QMessageBox, QWidget
+from PySide6.QtWidgets import QAbstractButton, QLabel, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from app.application import Services
@@ -19,28 +18,14 @@ from app.views.chat.offer_card import HubCard, OfferCard
 from app.views.library import library_view
 from app.views.library.library_view import LibraryView, dropped_model
 from tests.gui.planned import planned, shown
-from tests.gui.window_services import ScriptedLibrary, hub_entry, scripted_services
+from tests.gui.window_services import ScriptedLibrary, hub_entry
 
 MODEL = "starter:t2"
 
 
 @pytest.fixture
-def services(qtbot: QtBot, tmp_path: Path) -> Iterator[Services]:
-    services = scripted_services(tmp_path)
-    yield services
-    services.jobs.shutdown()
-    services.history.close()
-
-
-@pytest.fixture
-def listed(services: Services) -> ScriptedLibrary:
-    assert isinstance(services.library, ScriptedLibrary)
-    return services.library
-
-
-@pytest.fixture(scope="module")
-def theme(qapp: QApplication) -> Theme:
-    return Theme(qapp, "light")
+def models() -> tuple[str, ...]:
+    return ()
 
 
 @pytest.fixture

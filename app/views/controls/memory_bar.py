@@ -14,17 +14,17 @@ HEIGHT = 14
 class MemoryBar(QWidget):
     """Parts in the direction of reading, in shades of the accent, in the warning's colour where they do not fit."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self, theme: Theme, height: int = HEIGHT) -> None:
         super().__init__()
         self._theme = theme
         self._parts: list[int] = []
         self._free = 1
-        self.setFixedHeight(HEIGHT)
+        self.setFixedHeight(height)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         theme.changed.connect(self.update)
 
     def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(200, HEIGHT)
+        return QSize(200, self.height())
 
     def show_parts(self, parts: list[int], free: int, sentence: str) -> None:
         """Bytes of each part, and those that may be taken; ``sentence`` says the same in words."""
@@ -61,7 +61,8 @@ class MemoryBar(QWidget):
             painter.fillRect(QRectF(left, 0, width, self.height()), colour)
             left += width
         if sum(self._parts) > self._free:  # where it would have to end
-            painter.setPen(QPen(QColor(self._theme.colours.text), 2, Qt.PenStyle.SolidLine))
             at = self.width() * self._free / whole
+            painter.fillRect(QRectF(at, 0, self.width(), self.height()), QColor(self._theme.colours.warning))
+            painter.setPen(QPen(QColor(self._theme.colours.text), 2, Qt.PenStyle.SolidLine))
             painter.drawLine(round(at), 0, round(at), self.height())
         painter.end()

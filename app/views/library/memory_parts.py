@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from PySide6.QtCore import QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor, QPainter, QPaintEvent
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from app import wording
 from app.library import plan_words
 from app.theme import Theme
 from app.translation import tr
 from app.views.controls.controls import label
+from app.views.controls.memory_bar import MemoryBar
 
 HEIGHT = 18
 DOT = 10
@@ -51,7 +52,7 @@ class MemoryParts(QWidget):
         return self._bar.accessibleName()
 
     def show_parts(self, parts: list[Part], whole: int) -> None:
-        self._bar.show_parts(parts, whole)
+        self._bar.show_named(parts, whole)
         while len(self._entries) < len(parts):
             self._add_entry()
         for number, (dot, text) in enumerate(self._entries):
@@ -87,50 +88,22 @@ def colour_of(theme: Theme, name: str) -> QColor:
     return grey
 
 
-class _Bar(QWidget):
+class _Bar(MemoryBar):
+    """The bar with each part in its own colour; what is free is its ground."""
+
     def __init__(self, theme: Theme) -> None:
-        super().__init__()
-        self._theme = theme
-        self._parts: list[Part] = []
-        self._whole = 1
-        self.setFixedHeight(HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        theme.changed.connect(self.update)
+        super().__init__(theme, HEIGHT)
+        self._names: list[str] = []
 
-    def sizeHint(self) -> QSize:  # noqa: N802
-        return QSize(240, HEIGHT)
-
-    def show_parts(self, parts: list[Part], whole: int) -> None:
-        self._parts, self._whole = parts, max(1, whole)
+    def show_named(self, parts: list[Part], whole: int) -> None:
         words = ", ".join(f"{tr(plan_words.ITEMS[part.name])} {wording.size(part.bytes)}" for part in parts)
         words = tr("Memory, {whole}: {parts}").format(whole=wording.size(whole), parts=words)
-        self.setAccessibleName(words)
-        self.setToolTip(words)
-        self.update()
+        taken = [part for part in parts if part.name != "free"]
+        self._names = [part.name for part in taken]
+        self.show_parts([part.bytes for part in taken], whole, words)
 
-    def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.layoutDirection() == Qt.LayoutDirection.RightToLeft:
-            painter.translate(self.width(), 0)
-            painter.scale(-1, 1)
-        shape = QPainterPath()
-        shape.addRoundedRect(QRectF(self.rect()), 5, 5)
-        painter.setClipPath(shape)
-        painter.fillRect(self.rect(), QColor(self._theme.colours.sunken))
-        used = sum(part.bytes for part in self._parts if part.name != "free")
-        scale = self.width() / max(self._whole, used)
-        at = 0.0
-        for part in self._parts:
-            if part.name == "free":
-                continue
-            width = part.bytes * scale
-            painter.fillRect(QRectF(at, 0, width, self.height()), colour_of(self._theme, part.name))
-            at += width
-        if used > self._whole:
-            over = QRectF(self._whole * scale, 0, self.width(), self.height())
-            painter.fillRect(over, QColor(self._theme.colours.warning))
-        painter.end()
+    def colours(self) -> list[QColor]:
+        return [colour_of(self._theme, name) for name in self._names]
 
 
 class _Dot(QWidget):
