@@ -63,7 +63,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(640, 400)  # 1280×800 at 200 %
 
         self.conversations = ConversationList(services.history)
-        self._pages = {page.key: page for page in PAGES if page.available or page.key == "settings"}
+        self._pages = {page.key: page for page in PAGES}
         self.rail = Rail(self.theme, list(self._pages.values()))
         self.sidebar = Sidebar(self.theme, self.conversations)
         self.notice = NoticeBar(self.theme)
@@ -107,7 +107,7 @@ class MainWindow(QMainWindow):
         self.fault_occurred.connect(self.show_fault)
         self.rail.wanted.connect(self.show_page)
         self.rail.mode_wanted.connect(lambda mode: services.settings.set("theme", mode))
-        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, crash_notice.reporter(self)))
+        self.rail.help.setMenu(help_menu.help_menu(self, self.show_shortcuts, self.show_report))
         sidebar.open_conversation.connect(self.open_conversation)
         acts = self.conversation_actions = ConversationActions(self, services)
         for part in (sidebar, chat):
@@ -276,7 +276,7 @@ class MainWindow(QMainWindow):
 
         self.notice.show_notice(
             tr("Something went wrong: {reason}. Your conversations are safe.").format(reason=line), "danger",
-            tr("Details"), lambda: FaultDialog(self.theme, trace, crash_notice.reporter(self), self).open(),
+            tr("Details"), lambda: FaultDialog(self.theme, trace, self.show_report, self).open(),
         )
 
     def _scale_text(self, step: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QWidget
@@ -36,14 +35,6 @@ class Page:
         """The id in :mod:`app.views.shortcuts`."""
         return f"page_{self.key}"
 
-    @property
-    def available(self) -> bool:
-        """Whether this installation has the page."""
-        try:
-            return find_spec(self.view.partition(":")[0]) is not None
-        except ModuleNotFoundError:
-            return False
-
     def make(self, theme: Theme, services: Services) -> QWidget:
         """A new one; the import happens here."""
         module, _, name = self.view.partition(":")
@@ -60,12 +51,3 @@ PAGES: tuple[Page, ...] = (
     Page("network", mark("Network"), "globe", "app.views.network.network_view:NetworkView"),
     Page("settings", mark("Settings"), "settings", "app.views.settings.settings_view:SettingsView", foot=True),
 )
-
-
-def page(key: str) -> Page:
-    """KeyError for a page that there is not."""
-    return next((one for one in PAGES if one.key == key), None) or _unknown(key)
-
-
-def _unknown(key: str) -> Page:
-    raise KeyError(key)

@@ -211,15 +211,12 @@ def _fault(studio: Studio) -> QWidget | None:
 
 @scene("report")
 def _report(studio: Studio) -> QWidget | None:
-    show = getattr(studio.window, "show_report", None)
-    return studio.dialog(show) if show else None
+    return studio.dialog(studio.window.show_report)
 
 
 @scene("panel")
 def _panel(studio: Studio) -> QWidget | None:
-    toggle = getattr(studio.window.chat, "toggle_panel", None)
-    if toggle is None:
-        return None
+    toggle = studio.window.chat.toggle_panel
     studio.window.open_conversation(studio.ids["rich"])
     toggle()
     studio.later(toggle)

@@ -86,12 +86,11 @@ def seed(home: Path, starter: Path | None) -> dict[str, int]:
     gone = history.create(MODEL, "Draft that went into the trash")
     history.append(gone, None, "user", "Never mind.")
     history.delete(gone)
-    if hasattr(history, "create_folder"):
-        folder = history.create_folder("Work")
-        history.move(ids["Letter to the landlord"], folder)
-        history.move(ids["SQL: last row of each group"], folder)
-        history.create_folder("Cooking")
-        history.pin(ids["Why is the sky blue?"], True)
+    folder = history.create_folder("Work")
+    history.move(ids["Letter to the landlord"], folder)
+    history.move(ids["SQL: last row of each group"], folder)
+    history.create_folder("Cooking")
+    history.pin(ids["Why is the sky blue?"], True)
     history.close()
     with sqlite3.connect(home / "history.sqlite") as database:
         for number, title in enumerate(TITLES):

@@ -32,7 +32,7 @@ def talk(qtbot: QtBot, window: MainWindow, client: ScriptedClient) -> None:
     qtbot.waitUntil(lambda: last_answer(window).message.state == "done")
 
 
-@pytest.mark.parametrize("key", [page.key for page in PAGES if page.available])
+@pytest.mark.parametrize("key", [page.key for page in PAGES])
 def test_page(qtbot: QtBot, window: MainWindow, client: ScriptedClient, key: str) -> None:
     if key == "chat":
         talk(qtbot, window, client)
@@ -47,7 +47,7 @@ def test_page(qtbot: QtBot, window: MainWindow, client: ScriptedClient, key: str
 DIALOGS: dict[str, Callable[[MainWindow], QWidget]] = {
     "shortcuts": lambda window: ShortcutSheet(window.theme, window),
     "about": AboutDialog,
-    "fault": lambda window: FaultDialog(window.theme, "Traceback", None, window),
+    "fault": lambda window: FaultDialog(window.theme, "Traceback", window.show_report, window),
 }
 
 

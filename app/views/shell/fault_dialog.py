@@ -15,11 +15,9 @@ from app.views.shell.help_menu import open_logs
 
 
 class FaultDialog(QDialog):
-    """``report`` is ``None`` where reports cannot be made."""
+    """``report`` opens the dialog that gathers one."""
 
-    def __init__(
-        self, theme: Theme, text: str, report: Callable[[], object] | None = None, parent: QWidget | None = None
-    ) -> None:
+    def __init__(self, theme: Theme, text: str, report: Callable[[], object], parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(tr("Something went wrong"))
@@ -42,8 +40,7 @@ class FaultDialog(QDialog):
         buttons.addWidget(Button(theme, tr("Copy"), lambda: QApplication.clipboard().setText(whole), icon_name="copy"))
         buttons.addWidget(Button(theme, tr("Open the folder of logs"), open_logs, icon_name="folder"))
         buttons.addStretch(1)
-        if report is not None:
-            buttons.addWidget(Button(theme, tr("Report a problem…"), report, icon_name="bug"))
+        buttons.addWidget(Button(theme, tr("Report a problem…"), report, icon_name="bug"))
         close = Button(theme, tr("Close"), self.accept, kind="primary")
         buttons.addWidget(close)
         layout = QVBoxLayout(self)

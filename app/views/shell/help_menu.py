@@ -13,13 +13,12 @@ from app.views.shortcuts import words
 from tzcore import paths
 
 
-def help_menu(parent: QWidget, show_shortcuts: Callable[[], None], report: Callable[[], None] | None) -> QMenu:
-    """``report`` is ``None`` where reports cannot be made."""
+def help_menu(parent: QWidget, show_shortcuts: Callable[[], None], report: Callable[[], None]) -> QMenu:
+    """``report`` opens the dialog that gathers one."""
     menu = QMenu(parent)
     menu.setAccessibleName(tr("Help"))
     menu.addAction(tr("Keyboard shortcuts") + f"\t{words('shortcuts')}", show_shortcuts)
-    if report is not None:
-        menu.addAction(tr("Report a problem…"), report)
+    menu.addAction(tr("Report a problem…"), report)
     menu.addAction(tr("Open the folder of logs"), open_logs)
     menu.addSeparator()
     menu.addAction(tr("About Ternary-Zero"), lambda: show_about(parent))

@@ -40,20 +40,18 @@ class News(QObject):
 
     def show_jobs(self, _job: object = None) -> None:
         """How many jobs are under way, and how far the running one is, on the rail."""
-        buttons = self._window.rail.buttons
-        button = buttons.get("jobs") or buttons["library"]
         under_way = [job for job in self._services.jobs.jobs() if job.unfinished]
         running = next((job for job in under_way if job.state == "running"), None)
         share = running.fraction if running is not None else -1.0
         sentence = tr("%n under way", "", len(under_way)) if under_way else ""
-        button.show_badge(len(under_way), share, sentence)
+        self._window.rail.buttons["jobs"].show_badge(len(under_way), share, sentence)
 
     def show_offline(self) -> None:
         """The network's button says it on every page."""
         offline = bool(self._services.settings.get("offline"))
-        if button := self._window.rail.buttons.get("network"):
-            button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
-            button.setText(tr("Offline") if offline else tr("Network"))
+        button = self._window.rail.buttons["network"]
+        button.set_icon("offline" if offline else "globe", tr("Network: offline") if offline else tr("Network"))
+        button.setText(tr("Offline") if offline else tr("Network"))
 
     def _on_setting(self, key: str) -> None:
         if key != "offline":
