@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from app.settings.secrets import Secrets
     from app.settings.settings import Settings
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Never asked for through a proxy: the engine answers there."""
-
-
-class Secrets(Protocol):
-    """Who knows the token."""
-
-    def get(self, name: str) -> str: ...
 
 
 def child_environment(
