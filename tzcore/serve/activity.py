@@ -52,6 +52,11 @@ class Request:
             self.prompt_tokens, self.tokens = event.usage.prompt_tokens, event.usage.completion_tokens
             self.tokens_per_second = event.timings.decode_tokens_per_second
 
+    def end(self) -> None:
+        """Its answer is complete, or was broken off; said twice, the first counts."""
+        if self.seconds is None:
+            self.seconds = time.monotonic() - self.began
+
     def form(self) -> dict[str, Any]:
         """As JSON."""
         running = self.seconds is None
@@ -138,15 +143,17 @@ class Watched:
             return
         noted = scope[NOTE] = self._activity.begin(scope)
 
-        async def note_status(message: Message) -> None:
+        async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
                 noted.status = int(message["status"])
+            elif message["type"] == "http.response.body" and not message.get("more_body"):
+                noted.end()  # before it is sent: whoever has read the answer sees a request that has ended
             await send(message)
 
         try:
-            await self._app(scope, receive, note_status)
+            await self._app(scope, receive, note)
         finally:
-            noted.seconds = time.monotonic() - noted.began
+            noted.end()
 
 
 def process_at(address: Address) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -14,9 +15,11 @@ import httpx
 import psutil
 import pytest
 from openai import AuthenticationError, NotFoundError, OpenAI
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.unit.engine.scripted_model import ScriptedModel
 from tests.unit.serve.running_server import Running, install, running
+from tzcore.serve.activity import Activity, Watched
 from tzcore.serve.address import AddressError, _why
 
 TOKEN = "for-other-programs"
@@ -149,3 +152,24 @@ def test_an_unknown_model_is_in_the_list_with_its_status(window: Running) -> Non
         client.chat.completions.create(model="nosuch", messages=[{"role": "user", "content": "x"}])
     (request,) = window.http.get("/v1/admin/activity").json()["requests"]
     assert (request["status"], request["running"]) == (404, False)
+
+
+def test_a_request_has_ended_before_its_last_byte_is_sent() -> None:
+    activity = Activity()
+    seen: list[tuple[str, bool]] = []
+
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"b"})
+
+    async def send(message: Message) -> None:
+        (request,) = activity.form([])["requests"]
+        seen.append((str(message.get("body", b"")), request["running"]))
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is read")
+
+    scope = {"type": "http", "method": "GET", "path": "/v1/models", "client": ("127.0.0.1", 1)}
+    asyncio.run(Watched(answer, activity)(scope, receive, send))
+    assert [running for _, running in seen] == [True, True, False]
