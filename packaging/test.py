@@ -79,7 +79,7 @@ def main() -> int:
     if sys.platform == "linux" and not environment.apt_install(environment.QT_LIBRARIES):
         print("Note: Qt's libraries could not be checked; if the window's tests fail to load, install them", flush=True)
     environment.create(options.fresh)
-    environment.install("convert,plots,dev")
+    environment.install("train,plots,dev")
     print(f"Installed after {time.monotonic() - began:.0f} s", flush=True)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     os.environ.setdefault("OMP_NUM_THREADS", "2")
