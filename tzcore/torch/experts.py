@@ -10,7 +10,6 @@ from torch import nn
 from tzcore.torch.linear import TernaryLinear
 
 
-
 class Expert(nn.Module):
     """A gated MLP without its activation: ``gate_proj``, ``up_proj`` and ``down_proj``."""
 

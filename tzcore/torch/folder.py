@@ -178,5 +178,3 @@ def _generation(folder: Path, model: PreTrainedModel) -> Any:
     if (folder / "generation_config.json").exists():
         return GenerationConfig.from_pretrained(folder)
     return model.generation_config
-
-
