@@ -9,7 +9,6 @@ from torch import nn
 
 from tzcore.torch.linear import TernaryLinear
 
-
 PARTS = ("gate_proj", "up_proj", "down_proj")
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 import torch
 from torch import nn
 
-from tzcore import trits
 from tzcore.errors import ConversionError
-from tzcore.torch.experts import EXPERTS, TernaryExperts, split_experts
+from tzcore.torch.experts import EXPERTS, split_experts
 from tzcore.torch.fitting import Fitted, Recipe, fitted
 from tzcore.torch.linear import TernaryLinear
 
@@ -83,13 +82,7 @@ def ternarize(
     recipe = Recipe.checked(fmt, group, hadamard, seed)
     chosen = Choice(tuple(include), tuple(exclude))
     report = Report()
-    todo: list[str] = []
-    owners = _owners(model)
-    for name, module in model.named_modules():
-        if (reason := _obstacle(name, module, chosen, owners)) is not None:
-            report.left.append(Left(name, reason))
-        elif type(module) is nn.Linear or type(module).__name__ in EXPERTS:
-            todo.append(name)
+    todo, report.left = obstacles(model, chosen)
     if not todo:
         raise ConversionError(
             f"no layer can be made ternary; {report.left[0].name}: {report.left[0].reason}"
@@ -98,8 +91,28 @@ def ternarize(
     for number, name in enumerate(todo):
         if progress is not None:
             progress(number, len(todo), name)
-        _replace(model, name, recipe, report)
+        replace_layer(model, name, recipe, report)
     return report
+
+
+def obstacles(
+    model: nn.Module, choice: Choice, tied: Collection[str] = (), loaded: bool = True
+) -> tuple[list[str], list[Left]]:
+    """The layers to replace, in order, and those that have to be left.
+
+    ``tied`` names modules whose weights will be another's too.  Not ``loaded``: weights are not there yet.
+    """
+    owners = _owners(model)
+    todo, left = [], []
+    for name, module in model.named_modules():
+        reason = _obstacle(name, module, choice, owners, loaded)
+        if reason is None and name in tied:
+            reason = "its weights are those of another layer too"
+        if reason is not None:
+            left.append(Left(name, reason))
+        elif type(module) is nn.Linear or type(module).__name__ in EXPERTS:
+            todo.append(name)
+    return todo, left
 
 
 @dataclass(frozen=True)
@@ -129,7 +142,7 @@ def _owners(model: nn.Module) -> dict[int, list[str]]:
     return owners
 
 
-def _obstacle(name: str, module: nn.Module, choice: Choice, owners: dict[int, list[str]]) -> str | None:
+def _obstacle(name: str, module: nn.Module, choice: Choice, owners: dict[int, list[str]], loaded: bool) -> str | None:
     """Why a layer cannot be replaced; ``None`` for those that can, and for what is no layer of this kind."""
     if isinstance(module, TernaryLinear):
         return "it is ternary already"
@@ -137,7 +150,7 @@ def _obstacle(name: str, module: nn.Module, choice: Choice, owners: dict[int, li
     if kind == "Conv1D":
         return choice.reason_against(name) or "it is a Conv1D of transformers, not an nn.Linear"
     if kind in EXPERTS:
-        return choice.reason_against(name) or _unreadable([module.gate_up_proj, module.down_proj])
+        return choice.reason_against(name) or _unreadable([module.gate_up_proj, module.down_proj], loaded)
     if stacked := _stacked(module):
         return choice.reason_against(name) or f"its {stacked} holds all experts in a form that is not known"
     if not isinstance(module, nn.Linear):
@@ -147,12 +160,12 @@ def _obstacle(name: str, module: nn.Module, choice: Choice, owners: dict[int, li
     if type(module) is not nn.Linear:
         return f"it is a {kind}, which may use its weights in other ways than a product"
     others = [other for other in owners[id(module.weight)] if other != f"{name}.weight"]
-    return f"its weights are those of {others[0]} too" if others else _unreadable([module.weight])
+    return f"its weights are those of {others[0]} too" if others else _unreadable([module.weight], loaded)
 
 
-def _unreadable(weights: Iterable[torch.Tensor]) -> str | None:
+def _unreadable(weights: Iterable[torch.Tensor], loaded: bool) -> str | None:
     for weight in weights:
-        if weight.is_meta:
+        if loaded and weight.is_meta:
             return "its weights are not in memory"
         if not weight.is_floating_point():
             return f"its weights are {weight.dtype}: quantised already"
@@ -165,26 +178,34 @@ def _stacked(module: nn.Module) -> str | None:
     return next((name for name, p in own if p.dim() == 3 and "proj" in name), None)
 
 
-def _replace(model: nn.Module, name: str, recipe: Recipe, report: Report) -> None:
+def replace_layer(model: nn.Module, name: str, recipe: Recipe, report: Report) -> None:
+    """Make one layer, or the experts of one, ternary; the report says what came of it."""
     module = model.get_submodule(name)
-    if not isinstance(module, nn.Linear):
-        replaced: list[Replaced] = []
-        made: list[TernaryExperts | TernaryLinear] = []
-        try:
-            made.append(split_experts(module, lambda part, weight: _layer(f"{name}.{part}", weight, recipe, replaced)))
-        except ConversionError as error:
-            report.left.append(Left(name, str(error)))
-            return
-        report.replaced += replaced
-    else:
-        try:
-            made = [_layer(name, module.weight, recipe, report.replaced)]
-        except ConversionError as error:
-            report.left.append(Left(name, str(error)))
-            return
-        made[0].bias = module.bias
-    made[0].train(module.training)
-    model.set_submodule(name, made[0])
+    if isinstance(module, nn.Linear):
+        replace_with(model, name, module.weight, recipe, report)
+        return
+    replaced: list[Replaced] = []
+    try:
+        made = split_experts(module, lambda part, weight: _layer(f"{name}.{part}", weight, recipe, replaced))
+    except ConversionError as error:
+        report.left.append(Left(name, str(error)))
+        return
+    report.replaced += replaced
+    model.set_submodule(name, made.train(module.training))
+
+
+def replace_with(model: nn.Module, name: str, weight: torch.Tensor, recipe: Recipe, report: Report) -> bool:
+    """Put a layer made from ``weight`` in place of the ``nn.Linear`` called ``name``, whose bias it keeps; whether
+    that was possible."""
+    module = model.get_submodule(name)
+    try:
+        made = _layer(name, weight, recipe, report.replaced)
+    except ConversionError as error:
+        report.left.append(Left(name, str(error)))
+        return False
+    made.bias = module.bias
+    model.set_submodule(name, made.train(module.training))
+    return True
 
 
 def _layer(name: str, weight: torch.Tensor, recipe: Recipe, replaced: list[Replaced]) -> TernaryLinear:
@@ -192,14 +213,3 @@ def _layer(name: str, weight: torch.Tensor, recipe: Recipe, replaced: list[Repla
     rows, cols = weight.shape
     replaced.append(Replaced(name, rows, cols, found.bits, found.error))
     return found.layer.to(weight.device)
-
-
-def choose(model: nn.Module, choice: Choice) -> Iterator[str]:
-    """The names of the ``nn.Linear`` that patterns choose and whose weights are theirs alone."""
-    owners = _owners(model)
-    for name, module in model.named_modules():
-        if type(module) is nn.Linear and choice.reason_against(name) is None and len(owners[id(module.weight)]) == 1:
-            yield name
-
-
-__all__ = ["Choice", "Left", "Replaced", "Report", "choose", "ternarize", "trits"]
