@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
@@ -196,3 +197,7 @@ def _save_pretrained(self: PreTrainedModel, save_directory: Any, *args: Any, **k
     from tzcore.torch.saving import save_model
 
     save_model(self, save_directory, tokenizer=kwargs.get("tokenizer"), overwrite=True)
+
+
+register_quantization_config(METHOD)(TernaryConfig)
+register_quantizer(METHOD)(TernaryQuantizer)
