@@ -93,6 +93,11 @@ class TernaryLinear(nn.Module):
             self.out_features, self.in_features, self.fmt, self.group, self.block, self.gain, self.activations,
         )  # fmt: skip
 
+    @property
+    def qweight(self) -> torch.Tensor:
+        """The codes, under the name by which peft looks for a quantised layer's device."""
+        return self.codes
+
     def extra_repr(self) -> str:
         turned = f", block={self.block}" if self.block else ""
         return f"{self.in_features}, {self.out_features}, fmt={self.fmt}, group={self.group}{turned}"
