@@ -40,6 +40,10 @@ class ConversionError(TernaryZeroError):
     """A conversion cannot go on (NaN weights, wrong shapes, other settings than begun with)."""
 
 
+class TrainingError(TernaryZeroError):
+    """Training cannot begin or go on (nothing to train, a loss that is not a number, other settings than begun with)."""
+
+
 class StorageError(TernaryZeroError):
     """The disk is full, or a file or folder cannot be written."""
 
