@@ -10,7 +10,7 @@ from tzcore.backend.cuda.device import Device
 
 FOUND = cards.find()
 # Without a card one test says so, and hundreds need not.
-collect_ignore = ["test_device.py", "test_kernels.py", "test_models.py"] if isinstance(FOUND, str) else []
+collect_ignore = ["test_device.py", "test_kernels.py", "test_models.py", "test_torch.py"] if isinstance(FOUND, str) else []
 
 
 @pytest.fixture(scope="session")

@@ -18,12 +18,14 @@ from tzcore.backend import native
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
 from tzcore.errors import BackendError
-from tzcore.torch import weights
+from tzcore.torch import card, weights
 
 _pools: dict[int, native.Pool] = {}
 _lock = threading.Lock()
 ROWS_AT_ONCE = 512
 """Rows that are unpacked at a time for a gradient: a multiple of 16, and what stays in a processor's cache."""
+CARD_ROWS_AT_ONCE = 4096
+"""The same on a card, which wants much to do at once."""
 _ALONE = 1 << 24
 """Multiplications of a call, up to which one thread is done before a second one would have woken up."""
 
@@ -134,6 +136,16 @@ def ternary_linear(
     return torch.from_numpy(out).to(x.dtype).reshape(*x.shape[:-1], rows)
 
 
+@ternary_linear.register_kernel("cuda")
+def _(
+    x: torch.Tensor, codes: torch.Tensor, scales: Any, signs: Any, bias: Any, rows: int, cols: int,
+    fmt: str, group: int, block: int, gain: float, activations: str,
+) -> torch.Tensor:  # fmt: skip
+    check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
+    matrix = card.Described(rows, cols, fmt, group, block, gain, activations)
+    return card.product(card.card(x.device.index), x, codes, scales, signs, bias, matrix)
+
+
 @ternary_linear.register_fake
 def _(
     x: torch.Tensor, codes: Any, scales: Any, signs: Any, bias: Any, rows: int, cols: int,
@@ -175,8 +187,9 @@ def ternary_linear_gradient(
     own = grad.dtype == torch.bfloat16 or (grad.is_cuda and grad.dtype == torch.float16)
     kind = grad.dtype if own else torch.float32
     summed = torch.zeros(len(flat), cols, device=grad.device)
-    for first in range(0, rows, ROWS_AT_ONCE):
-        last = min(rows, first + ROWS_AT_ONCE)
+    step = CARD_ROWS_AT_ONCE if grad.is_cuda else ROWS_AT_ONCE
+    for first in range(0, rows, step):
+        last = min(rows, first + step)
         summed += flat[:, first:last].to(kind) @ weight_rows(codes, scales, first, last, cols, fmt, group, kind)
     if block:
         assert signs is not None

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from tzcore import trits
@@ -52,17 +54,24 @@ def _slots(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
 
 def _base3(codes: torch.Tensor, fmt: Format, cols: int) -> torch.Tensor:
     """Codes of base 3 as int8 ``[16 · tiles, cols]``."""
-    tiles = len(codes)
-    base, digits = fmt.levels, (10 if fmt.levels == 3 else 5)
+    tiles, base = len(codes), fmt.levels
+    powers, places = _digits(fmt, cols, codes.device)
     halves = codes.reshape(tiles, -1, LANES, 2, 2).to(torch.int32)
     words = halves[..., 0] | halves[..., 1] << 8  # [tiles, vectors, lanes, 2]
     # The word is a fraction; times the base, its whole part is the next digit.
-    powers = torch.tensor([base**i for i in range(digits)], dtype=torch.int32, device=codes.device)
     found = ((words[..., None] * powers & 0xFFFF) * base >> 16).to(torch.int8) - fmt.zero
-    at = torch.from_numpy(trits.places(fmt, cols).astype("int64")).to(codes.device)
-    vector, word, digit = at >> 8, (at >> 4 & 15) // 2, at & 15
     flat = found.permute(0, 2, 1, 3, 4).reshape(LANES * tiles, -1)
-    return flat.index_select(1, (vector * 2 + word) * digits + digit)
+    return flat.index_select(1, places)
+
+
+@cache
+def _digits(fmt: Format, cols: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The powers that bring each digit of a word to its front, and where each column is among all digits of a lane."""
+    powers = [fmt.levels**i for i in range(10 if fmt.levels == 3 else 5)]
+    at = trits.places(fmt, cols).astype("int64")
+    vector, word, digit = at >> 8, (at >> 4 & 15) // 2, at & 15
+    places = torch.from_numpy((vector * 2 + word) * len(powers) + digit)
+    return torch.tensor(powers, dtype=torch.int32).to(device), places.to(device)
 
 
 def turned(x: torch.Tensor, block: int) -> torch.Tensor:
