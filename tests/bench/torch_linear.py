@@ -1,8 +1,8 @@
 """The ternary layer beside ``torch.nn.Linear`` in bfloat16 on the CPU: forward and gradient, in pairs.
 
 ``python tests/bench/torch_linear.py [--threads 2] [--pairs 15] [--fmt t1] [--out FILE]``.  Each pair is one call of
-either, both after a rest in which threads that still spin go to sleep; of the pairs the medians are given, and the median
-of their ratios.  So many layers take turns that no cache holds one until its next turn.
+either, both after a rest in which threads that still spin go to sleep; of the pairs the medians are given, and the
+median of their ratios.  So many layers take turns that no cache holds one until its next turn.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tzcore.hardware import processor
 from tzcore import trits
 from tzcore.backend import native
+from tzcore.hardware import processor
 from tzcore.torch import TernaryLinear
 
 SHAPES = ((4096, 14336), (14336, 4096))
@@ -84,7 +84,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     lines = [
         f"$ python tests/bench/torch_linear.py --threads {args.threads} --pairs {args.pairs} --fmt {args.fmt}",
-        f"{time.strftime('%Y-%m-%d')}, {processor().name}, {native.variants()[0]}, torch {torch.__version__}, {args.threads} threads",
+        f"{time.strftime('%Y-%m-%d')}, {processor().name}, {native.variants()[0]}, torch {torch.__version__}, "
+        f"{args.threads} threads",
         "",
     ]
 

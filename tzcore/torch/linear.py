@@ -108,7 +108,7 @@ class TernaryLinear(nn.Module):
         found = weight_rows(self.codes, self.scales, 0, rows, cols, self.fmt, self.group)
         if self.signs is not None:
             found = weights.turned(found, self.block) * self.signs
-        return found * self.gain
+        return (found * self.gain).contiguous()
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TernaryLinear:
         """As of every module; but what is stored moves and is never converted, for a rounded scale is a wrong one."""
