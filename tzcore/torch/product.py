@@ -9,6 +9,8 @@ through the rounding (Bengio et al. 2013): stored codes are integers and are not
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -22,7 +24,7 @@ from tzcore.torch import card, weights
 
 _pools: dict[int, native.Pool] = {}
 _lock = threading.Lock()
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE = 1024
 """Rows that are unpacked at a time for a gradient: a multiple of 16, and what stays in a processor's cache."""
 CARD_ROWS_AT_ONCE = 4096
 """The same on a card, which wants much to do at once."""
@@ -165,6 +167,18 @@ def weight_rows(
     return weights.weight_rows(codes[tiles], part, trits.format_named(fmt), cols, group, dtype)[: last - first]
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch's operations run on this thread alone: a dozen that follow each other, each of which would wait for the
+    other threads, are slower by far with them where another program has one of their cores."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
+
+
 @torch.library.custom_op("tzcore::ternary_linear_gradient", mutates_args=(), device_types=("cpu", "cuda"))
 def ternary_linear_gradient(
     grad: torch.Tensor,
@@ -190,7 +204,13 @@ def ternary_linear_gradient(
     step = CARD_ROWS_AT_ONCE if grad.is_cuda else ROWS_AT_ONCE
     for first in range(0, rows, step):
         last = min(rows, first + step)
-        summed += flat[:, first:last].to(kind) @ weight_rows(codes, scales, first, last, cols, fmt, group, kind)
+        with nullcontext() if grad.is_cuda else _one_thread():
+            part = flat[:, first:last].to(kind)
+            weight = weight_rows(codes, scales, first, last, cols, fmt, group, kind)
+        if kind == torch.float32:
+            summed.addmm_(part, weight)
+        else:
+            summed += part @ weight
     if block:
         assert signs is not None
         summed = weights.turned(summed, block) * signs

@@ -95,9 +95,9 @@ def test_a_turned_layer(block: int) -> None:
 @pytest.mark.parametrize("fmt", ["t1", "t1b3", "t2b3", "i8", "f16"])
 def test_gradients_go_straight_through(fmt: str, kind: torch.dtype) -> None:
     """In every type of the input; of more rows than are unpacked at once."""
-    _, made = layer(128, 1100, fmt)
+    _, made = layer(128, 2100, fmt)
     x = torch.randn(5, 128, dtype=kind, requires_grad=True)
-    gradient = torch.randn(5, 1100, dtype=kind)
+    gradient = torch.randn(5, 2100, dtype=kind)
     made(x).backward(gradient)
     assert x.grad is not None
     assert x.grad.dtype == kind
