@@ -40,6 +40,10 @@ class ConversionError(TernaryZeroError):
     """A conversion cannot go on (NaN weights, wrong shapes, other settings than begun with)."""
 
 
+class TrainingError(TernaryZeroError):
+    """Training cannot go on (a loss that is not finite, nothing to train); what was saved before is kept."""
+
+
 class StorageError(TernaryZeroError):
     """The disk is full, or a file or folder cannot be written."""
 

@@ -1,0 +1,1 @@
+"""Training of ternarised models: healing by following the original's predictions."""
