@@ -41,7 +41,7 @@ class ConversionError(TernaryZeroError):
 
 
 class TrainingError(TernaryZeroError):
-    """Training cannot go on (a loss that is not finite, nothing to train); what was saved before is kept."""
+    """Training cannot begin or go on (nothing to train, a loss that is not a number, other settings than begun with)."""
 
 
 class StorageError(TernaryZeroError):

@@ -25,8 +25,8 @@ class TrainSettings:
     that bounds the memory and changes the last digits only.
 
     The rate rises over the first ``warmup`` (a share of the whole) to ``rate`` and falls along a cosine to
-    ``last_rate`` times it.  The whole is ``steps``, or with ``minutes`` the time, evaluation included.  Rates are
-    relative: a weight's to its scale, a norm's to its mean magnitude (``parameter_groups``).
+    ``last_rate`` times it.  The whole is ``steps``, or with ``minutes`` the time, evaluation included.  The rate is
+    that of :func:`tzcore.torch.train.parameter_groups`, in levels of a weight a step.
     ``top_k`` is the number of the original's likeliest tokens that are followed at each position, 0 for all of them,
     which needs the original in memory all the time.  The loss is ``1 − text_share`` times the divergence from the
     original, plus ``text_share`` times the cross entropy of the text, plus ``hidden_share`` times the squared error
@@ -39,7 +39,7 @@ class TrainSettings:
     tokens: int = 4096
     window: int = 512
     batch: int = 2
-    rate: float = 1e-2
+    rate: float = 1e-3
     warmup: float = 0.05
     last_rate: float = 0.1
     betas: tuple[float, float] = (0.9, 0.98)
@@ -47,7 +47,7 @@ class TrainSettings:
     clip: float = 1.0
     seed: int = 0
     mode: Mode = "latents"
-    rank: int = 32
+    rank: int = 16
     top_k: int = 64
     text_share: float = 0.0
     hidden_share: float = 0.0

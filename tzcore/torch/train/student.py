@@ -25,6 +25,7 @@ class Split:
         self._head: nn.Module | None = finder() if finder else None
         config: Any = getattr(model, "config", None)
         text = config.get_text_config() if hasattr(config, "get_text_config") else config
+        self._vocabulary = int(getattr(text, "vocab_size", None) or 1)
         self._divisor = float(getattr(text, "logits_scaling", None) or 1.0)
         self._cap: float | None = getattr(text, "final_logit_softcapping", None)
 
@@ -48,10 +49,7 @@ class Split:
             logits = self._cap * torch.tanh(logits / self._cap)
         return logits
 
-    def rows_at_once(self) -> int:
-        """Rows of states for which logits are computed together."""
-        if self._head is None:
-            return 1 << 20
-        weight = getattr(self._head, "weight", None)
-        rows = getattr(self._head, "out_features", None) or (len(weight) if weight is not None else 1)
-        return max(1, FLOATS // int(rows))
+    def rows_at_once(self, states: torch.Tensor) -> int:
+        """Rows of ``states`` for which logits are computed together."""
+        width: int = states.shape[-1] if self._head is None else self._vocabulary
+        return max(1, FLOATS // width)
