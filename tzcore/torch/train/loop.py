@@ -247,10 +247,13 @@ def _check(model: nn.Module) -> None:
 
 
 def _checkpoint(model: nn.Module) -> None:
-    enable = getattr(model, "gradient_checkpointing_enable", None)
+    # transformers renames it in 5.x and warns of the old name.
+    enable = getattr(model, "activation_checkpointing_enable", None) or getattr(
+        model, "gradient_checkpointing_enable", None
+    )
     if enable is None:
         raise TrainingError("this model cannot recompute its activations: train it without gradient checkpointing")
-    enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    enable()
 
 
 def _time(seconds: float) -> str:
