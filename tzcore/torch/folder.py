@@ -1,0 +1,180 @@
+"""A model folder as a transformers model, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from tzcore.architecture.registry import spec_of
+from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
+from tzcore.checkpoint import ModelFolder
+from tzcore.checkpoint.reader import StoredMatrix, dequantised
+from tzcore.errors import CheckpointError, UnsupportedModelError
+from tzcore.hadamard import unrotate
+from tzcore.torch.experts import Expert, TernaryExperts
+from tzcore.torch.linear import TernaryLinear
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+MULTIMODAL = {"gemma3": "gemma3_text"}
+"""Families whose text part has a ``model_type`` of its own: that part alone is in a folder."""
+
+
+def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The model in ``folder``, which ``tz convert`` wrote, as transformers' class for it, in evaluation mode.
+
+    Projections and head are :class:`TernaryLinear` with the folder's own codes; the embedding is the stored
+    one as floats, and it, norms and biases are of ``dtype``.  CheckpointError for a folder that is damaged, or of
+    another version; UnsupportedModelError for a family that transformers has no class for.
+    """
+    opened = ModelFolder.open(Path(folder))
+    spec = spec_of(opened)
+    model = skeleton(configuration(opened.config), dtype)
+    fill(model, opened, spec, dtype)
+    model.config.quantization_config = opened.quantization.as_json()
+    model.config._name_or_path = model.name_or_path = str(opened.path)
+    model.generation_config = _generation(opened.path, model)
+    return model.eval()
+
+
+def configuration(config: dict[str, Any]) -> PretrainedConfig:
+    """transformers' configuration of the text part, unquantised, from a folder's ``config.json``."""
+    from transformers import CONFIG_MAPPING
+
+    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    family = str(plain.get("model_type"))
+    if family in MULTIMODAL:
+        inherited = {key: plain[key] for key in ("tie_word_embeddings", "dtype", "torch_dtype") if key in plain}
+        plain = {**inherited, **plain["text_config"]}
+        family = MULTIMODAL[family]
+    if family not in CONFIG_MAPPING:
+        raise UnsupportedModelError(f"this version of transformers has no model family {family!r}: update it")
+    plain.pop("architectures", None)
+    made: PretrainedConfig = CONFIG_MAPPING[family].from_dict(plain)
+    return made
+
+
+def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """A causal language model without memory for its weights; tables that it computes itself are real."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    with init_empty_weights(include_buffers=False), no_init_weights():
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return model
+
+
+def module_name(spec: ModelSpec, stored: str) -> str:
+    """transformers' name of a module or parameter from the one in a folder, which is the hub's."""
+    if stored == spec.head.name and not spec.tied:
+        return "lm_head"
+    prefix = spec.embedding.name.removesuffix("embed_tokens")
+    return "model." + stored.removeprefix(prefix).replace(".block_sparse_moe.", ".mlp.")
+
+
+def fill(model: PreTrainedModel, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype) -> None:
+    """Put the folder's weights in place of the model's, which may lie on the meta device."""
+    kind = folder.quantization.activations
+    vectors = {module_name(spec, name): folder.vector(name) for name in spec.vectors()}
+    values = {name: torch.from_numpy(array.copy()).to(dtype) for name, array in vectors.items()}
+
+    def layer_of(ref: MatrixRef, activations: str = kind) -> TernaryLinear:
+        bias = values.pop(f"{module_name(spec, ref.name)}.bias", None)
+        return stored_linear(folder.matrix(ref.name), bias, activations)
+
+    for layer in spec.layers:
+        for name in _dense_names(layer):
+            put_module(model, module_name(spec, name.name), layer_of(name))
+        if layer.router is not None:
+            router = module_name(spec, layer.router.matrix.name)
+            values[f"{router}.weight"] = weights_of(folder.matrix(layer.router.matrix.name)).to(dtype)
+            experts = router.removesuffix("gate") + "experts"
+            made = [Expert(*map(layer_of, (e.gate, e.up, e.down))) for e in layer.experts]
+            put_module(model, experts, TernaryExperts(made, model.get_submodule(experts).act_fn))
+    # The head's input has a scale for each group even in networks whose blocks have one for each token.
+    put_module(model, "lm_head", layer_of(spec.head, "group"))
+    embedding = module_name(spec, spec.embedding.name)
+    values[f"{embedding}.weight"] = weights_of(folder.matrix(spec.embedding.name)).to(dtype)
+    _scale_embedding(model.get_submodule(embedding), spec)
+    for name, value in values.items():
+        put_parameter(model, name, value)
+    left = [name for name, tensor in _tensors(model) if tensor.is_meta]
+    if left:
+        raise CheckpointError(f"{folder.path}: transformers' model has weights that the folder lacks: {left[0]}")
+
+
+def stored_linear(stored: StoredMatrix, bias: torch.Tensor | None, activations: str = "group") -> TernaryLinear:
+    """The layer of a stored matrix, with a copy of its codes: the folder can be closed, moved or deleted."""
+    entry = stored.entry
+    with torch.device("meta"):
+        made = TernaryLinear(
+            entry.cols, entry.rows, False, fmt=entry.format.name, group=entry.group or 128,
+            block=entry.transform.block if entry.transform else 0, gain=entry.gain, activations=activations,
+        )  # fmt: skip
+    made.codes = torch.from_numpy(stored.codes.copy())
+    made.scales = None if stored.scales is None else torch.from_numpy(stored.scales.copy())
+    made.signs = None if stored.signs is None else torch.from_numpy(stored.signs.copy())
+    made.bias = None if bias is None else nn.Parameter(bias)
+    return made
+
+
+def weights_of(stored: StoredMatrix) -> torch.Tensor:
+    """The stored matrix as float32 ``[rows, cols]`` in the basis of the original."""
+    weights = dequantised(stored)
+    if stored.signs is not None and stored.entry.transform is not None:
+        weights = unrotate(weights, stored.signs, stored.entry.transform.block)
+    return torch.from_numpy(weights)
+
+
+def put_module(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Replace the submodule ``name``."""
+    parent, _, last = name.rpartition(".")
+    setattr(model.get_submodule(parent), last, module)
+
+
+def put_parameter(model: nn.Module, name: str, value: torch.Tensor) -> None:
+    """Replace the parameter ``name``; CheckpointError where there is none of this shape."""
+    parent, _, last = name.rpartition(".")
+    try:
+        module = model.get_submodule(parent)
+        old = module.get_parameter(last)
+    except AttributeError:
+        raise CheckpointError(f"transformers' model has no parameter {name}: update transformers") from None
+    if old.shape != value.shape:
+        raise CheckpointError(f"{name} has the shape {list(value.shape)}, and transformers' has {list(old.shape)}")
+    setattr(module, last, nn.Parameter(value, requires_grad=value.is_floating_point()))
+
+
+def _dense_names(layer: LayerSpec) -> list[MatrixRef]:
+    """The matrices of a layer outside a mixture, each once: q, k and v can be parts of one."""
+    experts = () if layer.router else layer.experts
+    refs = (layer.q, layer.k, layer.v, layer.o, *(r for e in experts for r in (e.gate, e.up, e.down)))
+    return list({ref.name: ref for ref in refs}.values())
+
+
+def _scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
+    """Gemma's models scale the embedding by a number of the type in which they were published, whatever
+    type they are loaded in."""
+    scale = getattr(embedding, "embed_scale", None)
+    if isinstance(scale, torch.Tensor):
+        embedding.embed_scale = torch.tensor(spec.embedding_scale, dtype=scale.dtype)
+        embedding.scalar_embed_scale = spec.embedding_scale  # type: ignore[assignment]
+
+
+def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+def _generation(folder: Path, model: PreTrainedModel) -> Any:
+    from transformers import GenerationConfig
+
+    if (folder / "generation_config.json").exists():
+        return GenerationConfig.from_pretrained(folder)
+    return model.generation_config
