@@ -247,13 +247,12 @@ def _check(model: nn.Module) -> None:
 
 
 def _checkpoint(model: nn.Module) -> None:
-    # transformers renames it in 5.x and warns of the old name.
-    enable = getattr(model, "activation_checkpointing_enable", None) or getattr(
-        model, "gradient_checkpointing_enable", None
-    )
+    # transformers has given it another name, and warns of the old one.
+    names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+    enable: Any = next((getattr(model, name) for name in names if hasattr(model, name)), None)
     if enable is None:
         raise TrainingError("this model cannot recompute its activations: train it without gradient checkpointing")
-    enable()
+    enable({"use_reentrant": False})
 
 
 def _time(seconds: float) -> str:

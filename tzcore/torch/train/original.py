@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
+from tzcore.architecture.registry import check_source, read_spec
+from tzcore.architecture.spec import MatrixRef
 from tzcore.checkpoint.source import WeightSource
 from tzcore.errors import RequestError
 from tzcore.progress import Progress, Report, ignore
 from tzcore.quant.device import CPU, Device
 from tzcore.quant.original_states import OriginalStates
 from tzcore.quant.runtime import torch_session
+from tzcore.torch.folder import configuration, module_name, put_parameter, scale_embedding, skeleton
 from tzcore.torch.train.student import Split
 from tzcore.torch.train.targets import Cached, likeliest
 from tzcore.torch.train.targets_file import Record, TargetsFile
 from tzcore.torch.train.text import Tokens, Windows
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Reader = Callable[[Tokens, Callable[[int, str], None]], Iterator[torch.Tensor]]
 """Reads windows ``[n, tokens]`` and gives the logits ``[tokens, vocabulary]`` of each in turn; tells of progress in
@@ -41,14 +48,44 @@ def reader_of_source(source: WeightSource, device: Device = CPU, threads: int | 
             advance(passed // layers, detail)
 
         with torch_session(threads, device):
-            from tzcore.architecture.registry import read_spec
-
             layers = len(read_spec(source.config, set(source.names())).layers)
             states = OriginalStates(source, [row.astype(np.int32) for row in ids], tell)
             for at in range(len(ids)):
                 yield torch.from_numpy(states.logits(at))
 
     return read
+
+
+def model_of_source(source: WeightSource, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The whole original as transformers' class for it, in memory, whatever file its weights are in.
+
+    UnsupportedModelError for a family that is not supported, SourceError for tensors that do not fit.
+    """
+    spec = read_spec(source.config, set(source.names()))
+    check_source(source, spec)
+    model = skeleton(configuration(source.config), dtype)
+
+    def read(name: str) -> torch.Tensor:
+        return torch.from_numpy(source.tensor(name)).to(dtype)
+
+    def matrix(ref: MatrixRef) -> torch.Tensor:
+        return read(f"{ref.name}.weight")
+
+    of_experts: set[str] = set()
+    for layer in spec.layers:
+        if layer.router is not None:  # transformers holds the experts of a layer in two tensors
+            owner = module_name(spec, layer.router.matrix.name).removesuffix("gate") + "experts"
+            gates = [torch.cat([matrix(e.gate), matrix(e.up)]) for e in layer.experts]
+            put_parameter(model, f"{owner}.gate_up_proj", torch.stack(gates))
+            put_parameter(model, f"{owner}.down_proj", torch.stack([matrix(e.down) for e in layer.experts]))
+            of_experts |= {ref.name for e in layer.experts for ref in (e.gate, e.up, e.down)}
+    for name in spec.matrices().keys() - of_experts:
+        put_parameter(model, f"{module_name(spec, name)}.weight", read(f"{name}.weight"))
+    for name in spec.vectors():
+        put_parameter(model, module_name(spec, name), read(name))
+    scale_embedding(model.get_submodule(module_name(spec, spec.embedding.name)), spec)
+    model.tie_weights()
+    return model.eval().requires_grad_(False)
 
 
 def reader_of_model(original: nn.Module) -> Reader:
