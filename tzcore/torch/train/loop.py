@@ -19,7 +19,7 @@ from tzcore.progress import Progress, Report, ignore
 from tzcore.torch.linear import TernaryLinear
 from tzcore.torch.train.curve import NAME, Curve
 from tzcore.torch.train.latent import LatentLinear
-from tzcore.torch.train.measure import Held, measure
+from tzcore.torch.train.measure import MEASURES, Held, measure
 from tzcore.torch.train.prepare import parameter_groups
 from tzcore.torch.train.saved import Position, SavedStates, generators, trained
 from tzcore.torch.train.settings import TrainSettings
@@ -148,7 +148,7 @@ class Loop:
         with self._precision():
             followed = self.targets.batch(places, ids)
             states = self._split.body(ids)[:, self.windows.scored].flatten(0, 1)
-            following = ids[:, self.windows.scored.start + 1 :].flatten()
+            following = torch.from_numpy(self.windows.following(places)).flatten().to(self._device)
             settings = self.settings
             return add_gradients(
                 self._split, states, followed, following, scale, settings.text_share, settings.hidden_share
@@ -226,7 +226,7 @@ class Loop:
         self.model.eval()
         best_step, best = self._position.step, {}
         measured = [line for line in self._curve.lines if "kl" in line]
-        before = {name: measured[0][name] for name in ("perplexity", "kl")} if measured else {}
+        before = {name: measured[0][name] for name in MEASURES} if measured else {}
         if (kept := self._saved.best()) is not None:
             at, best = kept
             best_step = at.step

@@ -14,6 +14,9 @@ from tzcore.torch.train.targets import Targets
 from tzcore.torch.train.text import Windows
 
 
+MEASURES = ("perplexity", "original_perplexity", "kl")
+
+
 @dataclass(frozen=True)
 class Held:
     """Text to measure with, and the original on it."""
@@ -23,22 +26,24 @@ class Held:
 
 
 def measure(split: Split, held: Held, device: torch.device, report: Report = ignore) -> dict[str, float]:
-    """``perplexity`` and ``kl`` (nats a token, original against student), of the model in evaluation mode.
+    """``perplexity``, ``original_perplexity`` and ``kl`` (nats a token, original against student), of the model in
+    evaluation mode.
 
     Phase ``"evaluate"``, in tokens.
     """
     windows, model = held.windows, split.model
     was_training = model.training
     model.eval()
-    loss = divergence = 0.0
+    loss = original = divergence = 0.0
     try:
         with torch.no_grad():
             for at, row in enumerate(windows.ids):
                 report(Progress("evaluate", at * windows.window, windows.ids.size, "tokens", "held-out text"))
                 ids = torch.from_numpy(row)[None].to(device)
                 states = split.body(ids)[:, windows.scored].flatten(0, 1)
-                following = ids[0, windows.scored.start + 1 :]
+                following = torch.from_numpy(windows.following([at])[0]).to(device)
                 followed = held.targets.batch([at], ids)
+                original += followed.text_loss(following)
                 step = split.rows_at_once(states)
                 for start in range(0, len(states), step):
                     rows = slice(start, min(start + step, len(states)))
@@ -49,5 +54,12 @@ def measure(split: Split, held: Held, device: torch.device, report: Report = ign
         model.train(was_training)
     report(Progress("evaluate", windows.ids.size, windows.ids.size, "tokens", "held-out text"))
     count = len(windows) * windows.positions
-    mean = loss / count
-    return {"perplexity": math.exp(mean) if mean < 700 else math.inf, "kl": divergence / count}
+    return {
+        "perplexity": _exponential(loss / count),
+        "original_perplexity": _exponential(original / count),
+        "kl": divergence / count,
+    }
+
+
+def _exponential(mean: float) -> float:
+    return math.exp(mean) if mean < 700 else math.inf

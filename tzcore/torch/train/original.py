@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tzcore.architecture.registry import check_source, read_spec
 from tzcore.architecture.spec import MatrixRef
@@ -129,16 +130,20 @@ def cached(
 
         advance(0, "the original")
         logits = read(windows.ids[places], advance)
-        records = [(at, _record(part[windows.scored], k)) for at, part in zip(places, logits, strict=True)]
+        following = torch.from_numpy(windows.following(places))
+        records = [
+            (at, _record(part[windows.scored], text, k)) for at, part, text in zip(places, logits, following, strict=True)
+        ]
         file.write(records)
     report(Progress("targets", total, total, "tokens", "the original's predictions"))
     return Cached(file)
 
 
-def _record(logits: torch.Tensor, k: int) -> Record:
+def _record(logits: torch.Tensor, text: torch.Tensor, k: int) -> Record:
     if k > logits.shape[-1]:
         raise RequestError(f"top_k is {k}, and the vocabulary has {logits.shape[-1]} tokens")
     values, tokens, rest = likeliest(logits, k)
+    own = -functional.cross_entropy(logits.float(), text.to(logits.device), reduction="none")
     # Least of half precision: a probability of e^-60000 is as good as none.
-    halves = values.clamp(min=-6e4).to(torch.float16)
-    return halves.cpu().numpy(), tokens.to(torch.int32).cpu().numpy(), rest.float().cpu().numpy()
+    halves = values.clamp(min=-6e4).to(torch.float16).cpu().numpy()
+    return halves, tokens.to(torch.int32).cpu().numpy(), rest.float().cpu().numpy(), own.cpu().numpy()

@@ -25,6 +25,9 @@ class Followed(Protocol):
     states: torch.Tensor | None
     """Its last hidden states ``[rows, width]``, where they are known."""
 
+    def text_loss(self, following: torch.Tensor) -> float:
+        """Its own cross entropy, summed over all rows, of the tokens ``following`` ``[rows]``."""
+
     def divergence(self, logits: torch.Tensor, rows: slice) -> torch.Tensor:
         """The sum over ``rows`` of KL(original ‖ student), from the student's ``logits`` ``[rows, vocabulary]``."""
 
@@ -53,6 +56,14 @@ class _LiveBatch:
         self.states: torch.Tensor | None = states
         self._rows = states
 
+    def text_loss(self, following: torch.Tensor) -> float:
+        total, step = 0.0, self._split.rows_at_once(self._rows)
+        with torch.no_grad():
+            for start in range(0, len(following), step):
+                logits = self._split.head(self._rows[start : start + step]).float()
+                total += float(functional.cross_entropy(logits, following[start : start + step], reduction="sum"))
+        return total
+
     def divergence(self, logits: torch.Tensor, rows: slice) -> torch.Tensor:
         with torch.no_grad():
             theirs = functional.log_softmax(self._split.head(self._rows[rows]).float(), -1)
@@ -68,17 +79,22 @@ class Cached:
 
     def batch(self, places: Sequence[int], ids: torch.Tensor) -> Followed:
         parts = [self._file.read(place) for place in places]
-        values, tokens, rest = (torch.cat([torch.from_numpy(part[n]) for part in parts]) for n in range(3))
-        return _CachedBatch(values.to(ids.device), tokens.to(ids.device, torch.int64), rest.to(ids.device))
+        values, tokens, rest, own = (torch.cat([torch.from_numpy(part[n]) for part in parts]) for n in range(4))
+        device = ids.device
+        return _CachedBatch(values.to(device), tokens.to(device, torch.int64), rest.to(device), -float(own.sum()))
 
 
 class _CachedBatch:
     states: torch.Tensor | None = None
 
-    def __init__(self, values: torch.Tensor, tokens: torch.Tensor, rest: torch.Tensor) -> None:
+    def __init__(self, values: torch.Tensor, tokens: torch.Tensor, rest: torch.Tensor, own: float) -> None:
         theirs = torch.cat([values.float(), rest.float()[:, None]], 1)
         # Half precision has moved the sum a little away from 1.
         self._theirs, self._tokens = functional.log_softmax(theirs, -1), tokens
+        self._own = own
+
+    def text_loss(self, following: torch.Tensor) -> float:
+        return self._own  # of the text that the file was made of
 
     def divergence(self, logits: torch.Tensor, rows: slice) -> torch.Tensor:
         ours = with_rest(logits, self._tokens[rows])

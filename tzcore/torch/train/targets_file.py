@@ -1,8 +1,8 @@
 """The original's likeliest tokens at every position of a text, in one file that can be stopped at any moment.
 
 A header of :data:`HEADER` bytes, JSON padded with spaces, then a record a window: log probabilities (float16),
-token ids (int32) ``[positions, k]``, the log probability of all other tokens (float32) ``[positions]``, and the
-CRC-32 of these.  Records are written in order; what a killed run left torn has another sum, and is made again.
+token ids (int32) ``[positions, k]``, the log probabilities of all other tokens and of the text's next token (float32)
+``[positions]``, and the CRC-32 of these.  Records are written in order; what a killed run left torn has another sum, and is made again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from tzcore.errors import CheckpointError
 
 HEADER = 4096
 _MAGIC = "tz-targets-1"
-Record = tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], npt.NDArray[np.float32]]
+Floats = npt.NDArray[np.float32]
+Record = tuple[npt.NDArray[np.float16], npt.NDArray[np.int32], Floats, Floats]
 
 
 class TargetsFile:
@@ -35,7 +36,7 @@ class TargetsFile:
     def __init__(self, path: Path, made_from: dict[str, Any], windows: int, positions: int, k: int) -> None:
         self.path = path
         self._count, self._positions, self._k = windows, positions, k
-        self._payload = positions * (6 * k + 4)
+        self._payload = positions * (6 * k + 8)
         self._record = -(-(self._payload + 4) // 8) * 8
         self._map: npt.NDArray[np.uint8] | None = None
         about = {"format": _MAGIC, "windows": windows, "positions": positions, "k": k, "made_from": made_from}
@@ -73,20 +74,21 @@ class TargetsFile:
         return len(raw) == self._record and raw[self._payload : self._payload + 4] == _sum(raw[: self._payload])
 
     def read(self, at: int) -> Record:
-        """Window ``at``: log probabilities, ids, and the log probability of the rest.  CheckpointError if damaged."""
+        """Window ``at``: log probabilities, ids, and those of the rest and of the text.  CheckpointError if damaged."""
         if not self._whole(at):
             raise CheckpointError(f"{self.path} is damaged at window {at}: run the same command again")
         raw, size = self._raw(at), self._positions * self._k
         values = np.frombuffer(raw, np.float16, size).reshape(self._positions, self._k).copy()
         tokens = np.frombuffer(raw, np.int32, size, 2 * size).reshape(self._positions, self._k).copy()
-        return values, tokens, np.frombuffer(raw, np.float32, self._positions, 6 * size).copy()
+        rest = np.frombuffer(raw, np.float32, 2 * self._positions, 6 * size).reshape(2, self._positions).copy()
+        return values, tokens, rest[0], rest[1]
 
     def write(self, records: Sequence[tuple[int, Record]]) -> None:
         """Store the records of some windows; on disk when this returns.  StorageError where there is no room."""
         self._map = None
         with atomic.storage_errors(self.path), open(self.path, "r+b") as file:
-            for at, (values, tokens, rest) in records:
-                parts = (values.astype("<f2"), tokens.astype("<i4"), rest.astype("<f4"))
+            for at, (values, tokens, *others) in records:
+                parts = (values.astype("<f2"), tokens.astype("<i4"), *(part.astype("<f4") for part in others))
                 payload = b"".join(part.tobytes() for part in parts)
                 if len(payload) != self._payload:
                     raise CheckpointError(f"{self.path}: a record of {len(payload)} bytes, expected {self._payload}")

@@ -43,6 +43,10 @@ class Windows:
         """Scored positions a window."""
         return self.scored.stop - self.scored.start
 
+    def following(self, places: Sequence[int]) -> Tokens:
+        """The tokens that the scored positions of these windows predict, ``[windows, positions]``."""
+        return self.ids[list(places), self.scored.start + 1 :]
+
     @property
     def sha256(self) -> str:
         """Of the tokens and their cut."""

@@ -87,6 +87,8 @@ def test_cached_targets_are_those_of_the_model(tmp_path: Path) -> None:
         rows = slice(4, 30)
         a, b = (f.divergence(logits[rows], rows) for f in (kept.batch([3, 1], ids), live))
     assert float(a) == pytest.approx(float(b), rel=2e-3)
+    following = torch.from_numpy(text.following([3, 1])).flatten()
+    assert kept.batch([3, 1], ids).text_loss(following) == pytest.approx(live.text_loss(following), rel=1e-4)
     few = cached(tmp_path / "few", text, reader_of_model(model), FROM, 16).batch([3, 1], ids)
     assert 0 < float(few.divergence(logits[rows], rows)) < float(b)
     with pytest.raises(RequestError, match="top_k is 501, and the vocabulary has 500 tokens"):
