@@ -1,7 +1,7 @@
 """``training.jsonl``: a line a step, and a line an evaluation.
 
-``{"step", "tokens", "seconds", "loss", "rate"}``, and ``{"step", "tokens", "seconds", "perplexity", "original_perplexity",
-"kl"}`` for held-out text; step 0 is the model as it was.
+``{"step", "tokens", "seconds", "loss", "rate"}``, and ``{"step", "tokens", "seconds", "perplexity",
+"original_perplexity", "kl"}`` for held-out text; step 0 is the model as it was.
 """
 
 from __future__ import annotations

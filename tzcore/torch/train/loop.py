@@ -224,7 +224,8 @@ class Loop:
 
     def _finish(self) -> Outcome:
         self.model.eval()
-        best_step, best = self._position.step, {}
+        best_step = self._position.step
+        best: dict[str, float] = {}
         measured = [line for line in self._curve.lines if "kl" in line]
         before = {name: measured[0][name] for name in MEASURES} if measured else {}
         if (kept := self._saved.best()) is not None:

@@ -131,10 +131,8 @@ def cached(
         advance(0, "the original")
         logits = read(windows.ids[places], advance)
         following = torch.from_numpy(windows.following(places))
-        records = [
-            (at, _record(part[windows.scored], text, k)) for at, part, text in zip(places, logits, following, strict=True)
-        ]
-        file.write(records)
+        found = zip(places, logits, following, strict=True)
+        file.write([(at, _record(part[windows.scored], text, k)) for at, part, text in found])
     report(Progress("targets", total, total, "tokens", "the original's predictions"))
     return Cached(file)
 

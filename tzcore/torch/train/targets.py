@@ -16,7 +16,6 @@ from torch.nn import functional
 
 from tzcore.torch.train.student import Split
 from tzcore.torch.train.targets_file import TargetsFile
-from tzcore.torch.train.text import Windows
 
 
 class Followed(Protocol):

@@ -2,7 +2,8 @@
 
 A header of :data:`HEADER` bytes, JSON padded with spaces, then a record a window: log probabilities (float16),
 token ids (int32) ``[positions, k]``, the log probabilities of all other tokens and of the text's next token (float32)
-``[positions]``, and the CRC-32 of these.  Records are written in order; what a killed run left torn has another sum, and is made again.
+``[positions]``, and the CRC-32 of these.  Records are written in order; what a killed run left torn has another sum,
+and is made again.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class TargetsFile:
 
     def __init__(self, path: Path, made_from: dict[str, Any], windows: int, positions: int, k: int) -> None:
         self.path = path
-        self._count, self._positions, self._k = windows, positions, k
+        self._positions, self._k = positions, k
         self._payload = positions * (6 * k + 8)
         self._record = -(-(self._payload + 4) // 8) * 8
         self._map: npt.NDArray[np.uint8] | None = None
@@ -58,11 +59,6 @@ class TargetsFile:
                 "anew"
             )
 
-    @property
-    def bytes(self) -> int:
-        """Of the whole file."""
-        return HEADER + self._count * self._record
-
     def _raw(self, at: int) -> bytes:
         if self._map is None:
             self._map = np.memmap(self.path, np.uint8, "r")
@@ -70,8 +66,8 @@ class TargetsFile:
         return self._map[start : start + self._record].tobytes()
 
     def _whole(self, at: int) -> bool:
-        raw = self._raw(at)
-        return len(raw) == self._record and raw[self._payload : self._payload + 4] == _sum(raw[: self._payload])
+        raw, end = self._raw(at), self._payload
+        return len(raw) == self._record and raw[end : end + 4] == _sum(raw[:end])
 
     def read(self, at: int) -> Record:
         """Window ``at``: log probabilities, ids, and those of the rest and of the text.  CheckpointError if damaged."""
