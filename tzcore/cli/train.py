@@ -92,8 +92,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from tzcore.torch.train.heal import heal
 
     task = _task(model, args)
-    if args.fresh:
-        _forget(task.working)
     name = args.original or original_of(model.path)
     console.note(torch_computes(task.device))
     with _stopping(console.report) as report:
@@ -127,7 +125,7 @@ def _task(model: InstalledModel, args: argparse.Namespace) -> Task:
     working = paths.training() / f"{final.name}-{mark}"
     return Task(
         model.path, final, identifier, working, _settings(args), tuple(args.text), tuple(args.eval_text),
-        find(args.device), args.threads,
+        find(args.device), args.threads, args.fresh,
     )  # fmt: skip
 
 
@@ -137,12 +135,6 @@ def _settings(args: argparse.Namespace) -> TrainSettings:
     names = ("steps", "minutes", "tokens", "window", "batch", "rate", "mode", "rank", "top_k", "text_share", "seed",
              "bf16", "checkpointing", "eval_every", "save_every")  # fmt: skip
     return TrainSettings(**{name: value for name in names if (value := getattr(args, name)) is not None})
-
-
-def _forget(working: Path) -> None:
-    import shutil
-
-    shutil.rmtree(working, ignore_errors=True)
 
 
 @contextmanager

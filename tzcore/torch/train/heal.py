@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from tzcore import atomic
 from tzcore.architecture.registry import spec_of
@@ -33,6 +32,8 @@ from tzcore.torch.train.settings import TrainSettings
 from tzcore.torch.train.targets import Live, Targets
 from tzcore.torch.train.text import Windows, collect
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NO_MEMORY = (
     "not enough memory to train: run the same command again with --batch 1 and --checkpointing, it goes on where it "
@@ -43,7 +44,8 @@ NO_MEMORY = (
 @dataclass(frozen=True)
 class Task:
     """What is to be healed and how.  ``base`` is the model's folder, ``final`` the result's, of the id
-    ``identifier``; ``working`` holds what a stopped run goes on from.  ``text`` and ``held_text`` as in
+    ``identifier``; ``working`` holds what a stopped run goes on from,
+    which is deleted for a ``fresh`` one.  ``text`` and ``held_text`` as in
     :func:`tzcore.torch.train.text.collect`."""
 
     base: Path
@@ -55,6 +57,7 @@ class Task:
     held_text: tuple[Path, ...] = ()
     device: Device = CPU
     threads: int | None = None
+    fresh: bool = False
 
 
 def heal(
@@ -81,6 +84,8 @@ def heal(
         note(f"{task.final} is there already, trained in the same way.")
         return task.final
     with _only_one(task.working), _threads(task.threads), _memory():
+        if task.fresh:
+            shutil.rmtree(task.working, ignore_errors=True)
         folder = _train(task, settings, text, held, about, open_original, report, note)
         shutil.rmtree(task.working, ignore_errors=True)
     return folder
@@ -124,7 +129,7 @@ def _train(
 def _finish(
     task: Task,
     settings: TrainSettings,
-    model: nn.Module,
+    model: PreTrainedModel,
     outcome: Outcome,
     about: dict[str, Any],
     made_from: dict[str, str],
@@ -139,11 +144,7 @@ def _finish(
 
 def _weights_of(source: WeightSource, base: Path) -> Callable[[str], torch.Tensor]:
     """The original's weights by the names of the loaded model's layers."""
-    opened = ModelFolder.open(base)
-    try:
-        stored = {module: name for name, module in modules_of(spec_of(opened)).items()}
-    finally:
-        opened.close()
+    stored = modules_of(base)
     return lambda name: torch.from_numpy(source.tensor(f"{stored[name]}.weight"))
 
 

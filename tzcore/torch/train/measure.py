@@ -13,7 +13,6 @@ from tzcore.torch.train.student import Split
 from tzcore.torch.train.targets import Targets
 from tzcore.torch.train.text import Windows
 
-
 MEASURES = ("perplexity", "original_perplexity", "kl")
 
 

@@ -19,7 +19,8 @@ from tzcore.progress import Progress, Report, ignore
 from tzcore.quant.device import CPU, Device
 from tzcore.quant.original_states import OriginalStates
 from tzcore.quant.runtime import torch_session
-from tzcore.torch.folder import configuration, module_name, put_parameter, scale_embedding, skeleton
+from tzcore.torch.folder import put_parameter, scale_embedding, skeleton
+from tzcore.torch.naming import configuration, module_name
 from tzcore.torch.train.student import Split
 from tzcore.torch.train.targets import Cached, likeliest
 from tzcore.torch.train.targets_file import Record, TargetsFile
