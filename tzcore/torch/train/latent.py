@@ -131,7 +131,7 @@ class LatentLinear(nn.Module):
             halves = packed_scales(scales)
             if not bool(halves.isfinite().all()):
                 raise TrainingError("a scale has left the range of half precision: train with a lower rate")
-            made.codes.copy_(packed(rounded(latents, form.format), form.format))
+            made.codes.copy_(packed(latents, form))
             assert made.scales is not None
             made.scales.copy_(halves)
             if made.signs is not None and self.signs is not None:

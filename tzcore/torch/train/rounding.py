@@ -16,6 +16,7 @@ that got none could never leave it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ from tzcore.trits import Format
 
 MARGIN = 0.5
 """How far beyond the outermost level a latent may go; the clip of the estimator."""
+STRIP = 1 << 16
+"""Weights that are worked on at a time: what lies between them and the result stays in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,19 @@ def rounded(latents: torch.Tensor, fmt: Format) -> torch.Tensor:
     return latents.round().clamp_(fmt.low, fmt.high)
 
 
-def packed(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """The bytes of ``codes`` ``[rows, cols]`` of any type: as :func:`tzcore.trits.pack`, in torch and so on all cores.
+def strips(form: Form) -> Iterator[slice]:
+    """The rows of a matrix, some whole tiles at a time."""
+    step = max(1, STRIP // (trits.LANES * form.cols)) * trits.LANES
+    for first in range(0, form.rows, step):
+        yield slice(first, min(form.rows, first + step))
 
-    ``[tiles, tile bytes]`` uint8.
-    """
+
+def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
+    """The bytes of the codes that ``latents`` ``[rows, cols]`` round to: ``[tiles, tile bytes]`` uint8."""
+    return torch.cat([_packed_strip(rounded(latents[rows], form.format), form.format) for rows in strips(form)])
+
+
+def _packed_strip(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
     slots = {"slots2": 4, "slots4": 2, "slots8": 1}.get(fmt.packing)
     if slots is None:
         values = np.ascontiguousarray(codes.to(torch.int8).cpu().numpy())
@@ -79,14 +90,14 @@ def packed_scales(scales: torch.Tensor) -> torch.Tensor:
 
 def spread(scales: torch.Tensor, cols: int, group: int) -> torch.Tensor:
     """A value for each column, ``[rows, cols]``, from one for each group."""
-    return scales.repeat_interleave(group, 1)[:, :cols]
+    return scales[:, :, None].expand(-1, -1, group).reshape(len(scales), -1)[:, :cols]
 
 
 def rounded_input(x: torch.Tensor, form: Form, signs: torch.Tensor | None) -> torch.Tensor:
     """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
-    if signs is not None:
-        x = rotation.rotate(x.float(), signs, form.block)
     wide = x.float()
+    if signs is not None:
+        wide = rotation.rotate(wide, signs, form.block)
     if form.activations == "token":
         factors = 127 / wide.abs().amax(-1, keepdim=True).clamp(min=1e-5)
         return ((wide * factors).round().clamp(-128, 127) / factors).to(x.dtype)
@@ -114,7 +125,7 @@ class Product(torch.autograd.Function):
         """``x`` ``[..., cols]``; ``[..., rows]`` in its type."""
         ctx.save_for_backward(x, latents, scales, bias, signs)
         ctx.form = form
-        codes = packed(rounded(latents, form.format), form.format)
+        codes = packed(latents, form)
         return ternary_linear(
             x, codes, packed_scales(scales), signs, bias, form.rows, form.cols, form.format.name, form.group, form.block,
             form.gain, form.activations,
@@ -127,31 +138,45 @@ class Product(torch.autograd.Function):
         form: Form = ctx.form
         (grad,) = grads
         flat = grad.reshape(-1, form.rows).to(x.dtype)
-        wide = spread(scales.half().float() * form.gain, form.cols, form.group)
-        codes = rounded(latents.float(), form.format)
         to_x = to_latents = to_scales = to_bias = None
         if ctx.needs_input_grad[0]:
-            back = flat @ (codes * wide).to(x.dtype)
+            back = flat @ weights(latents, scales, form, x.dtype)
             if signs is not None:
                 back = rotation.unrotate(back.float(), signs, form.block).to(x.dtype)
             to_x = back.view(x.shape)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
-            met = rounded_input(x.reshape(-1, form.cols), form, signs).to(x.dtype)
-            weights = (flat.T @ met).float()
-            if ctx.needs_input_grad[2]:
-                short = scales.shape[1] * form.group - form.cols
-                summed = torch.nn.functional.pad(weights * codes, (0, short)).view(form.rows, -1, form.group).sum(-1)
-                to_scales = (summed * form.gain).to(scales.dtype)
-            if ctx.needs_input_grad[1]:
-                to_latents = weights.mul_(wide)
-                to_latents.masked_fill_(_outside(latents, to_latents, form.format), 0)
-                to_latents = to_latents.to(latents.dtype)
+            met = rounded_input(x.reshape(-1, form.cols), form, signs)
+            to_latents, to_scales = _split(flat.T @ met, latents, scales, form)
         if bias is not None and ctx.needs_input_grad[3]:
             to_bias = flat.float().sum(0).to(bias.dtype)
         return to_x, to_latents, to_scales, to_bias, None, None
 
 
-def _outside(latents: torch.Tensor, gradient: torch.Tensor, fmt: Format) -> torch.Tensor:
-    """Where a latent is past the outermost level and its step (against the gradient) would lead farther."""
-    over = (latents > fmt.high + MARGIN) & (gradient < 0)
-    return over | ((latents < fmt.low - MARGIN) & (gradient > 0))
+def weights(latents: torch.Tensor, scales: torch.Tensor, form: Form, dtype: torch.dtype) -> torch.Tensor:
+    """What is stored, as numbers: ``gain · scale · code``, ``[rows, cols]``."""
+    out = latents.new_empty(latents.shape, dtype=dtype)
+    for rows in strips(form):
+        out[rows] = rounded(latents[rows], form.format).mul_(_steps(scales[rows], form))
+    return out
+
+
+def _split(
+    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor, form: Form
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of latents and scales from that of the weights."""
+    to_latents, to_scales = torch.empty_like(latents), torch.empty_like(scales)
+    short = scales.shape[1] * form.group - form.cols
+    for rows in strips(form):
+        part, own = gradient[rows].float(), latents[rows]
+        met = torch.nn.functional.pad(rounded(own, form.format).mul_(part), (0, short))
+        to_scales[rows] = met.view(len(own), -1, form.group).sum(-1).mul_(form.gain)
+        part = part * _steps(scales[rows], form)
+        # Past the outermost level a step (against the gradient) may lead back, but no farther.
+        away = ((own > form.format.high + MARGIN) & (part < 0)) | ((own < form.format.low - MARGIN) & (part > 0))
+        to_latents[rows] = part.masked_fill_(away, 0)
+    return to_latents, to_scales
+
+
+def _steps(scales: torch.Tensor, form: Form) -> torch.Tensor:
+    """The distance of two levels at each column, as stored: from ``[rows, groups]`` to ``[rows, cols]``."""
+    return spread(scales.half().float() * form.gain, form.cols, form.group)

@@ -8,7 +8,7 @@ import torch
 
 from tzcore import trits
 from tzcore.quant.rotation import random_signs, rotate
-from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, rounded_input
+from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, rounded_input, weights
 
 SHAPES = [(40, 576, 64), (17, 200, 128), (16, 64, 64), (3, 65, 64)]
 CODED = [name for name, fmt in trits.FORMATS.items() if fmt.packing != "half"]
@@ -32,7 +32,7 @@ def test_packing_is_numpys(rows: int, cols: int, group: int, fmt: str) -> None:
     form, latents, scales, *_ = made(rows, cols, group, fmt)
     codes = rounded(latents, form.format)
     wanted = trits.pack(codes.to(torch.int8).numpy(), form.format)
-    assert np.array_equal(packed(codes, form.format).numpy(), wanted)
+    assert np.array_equal(packed(latents, form).numpy(), wanted)
     halves = trits.pack_scales(scales.half().numpy())
     assert np.array_equal(packed_scales(scales).numpy(), halves)
 
