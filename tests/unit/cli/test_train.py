@@ -128,7 +128,7 @@ def wait_for_step(process: subprocess.Popen[str], step: int) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)])
+@pytest.mark.parametrize("number", [signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)])
 def test_stopped_it_goes_on(installed: Path, text: Path, home: Path, number: signal.Signals, tz: Tz) -> None:
     """Asked to stop it saves the last whole step and exits with 130; killed it goes on from what it saved last."""
     words = ("train", "tiny:t1", "--text", text, *QUICK, "--steps", "60", "--save-every", "7", "--json")
@@ -154,33 +154,24 @@ def test_stopped_it_goes_on(installed: Path, text: Path, home: Path, number: sig
     assert steps == list(range(1, 61))
 
 
-def test_begun_otherwise_and_anew(installed: Path, text: Path, home: Path, tz: Tz) -> None:
-    words = ("train", "tiny:t1", "--text", text, *QUICK, "--steps", "500", "--json")
-    process = child(*words)
-    wait_for_step(process, 2)
-    process.kill()
-    process.wait()
-    other = tz("train", "tiny:t1", "--text", text, *QUICK, "--mode", "scales")
-    assert other.returncode == 1
-    assert "was begun otherwise (settings): go on as it was begun, or begin anew" in other.stderr
-    fresh = tz("train", "tiny:t1", "--text", text, *QUICK, "--mode", "scales", "--fresh")
-    assert fresh.returncode == 0, fresh.stderr
-
-
-def test_two_at_once_do_not_meet(installed: Path, text: Path, tz: Tz) -> None:
-    words = ("train", "tiny:t1", "--text", text, *QUICK, "--steps", "500", "--json")
-    process = child(*words)
+def test_beside_another_run_and_after_it(installed: Path, text: Path, tz: Tz) -> None:
+    """Two runs of one result do not meet; what another began is gone on with as it was begun, or begun anew."""
+    words = ("train", "tiny:t1", "--text", text, *QUICK)
+    process = child(*words, "--steps", "5000", "--json")
     try:
-        wait_for_step(process, 1)
-        second = tz(*words)
+        wait_for_step(process, 2)
+        second = tz(*words, "--fresh")
         assert second.returncode == 1
         assert "another process trains in" in second.stderr
-        fresh = tz(*words, "--fresh")
-        assert fresh.returncode == 1
-        assert "another process trains in" in fresh.stderr
+        assert process.poll() is None
     finally:
         process.kill()
         process.communicate()
+    other = tz(*words, "--mode", "scales")
+    assert other.returncode == 1
+    assert "was begun otherwise (settings): go on as it was begun, or begin anew" in other.stderr
+    fresh = tz(*words, "--mode", "scales", "--fresh")
+    assert fresh.returncode == 0, fresh.stderr
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,8 @@ NO_MEMORY = (
 @dataclass(frozen=True)
 class Task:
     """What is to be healed and how.  ``base`` is the model's folder, ``final`` the result's, of the id
-    ``identifier``; ``working`` holds what a stopped run goes on from,
-    which is deleted for a ``fresh`` one.  ``text`` and ``held_text`` as in
-    :func:`tzcore.torch.train.text.collect`."""
+    ``identifier``; ``working`` holds what a stopped run goes on from, which is deleted for a ``fresh`` one.
+    ``text`` and ``held_text`` as in :func:`tzcore.torch.train.text.collect`."""
 
     base: Path
     final: Path
