@@ -209,6 +209,8 @@ def words(training: dict[str, Any]) -> list[str]:
         f"{followed})",
     ]
     closed = gap_closed(training)
-    if closed is not None:
+    if training["best_step"] == 0:
+        lines.append("note       training brought it no nearer: try a lower --rate, more steps, or more text")
+    elif closed is not None:
         lines.append(f"won back   {closed:.0%} of the log perplexity that the conversion had cost")
     return lines

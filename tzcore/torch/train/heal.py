@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tzcore import atomic
-from tzcore.architecture.registry import spec_of
+from tzcore.architecture.registry import check_source, spec_of
+from tzcore.architecture.spec import ModelSpec
 from tzcore.checkpoint import ModelFolder
 from tzcore.checkpoint.reader import read_json
 from tzcore.checkpoint.source import WeightSource
-from tzcore.errors import ConversionError, StorageError, TrainingError
+from tzcore.errors import ConversionError, RequestError, SourceError, StorageError, TrainingError
 from tzcore.progress import Report, ignore
 from tzcore.quant.device import CPU, Device
 from tzcore.quant.evaluation import small_files
@@ -72,7 +73,10 @@ def heal(
     TrainingError, StorageError, ConversionError where ``final`` is something else, CheckpointError for a damaged
     model.
     """
-    longest, vocabulary = _limits(task.base)
+    spec = _spec_of(task.base)
+    longest, vocabulary = spec.max_context, spec.vocabulary
+    if task.settings.top_k > vocabulary:
+        raise RequestError(f"top_k is {task.settings.top_k}, and the vocabulary has {vocabulary} tokens")
     settings = replace(task.settings, window=max(2, min(task.settings.window, longest)))
     text, held = collect(
         small_files(task.base), settings.window, vocabulary, task.text, task.held_text, settings.eval_windows
@@ -102,7 +106,10 @@ def _train(
 ) -> Path:
     source = open_original()
     try:
+        _demand_fitting(task.base, source)
         made_from = {"original": source.id, "revision": source.revision}
+        with atomic.storage_errors(task.working):
+            task.working.mkdir(exist_ok=True)
         if settings.top_k:
             reader = reader_of_source(source, task.device, task.threads)
             k, working = settings.top_k, task.working
@@ -147,14 +154,20 @@ def _weights_of(source: WeightSource, base: Path) -> Callable[[str], torch.Tenso
     return lambda name: torch.from_numpy(source.tensor(f"{stored[name]}.weight"))
 
 
-def _limits(base: Path) -> tuple[int, int]:
-    """The longest context and the vocabulary of the model in ``base``."""
+def _spec_of(base: Path) -> ModelSpec:
     opened = ModelFolder.open(base)
     try:
-        spec = spec_of(opened)
-        return spec.max_context, spec.vocabulary
+        return spec_of(opened)
     finally:
         opened.close()
+
+
+def _demand_fitting(base: Path, source: WeightSource) -> None:
+    """TrainingError where the original's tensors are not those that the model was made of, before it is read."""
+    try:
+        check_source(source, _spec_of(base))
+    except SourceError as error:
+        raise TrainingError(f"this is not the original of {base}: {error}") from None
 
 
 def _about(task: Task, settings: TrainSettings, text: Windows, held: Windows) -> dict[str, Any]:
@@ -200,16 +213,20 @@ def _memory() -> Iterator[None]:
         raise
 
 
-def _only_one(working: Path) -> Any:
-    """The lock that keeps a second process out of the folder of a run."""
+@contextmanager
+def _only_one(working: Path) -> Iterator[None]:
+    """Keeps a second process out of the folder of a run."""
     from filelock import FileLock, Timeout
 
     with atomic.storage_errors(working):
         working.parent.mkdir(parents=True, exist_ok=True)
-        working.mkdir(exist_ok=True)
-        lock = FileLock(working.with_name(working.name + ".lock"), timeout=0)
+    lock = FileLock(working.with_name(working.name + ".lock"), timeout=0)
+    with atomic.storage_errors(working):
         try:
             lock.acquire()
         except Timeout:
             raise StorageError(f"another process trains in {working}; wait until that is done") from None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()

@@ -207,8 +207,8 @@ class Loop:
 
     def _evaluate(self) -> None:
         assert self.held is not None
-        with self._precision():
-            found = measure(self._split, self.held, self._device, self.report)
+        # In full precision, whatever it trains in: what is measured is what the saved model computes.
+        found = measure(self._split, self.held, self._device, self.report)
         if not all(map(math.isfinite, found.values())):
             raise self._not_finite("perplexity", found["perplexity"], self._position.step)
         self._position.seconds = time.monotonic() - self._began
