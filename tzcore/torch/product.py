@@ -20,6 +20,7 @@ from tzcore.backend import native
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
 from tzcore.errors import BackendError
+from tzcore.quant import rotation
 from tzcore.torch import card, weights
 
 _pools: dict[int, native.Pool] = {}
@@ -213,7 +214,7 @@ def ternary_linear_gradient(
             summed += part @ weight
     if block:
         assert signs is not None
-        summed = weights.turned(summed, block) * signs
+        summed = rotation.unrotate(summed, signs, block)
     return (summed * gain).to(grad.dtype).reshape(*grad.shape[:-1], cols)
 
 
