@@ -9,6 +9,8 @@ from torch import nn
 
 from tzcore.torch.linear import TernaryLinear
 
+PARTS = ("gate_proj", "up_proj", "down_proj")
+
 
 class Expert(nn.Module):
     """A gated MLP without its activation: ``gate_proj``, ``up_proj`` and ``down_proj``."""
@@ -16,6 +18,11 @@ class Expert(nn.Module):
     def __init__(self, gate_proj: TernaryLinear, up_proj: TernaryLinear, down_proj: TernaryLinear) -> None:
         super().__init__()
         self.gate_proj, self.up_proj, self.down_proj = gate_proj, up_proj, down_proj
+
+
+EXPERTS = frozenset({"MixtralExperts", "Qwen3MoeExperts"})
+"""Classes of transformers that hold ``gate_up_proj`` ``[experts, 2·wide, width]`` and ``down_proj`` ``[experts,
+width, wide]`` without biases.  Others have the same names for other layouts."""
 
 
 class TernaryExperts(nn.ModuleList):
@@ -39,3 +46,12 @@ class TernaryExperts(nn.ModuleList):
             made = expert.down_proj(self.act_fn(expert.gate_proj(x)) * expert.up_proj(x))
             summed = summed.index_add(0, token, (made * top_k_weights[token, place, None]).to(summed.dtype))
         return summed
+
+
+def split_experts(module: nn.Module, layer: Callable[[str, torch.Tensor], TernaryLinear]) -> TernaryExperts:
+    """The same experts one by one; ``layer`` makes a layer of a matrix and its name behind the module's."""
+    made = []
+    for number, (gate_up, down) in enumerate(zip(module.gate_up_proj, module.down_proj, strict=True)):
+        weights = (*gate_up.chunk(2), down)
+        made.append(Expert(*(layer(f"{number}.{part}", w) for part, w in zip(PARTS, weights, strict=True))))
+    return TernaryExperts(made, module.act_fn)

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tzcore.architecture.registry import spec_of
+from tzcore.architecture.registry import names_of, spec_of
 from tzcore.architecture.spec import LayerSpec, MatrixRef, ModelSpec
 from tzcore.checkpoint import ModelFolder
-from tzcore.checkpoint.reader import StoredMatrix, dequantised
-from tzcore.errors import CheckpointError, UnsupportedModelError
-from tzcore.hadamard import unrotate
+from tzcore.checkpoint.reader import StoredMatrix
+from tzcore.errors import CheckpointError
 from tzcore.torch.experts import Expert, TernaryExperts
 from tzcore.torch.linear import TernaryLinear
+from tzcore.torch.naming import Origin, configuration, module_name, put_module, root_of, weights_of
+from tzcore.torch.saving import save_model
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
-
-MULTIMODAL = {"gemma3": "gemma3_text"}
-"""Families whose text part has a ``model_type`` of its own: that part alone is in a folder."""
 
 
 def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -36,27 +34,25 @@ def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTra
     spec = spec_of(opened)
     model = skeleton(configuration(opened.config), dtype)
     fill(model, opened, spec, dtype)
-    model.config.quantization_config = opened.quantization.as_json()
+    adopt(model, opened)
     model.config._name_or_path = model.name_or_path = str(opened.path)
     model.generation_config = _generation(opened.path, model)
     return model.eval()
 
 
-def configuration(config: dict[str, Any]) -> PretrainedConfig:
-    """transformers' configuration of the text part, unquantised, from a folder's ``config.json``."""
-    from transformers import CONFIG_MAPPING
+def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
+    """Let a model that was filled from ``folder`` know it, and be saved as it came."""
+    from tzcore.torch.quantizer import TernaryConfig, TernaryQuantizer
 
-    plain = {key: value for key, value in config.items() if key != "quantization_config"}
-    family = str(plain.get("model_type"))
-    if family in MULTIMODAL:
-        inherited = {key: plain[key] for key in ("tie_word_embeddings", "dtype", "torch_dtype") if key in plain}
-        plain = {**inherited, **plain["text_config"]}
-        family = MULTIMODAL[family]
-    if family not in CONFIG_MAPPING:
-        raise UnsupportedModelError(f"this version of transformers has no model family {family!r}: update it")
-    plain.pop("architectures", None)
-    made: PretrainedConfig = CONFIG_MAPPING[family].from_dict(plain)
-    return made
+    config = {key: value for key, value in folder.config.items() if key != "quantization_config"}
+    model.ternary_origin = Origin(folder.path, config, frozenset(names_of(folder)))
+    # The head is a layer with codes of its own, which no embedding can be tied to.
+    model.config.tie_word_embeddings = False
+    model.all_tied_weights_keys = {}
+    stated = TernaryConfig(**folder.quantization.as_json())
+    model.config.quantization_config = stated
+    model.hf_quantizer = TernaryQuantizer(stated)
+    model.hf_quantizer.attach(model)
 
 
 def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
@@ -70,36 +66,30 @@ def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
-def module_name(spec: ModelSpec, stored: str) -> str:
-    """transformers' name of a module or parameter from the one in a folder, which is the hub's."""
-    if stored == spec.head.name and not spec.tied:
-        return "lm_head"
-    prefix = spec.embedding.name.removesuffix("embed_tokens")
-    return "model." + stored.removeprefix(prefix).replace(".block_sparse_moe.", ".mlp.")
-
-
 def fill(model: PreTrainedModel, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype) -> None:
     """Put the folder's weights in place of the model's, which may lie on the meta device."""
-    kind = folder.quantization.activations
-    vectors = {module_name(spec, name): folder.vector(name) for name in spec.vectors()}
-    values = {name: torch.from_numpy(array.copy()).to(dtype) for name, array in vectors.items()}
+    kind, root = folder.quantization.activations, root_of(model)
+    vectors = {module_name(spec, name, root): folder.vector(name) for name in spec.vectors()}
+    values: dict[str, torch.Tensor] = {
+        name: torch.from_numpy(array.copy()).to(dtype) for name, array in vectors.items()
+    }
 
     def layer_of(ref: MatrixRef, activations: str = kind) -> TernaryLinear:
-        bias = values.pop(f"{module_name(spec, ref.name)}.bias", None)
+        bias = values.pop(f"{module_name(spec, ref.name, root)}.bias", None)
         return stored_linear(folder.matrix(ref.name), bias, activations)
 
     for layer in spec.layers:
-        for name in _dense_names(layer):
-            put_module(model, module_name(spec, name.name), layer_of(name))
+        for ref in dense_matrices(layer):
+            put_module(model, module_name(spec, ref.name, root), layer_of(ref))
         if layer.router is not None:
-            router = module_name(spec, layer.router.matrix.name)
+            router = module_name(spec, layer.router.matrix.name, root)
             values[f"{router}.weight"] = weights_of(folder.matrix(layer.router.matrix.name)).to(dtype)
             experts = router.removesuffix("gate") + "experts"
             made = [Expert(*map(layer_of, (e.gate, e.up, e.down))) for e in layer.experts]
             put_module(model, experts, TernaryExperts(made, model.get_submodule(experts).act_fn))
     # The head's input has a scale for each group even in networks whose blocks have one for each token.
     put_module(model, "lm_head", layer_of(spec.head, "group"))
-    embedding = module_name(spec, spec.embedding.name)
+    embedding = module_name(spec, spec.embedding.name, root)
     values[f"{embedding}.weight"] = weights_of(folder.matrix(spec.embedding.name)).to(dtype)
     _scale_embedding(model.get_submodule(embedding), spec)
     for name, value in values.items():
@@ -124,18 +114,16 @@ def stored_linear(stored: StoredMatrix, bias: torch.Tensor | None, activations: 
     return made
 
 
-def weights_of(stored: StoredMatrix) -> torch.Tensor:
-    """The stored matrix as float32 ``[rows, cols]`` in the basis of the original."""
-    weights = dequantised(stored)
-    if stored.signs is not None and stored.entry.transform is not None:
-        weights = unrotate(weights, stored.signs, stored.entry.transform.block)
-    return torch.from_numpy(weights)
-
-
-def put_module(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Replace the submodule ``name``."""
-    parent, _, last = name.rpartition(".")
-    setattr(model.get_submodule(parent), last, module)
+def hollow(model: PreTrainedModel, spec: ModelSpec) -> None:
+    """Take out every module that :func:`fill` puts in, so that nobody makes or draws weights for it meanwhile."""
+    root = root_of(model)
+    for layer in spec.layers:
+        for ref in dense_matrices(layer):
+            put_module(model, module_name(spec, ref.name, root), nn.Identity())
+        if layer.router is not None:
+            experts = module_name(spec, layer.router.matrix.name, root).removesuffix("gate") + "experts"
+            put_module(model, experts, TernaryExperts([], model.get_submodule(experts).act_fn))
+    put_module(model, "lm_head", nn.Identity())
 
 
 def put_parameter(model: nn.Module, name: str, value: torch.Tensor) -> None:
@@ -151,7 +139,7 @@ def put_parameter(model: nn.Module, name: str, value: torch.Tensor) -> None:
     setattr(module, last, nn.Parameter(value, requires_grad=value.is_floating_point()))
 
 
-def _dense_names(layer: LayerSpec) -> list[MatrixRef]:
+def dense_matrices(layer: LayerSpec) -> list[MatrixRef]:
     """The matrices of a layer outside a mixture, each once: q, k and v can be parts of one."""
     experts = () if layer.router else layer.experts
     refs = (layer.q, layer.k, layer.v, layer.o, *(r for e in experts for r in (e.gate, e.up, e.down)))
@@ -164,7 +152,7 @@ def _scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
     scale = getattr(embedding, "embed_scale", None)
     if isinstance(scale, torch.Tensor):
         embedding.embed_scale = torch.tensor(spec.embedding_scale, dtype=scale.dtype)
-        embedding.scalar_embed_scale = spec.embedding_scale  # type: ignore[assignment]
+        embedding.scalar_embed_scale = spec.embedding_scale
 
 
 def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -178,3 +166,6 @@ def _generation(folder: Path, model: PreTrainedModel) -> Any:
     if (folder / "generation_config.json").exists():
         return GenerationConfig.from_pretrained(folder)
     return model.generation_config
+
+
+__all__ = ["load_model", "save_model"]

@@ -102,6 +102,11 @@ class TernaryLinear(nn.Module):
             self.out_features, self.in_features, self.fmt, self.group, self.block, self.gain, self.activations,
         )  # fmt: skip
 
+    @property
+    def qweight(self) -> torch.Tensor:
+        """The codes, under the name by which peft looks for a quantised layer's device."""
+        return self.codes
+
     def dequantised(self) -> torch.Tensor:
         """The weights in float32 ``[out_features, in_features]``, as an ``nn.Linear`` would have them."""
         rows, cols = self.out_features, self.in_features
