@@ -61,7 +61,20 @@ def strips(form: Form) -> Iterator[slice]:
 
 def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
     """The bytes of the codes that ``latents`` ``[rows, cols]`` round to: ``[tiles, tile bytes]`` uint8."""
+    return pack(latents, form.format.name)
+
+
+@torch.library.custom_op("tzcore::pack", mutates_args=())
+def pack(latents: torch.Tensor, fmt: str) -> torch.Tensor:
+    """:func:`packed` as an operator, into which no compiler looks: some formats are packed by NumPy."""
+    form = Form(*latents.shape, trits.format_named(fmt), 1)
     return torch.cat([_packed_strip(rounded(latents[rows], form.format), form.format) for rows in strips(form)])
+
+
+@pack.register_fake
+def _(latents: torch.Tensor, fmt: str) -> torch.Tensor:
+    rows, cols = latents.shape
+    return latents.new_empty(trits.tiles(rows), trits.tile_bytes(trits.format_named(fmt), cols), dtype=torch.uint8)
 
 
 def _packed_strip(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
