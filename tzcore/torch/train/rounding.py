@@ -200,7 +200,7 @@ class Product(torch.autograd.Function):
 def weights(
     latents: torch.Tensor, scales: torch.Tensor, form: Form, dtype: torch.dtype, signs: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """What is stored, as numbers: ``gain · scale · code``, ``[rows, cols]``; with ``signs`` as it meets plain inputs."""
+    """What is stored, as numbers ``gain · scale · code``, ``[rows, cols]``; with ``signs`` as plain inputs meet it."""
     out, steps = latents.new_empty(latents.shape, dtype=dtype), _steps(scales, form)
     for rows in strips(form):
         part = scaled(rounded(latents[rows], form.format), steps[rows], form)
