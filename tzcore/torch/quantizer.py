@@ -95,8 +95,11 @@ class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
             config.dtype = torch.float32  # else it would be guessed from the type of the scales
         return config
 
+    def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        self._dtype = dtype
+        return dtype
+
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> None:
-        self._dtype = kwargs.get("dtype") or torch.float32
         if not self.pre_quantized:
             choice = Choice(tuple(self.quantization_config.include), tuple(self.quantization_config.exclude))
             # The weights are tied only after they have been loaded.
@@ -110,8 +113,7 @@ class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
         self._folder = Path(kwargs["checkpoint_files"][0]).parent
         if root_of(model) != "model.":
             raise UnsupportedModelError(
-                f"a folder has the text part of a {model.config.model_type} alone: load it with "
-                "tzcore.torch.load_model, or as the class for text"
+                f"a folder has the text part of a {model.config.model_type} alone: load it with tzcore.torch.load_model"
             )
         hollow(model, spec_of(ModelFolder.open(self._folder)))
         model.all_tied_weights_keys = {}

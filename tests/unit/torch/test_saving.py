@@ -50,7 +50,14 @@ def test_the_receipt_is_one_for_the_library(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("family", "fmt"),
-    [("qwen2", "t2"), ("gemma3_text", "t1"), ("phi3", "i4"), ("biased", "i8"), ("mixtral", "f16"), ("qwen3_moe", "f16")],
+    [
+        ("qwen2", "t2"),
+        ("gemma3_text", "t1"),
+        ("phi3", "i4"),
+        ("biased", "i8"),
+        ("mixtral", "f16"),
+        ("qwen3_moe", "f16"),
+    ],
 )
 def test_a_model_made_ternary_runs(tmp_path: Path, family: str, fmt: str) -> None:
     """Experts in halves: by another rounding a router chooses others."""
