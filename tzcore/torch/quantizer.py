@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class TernaryConfig(QuantizationConfigMixin):  # type: ignore[misc, unused-ignore] # transformers has no types
+class TernaryConfig(QuantizationConfigMixin):
     """How a model is made ternary while it is loaded; the arguments are those of :func:`tzcore.torch.ternarize`.
 
     In the ``config.json`` of a model folder it is what :mod:`tzcore.checkpoint.schema` says, ``tensors`` above all.
@@ -67,7 +67,7 @@ class TernaryConfig(QuantizationConfigMixin):  # type: ignore[misc, unused-ignor
         return {key: getattr(self, key) for key in (fresh if self.tensors is None else stored)}
 
 
-class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
+class TernaryQuantizer(HfQuantizer):
     """Fills a model from a model folder, or makes the layers of any other ternary while they are loaded."""
 
     quantization_config: TernaryConfig
