@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from tzcore.torch.naming import Origin, configuration, module_name, put_module, 
 from tzcore.torch.saving import save_model
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 
 def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -30,14 +30,15 @@ def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTra
     one as floats, and it, norms and biases are of ``dtype``.  CheckpointError for a folder that is damaged, or of
     another version; UnsupportedModelError for a family that transformers has no class for.
     """
+    from transformers import AutoModelForCausalLM
+
     opened = ModelFolder.open(Path(folder))
-    spec = spec_of(opened)
-    model = skeleton(configuration(opened.config), dtype)
-    fill(model, opened, spec, dtype)
-    adopt(model, opened)
-    model.config._name_or_path = model.name_or_path = str(opened.path)
-    model.generation_config = _generation(opened.path, model)
-    return model.eval()
+    spec_of(opened)
+    config = configuration(opened.config)
+    config.quantization_config = opened.quantization.as_json()
+    opened.close()
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
+    return model
 
 
 def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
@@ -53,17 +54,6 @@ def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
     model.config.quantization_config = stated
     model.hf_quantizer = TernaryQuantizer(stated)
     model.hf_quantizer.attach(model)
-
-
-def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """A causal language model without memory for its weights; tables that it computes itself are real."""
-    from accelerate import init_empty_weights
-    from transformers import AutoModelForCausalLM
-    from transformers.initialization import no_init_weights
-
-    with init_empty_weights(include_buffers=False), no_init_weights():
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    return model
 
 
 def fill(model: PreTrainedModel, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype) -> None:
@@ -158,14 +148,6 @@ def _scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
 def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_parameters()
     yield from model.named_buffers()
-
-
-def _generation(folder: Path, model: PreTrainedModel) -> Any:
-    from transformers import GenerationConfig
-
-    if (folder / "generation_config.json").exists():
-        return GenerationConfig.from_pretrained(folder)
-    return model.generation_config
 
 
 __all__ = ["load_model", "save_model"]
