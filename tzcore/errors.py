@@ -41,7 +41,7 @@ class ConversionError(TernaryZeroError):
 
 
 class TrainingError(TernaryZeroError):
-    """Training cannot begin or go on (nothing to train, a loss that is not a number, other settings than begun with)."""
+    """Training cannot begin or go on (nothing to train, a loss that is no number, other settings than begun with)."""
 
 
 class StorageError(TernaryZeroError):

@@ -41,6 +41,11 @@ def sources() -> Path:
     return home() / "sources"
 
 
+def training() -> Path:
+    """What ``tz train`` works in: the original's predictions, saved states, curves; one folder a result."""
+    return home() / "training"
+
+
 def contexts() -> Path:
     """Keys and values of texts that models have read, so that they need not be read again."""
     return home() / "contexts"

@@ -16,8 +16,8 @@ class Progress:
     """One report.
 
     ``phase``: ``"resolve"``, ``"download"``, ``"calibrate"``, ``"convert"``, ``"evaluate"``,
-    ``"answer"``, ``"load"``, ``"summarise"`` or ``"prefill"``.  ``done`` and ``total`` are in ``unit`` (``"bytes"``,
-    ``"weights"``, ``"tokens"``); ``total`` is 0 where it is not known.  ``done`` never runs
+    ``"targets"``, ``"train"``, ``"answer"``, ``"load"``, ``"summarise"`` or ``"prefill"``.  ``done`` and ``total`` are
+    in ``unit`` (``"bytes"``, ``"weights"``, ``"tokens"``); ``total`` is 0 where it is not known.  ``done`` never runs
     backwards within a phase.  ``detail`` says what is being worked on, for a person.
     ``seconds_left`` is None where the work itself has no estimate.
     """

@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("convert", "ternarise a model and install it"),
     "import": ("import_", "ternarise a local folder or GGUF file and install it"),
     "receipt": ("receipt", "show how near a model is to its original, with sample answers of both"),
+    "train": ("train", "heal an installed model by training it on its original's predictions"),
     "rm": ("rm", "remove an installed model"),
     "serve": ("serve", "start the OpenAI-compatible server"),
     "eval": ("eval", "measure perplexity, and divergence from the original"),

@@ -81,7 +81,7 @@ def fill(model: PreTrainedModel, folder: ModelFolder, spec: ModelSpec, dtype: to
     put_module(model, "lm_head", layer_of(spec.head, "group"))
     embedding = module_name(spec, spec.embedding.name, root)
     values[f"{embedding}.weight"] = weights_of(folder.matrix(spec.embedding.name)).to(dtype)
-    _scale_embedding(model.get_submodule(embedding), spec)
+    scale_embedding(model.get_submodule(embedding), spec)
     for name, value in values.items():
         put_parameter(model, name, value)
     left = [name for name, tensor in _tensors(model) if tensor.is_meta]
@@ -136,7 +136,7 @@ def dense_matrices(layer: LayerSpec) -> list[MatrixRef]:
     return list({ref.name: ref for ref in refs}.values())
 
 
-def _scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
+def scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
     """Gemma's models scale the embedding by a number of the type in which they were published, whatever
     type they are loaded in."""
     scale = getattr(embedding, "embed_scale", None)
