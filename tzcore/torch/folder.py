@@ -20,7 +20,7 @@ from tzcore.torch.naming import Origin, configuration, module_name, put_module, 
 from tzcore.torch.saving import save_model
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 
 def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
@@ -54,6 +54,18 @@ def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
     model.config.quantization_config = stated
     model.hf_quantizer = TernaryQuantizer(stated)
     model.hf_quantizer.attach(model)
+
+
+def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    """A causal language model without memory for its weights, for whoever fills it with others than a folder's; tables
+    that it computes itself are real."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
+
+    with init_empty_weights(include_buffers=False), no_init_weights():
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return model
 
 
 def fill(model: PreTrainedModel, folder: ModelFolder, spec: ModelSpec, dtype: torch.dtype) -> None:
