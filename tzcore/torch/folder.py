@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,23 @@ def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTra
     config = configuration(opened.config)
     config.quantization_config = opened.quantization.as_json()
     opened.close()
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
+    with _no_bar():
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
     return model
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """transformers' progress would be that of a few norms: the rest is put in at the end."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
