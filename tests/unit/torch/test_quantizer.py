@@ -29,10 +29,8 @@ def test_a_folder_there_and_back(tmp_path: Path, family: str) -> None:
     assert_same_folder(path, tmp_path / "again")
 
 
-def test_the_classes_own_name_works_too(tmp_path: Path) -> None:
+def test_a_text_part_is_no_multimodal_model(tmp_path: Path) -> None:
     path = tiny_folder(tmp_path / "m", "gemma3", "t1", "i8")
-    model = transformers.Gemma3ForCausalLM.from_pretrained(path)
-    assert torch.equal(model(token_ids(9)).logits, load_model(path)(token_ids(9)).logits)
     with pytest.raises(UnsupportedModelError, match="load_model"):
         AutoModelForCausalLM.from_pretrained(path)
 
@@ -61,8 +59,14 @@ def test_quantised_while_loading(tmp_path: Path, family: str, count: int) -> Non
     assert len(model.hf_quantizer.report.replaced) == count
     assert not any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
     model.save_pretrained(tmp_path / "saved")
+<<<<<<< HEAD
     said = engine_says(tmp_path / "saved", token_ids(9), 4)
     assert generated(load_model(tmp_path / "saved"), token_ids(9), 4) == said
+=======
+    assert generated(load_model(tmp_path / "saved"), token_ids(9), 4) == engine_says(
+        tmp_path / "saved", token_ids(9), 4
+    )
+>>>>>>> hf8
 
 
 def test_settings_reach_the_layers(tmp_path: Path) -> None:
@@ -90,7 +94,7 @@ def test_a_layer_that_cannot_be_is_loaded_as_it_is(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(source, quantization_config=TernaryConfig())
     (left,) = [one for one in model.hf_quantizer.report.left if one.name != "lm_head"]
     assert (left.name, left.reason) == ("model.layers.1.mlp.up_proj", "it has weights that are not finite")
-    assert float(model.model.layers[1].mlp.up_proj.weight[0, 0]) == float("inf")
+    assert float(model.model.layers[1].mlp.up_proj.weight[0, 0].detach()) == float("inf")
 
 
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
@@ -137,9 +141,13 @@ def test_saved_over_what_was_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
+<<<<<<< HEAD
         "import tzcore.torch; assert not {'transformers', 'peft', 'accelerate'} & set(sys.modules); "
         "import transformers",
         "import transformers.quantizers.auto; import tzcore.torch",
+=======
+        "import tzcore.torch; assert not {'transformers', 'peft'} & set(sys.modules); import transformers",
+>>>>>>> hf8
         "import tzcore.torch; tzcore.torch.TernaryConfig",
         "import tzcore.torch.quantizer",
     ],
