@@ -37,7 +37,7 @@ def text(tmp_path: Path) -> tuple[Path, ...]:
 
 
 def task(tmp_path: Path, base: Path, text: tuple[Path, ...], **changes: Any) -> Task:
-    settings = cases.settings(steps=4, rate=0.02, top_k=64, eval_windows=2, **changes)
+    settings = cases.settings(steps=4, rate=0.01, top_k=64, eval_windows=8, **changes)
     return Task(base, tmp_path / "healed", "tiny:t1-healed", tmp_path / "training" / "it", settings, text, threads=2)
 
 
@@ -71,8 +71,8 @@ def test_families(family: str, tmp_path: Path, text: tuple[Path, ...]) -> None:
     with torch.no_grad():
         theirs = load_model(folder)(input_ids=torch.tensor([ids])).logits[0].numpy()
     ours = engine_logits(folder, ids)
-    # The last bit of a sum can round an activation to the next integer, in every layer.
-    assert np.corrcoef(ours.reshape(-1), theirs.reshape(-1))[0, 1] > 0.998
+    # The last bit of a sum can round an activation to the next integer, or choose another expert.
+    assert np.corrcoef(ours.reshape(-1), theirs.reshape(-1))[0, 1] > 0.99
 
 
 def test_cancelled_while_the_original_reads(tmp_path: Path, text: tuple[Path, ...]) -> None:
