@@ -18,7 +18,7 @@ from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.layout import KBLOCK, Shape
 from tzcore.backend.cuda.products import GROUPS, Form, Part, multiply, stage
 from tzcore.backend.cuda.weights import Matrix
-from tzcore.backend.cuda.workspace import FEW, SPLITS, Workspace
+from tzcore.backend.cuda.workspace import FEW, SPLITS, Buffers
 from tzcore.bench.timing import SPAN, Timer, fill, launches, random_block, rotation
 from tzcore.trits import FORMATS, Format
 
@@ -45,13 +45,6 @@ class Settings:
     many: tuple[int, ...] = (512, 2048)
     repeat: int = 9
     span: int = SPAN
-
-
-class Buffers(Workspace):
-    """A workspace of these addresses."""
-
-    def __init__(self, places: dict[str, int]) -> None:
-        self._places = places
 
 
 class Copies:

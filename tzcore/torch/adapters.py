@@ -22,6 +22,9 @@ def for_adapters(config: LoraConfig) -> LoraConfig:
 class TernaryLora(Linear):  # type: ignore[misc, unused-ignore] # peft has no types
     """``y = ternary(x) + scaling·B·A·x``.  Only A and B are trained, and nothing can be merged into integers."""
 
+    def _get_in_out_features(self, module: TernaryLinear) -> tuple[int, int]:
+        return module.in_features, module.out_features
+
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         raise ConversionError(
             "an adapter cannot be merged into integer codes: keep it beside the model, or train the codes "

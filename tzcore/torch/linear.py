@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from tzcore import trits
 from tzcore.errors import ConversionError
-from tzcore.torch.product import ternary_linear
+from tzcore.torch import weights
+from tzcore.torch.product import ternary_linear, weight_rows
 
 GROUP = 128
 
@@ -16,8 +19,11 @@ class TernaryLinear(nn.Module):
     """``y = x·Wᵀ + bias`` with ``W`` stored as small integers and group scales, as in a model folder.
 
     ``codes``, ``scales`` and ``signs`` are buffers in the bytes of :mod:`tzcore.trits`; ``bias`` is a parameter.
-    Inputs of any floating type, ``[..., in_features]``; outputs have their type.  Gradients go to the input and the
-    bias.  ``activations``: see :data:`tzcore.checkpoint.schema.Activations`.
+    Inputs of any floating type, ``[..., in_features]``; outputs have their type, or that of ``torch.autocast``, as with
+    :class:`torch.nn.Linear`.  Gradients go to the input and the bias.  ``activations``: see
+    :data:`tzcore.checkpoint.schema.Activations`.
+
+    ``to(dtype)``, ``half()`` and their like convert the bias alone: the weights are stored exactly, and stay so.
     """
 
     codes: torch.Tensor
@@ -64,9 +70,7 @@ class TernaryLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 
     @classmethod
-    def from_linear(
-        cls, linear: nn.Linear, fmt: str = "t1", group: int = GROUP, name: str = "layer"
-    ) -> TernaryLinear:
+    def from_linear(cls, linear: nn.Linear, fmt: str = "t1", group: int = GROUP, name: str = "layer") -> TernaryLinear:
         """The layer whose weights are nearest to those of ``linear``, group by group, without calibration."""
         weight = linear.weight.detach().to("cpu", torch.float32).numpy()
         rows, cols = weight.shape
@@ -88,11 +92,44 @@ class TernaryLinear(nn.Module):
         return made
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[..., out_features]``; BackendError for an input of another shape, type or device."""
+        kind = x.device.type
+        known = torch.amp.is_autocast_available(kind)
+        if known and torch.is_autocast_enabled(kind) and x.dtype in (torch.float32, torch.bfloat16, torch.float16):
+            x = x.to(torch.get_autocast_dtype(kind))
         return ternary_linear(
             x, self.codes, self.scales, self.signs, self.bias,
             self.out_features, self.in_features, self.fmt, self.group, self.block, self.gain, self.activations,
         )  # fmt: skip
 
+    @property
+    def qweight(self) -> torch.Tensor:
+        """The codes, under the name by which peft looks for a quantised layer's device."""
+        return self.codes
+
+    def dequantised(self) -> torch.Tensor:
+        """The weights in float32 ``[out_features, in_features]``, as an ``nn.Linear`` would have them."""
+        rows, cols = self.out_features, self.in_features
+        found = weight_rows(self.codes, self.scales, 0, rows, cols, self.fmt, self.group)
+        if self.signs is not None:
+            found = weights.turned(found, self.block) * self.signs
+        return (found * self.gain).contiguous()
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TernaryLinear:
+        """As of every module; but what is stored moves and is never converted, for a rounded scale is a wrong one."""
+        stored = {id(buffer) for buffer in self._buffers.values()}
+        super()._apply(lambda tensor: _moved(fn, tensor) if id(tensor) in stored else fn(tensor), recurse)
+        return self
+
     def extra_repr(self) -> str:
         turned = f", block={self.block}" if self.block else ""
         return f"{self.in_features}, {self.out_features}, fmt={self.fmt}, group={self.group}{turned}"
+
+
+def _moved(fn: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor) -> torch.Tensor:
+    """What ``fn`` makes of ``tensor``, in its own type: ``fn`` is shown its bits as whole numbers."""
+    bits = tensor.view(torch.int16) if tensor.dtype == torch.float16 else tensor
+    made = fn(bits)
+    if made.dtype != bits.dtype:
+        made = bits.to(made.device)
+    return made.view(tensor.dtype)

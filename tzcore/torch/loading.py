@@ -36,6 +36,8 @@ class Ternarise(ConversionOps):  # type: ignore[misc, unused-ignore]
         settings = self.quantizer.quantization_config
         if not replace_with(model, name, weight, settings.recipe(), self.quantizer.report):
             return {full_layer_name: weight}
+        # Some models draw a layer's weights from the module around it, which is told that they are there.
+        model.get_submodule(name.rpartition(".")[0])._is_hf_initialized = True
         if missing_keys is not None:
             missing_keys.discard(full_layer_name)
         return {}

@@ -1,33 +1,42 @@
 """``tzcore::ternary_linear``: the product with a stored matrix as an operator of torch.
 
-On the CPU it is the Rust core's, the same that a decoder step runs, activations rounded to int8 included.  The
-gradient goes to the input alone, straight through the rounding (Bengio et al. 2013): stored codes are integers
-and are not trained (:mod:`tzcore.torch.train` trains the weights behind them).
+On the CPU it is the Rust core's, the same that a decoder step runs, activations rounded to int8 included; on a
+card :mod:`tzcore.torch.card` launches the engine's kernels.  The gradient goes to the input alone, straight
+through the rounding (Bengio et al. 2013): stored codes are integers and are not trained
+(:mod:`tzcore.torch.train` trains the weights behind them).
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 
 from tzcore import trits
 from tzcore.backend import native
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
-from tzcore.hadamard import unrotate
+from tzcore.errors import BackendError
+from tzcore.torch import card, weights
 
 _pools: dict[int, native.Pool] = {}
 _lock = threading.Lock()
 ROWS_AT_ONCE = 1024
-"""Rows that are unpacked at a time for a gradient: a multiple of 16, which bounds the memory."""
+"""Rows that are unpacked at a time for a gradient: a multiple of 16, and what stays in a processor's cache."""
+CARD_ROWS_AT_ONCE = 4096
+"""The same on a card, which wants much to do at once."""
+_ALONE = 1 << 24
+"""Multiplications of a call, up to which one thread is done before a second one would have woken up."""
 
 
-def pool() -> native.Pool:
-    """The threads of this process, as many as torch has (``torch.set_num_threads``)."""
+def pool(most: int | None = None) -> native.Pool:
+    """The threads of this process, as many as torch has (``torch.set_num_threads``) and ``most`` at most."""
     count = torch.get_num_threads()
+    if most is not None:
+        count = min(count, most)
     with _lock:
         if count not in _pools:
             _pools[count] = native.Pool(count)
@@ -56,6 +65,48 @@ def stored(
     )
 
 
+def check(
+    x: torch.Tensor,
+    width: int,
+    codes: torch.Tensor,
+    scales: torch.Tensor | None,
+    signs: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    rows: int,
+    cols: int,
+    fmt: str,
+    group: int,
+    block: int,
+) -> None:
+    """BackendError, in one sentence, for tensors that cannot be multiplied: ``x`` must be ``[..., width]``."""
+    if not x.is_floating_point():
+        raise BackendError(f"a ternary layer takes floating-point inputs, not {x.dtype}: convert the input first")
+    if x.dim() < 1 or x.shape[-1] != width:
+        raise BackendError(f"the input has the shape {tuple(x.shape)}, and this layer takes [..., {width}]")
+    for name, tensor in (("codes", codes), ("scales", scales), ("signs", signs), ("bias", bias)):
+        if tensor is not None and tensor.device != x.device:
+            raise BackendError(
+                f"the input is on {x.device} and the layer's {name} are on {tensor.device}: move one of them"
+            )
+    tiles = trits.tiles(rows)
+    chosen = trits.format_named(fmt)
+    half = chosen.packing == "half"
+    wanted = (tiles, trits.padded(cols), trits.LANES) if half else (tiles, trits.tile_bytes(chosen, cols))
+    _is("codes", codes, wanted, torch.float16 if half else torch.uint8)
+    if not half:
+        _is("scales", scales, (tiles, trits.groups(cols, group), trits.LANES), torch.float16)
+    if block:
+        _is("signs", signs, (cols,), torch.int8)
+    if bias is not None and bias.shape != (rows,):
+        raise BackendError(f"the bias has the shape {tuple(bias.shape)}, and this layer needs [{rows}]")
+
+
+def _is(name: str, tensor: torch.Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    if tensor is None or tensor.shape != shape or tensor.dtype != dtype:
+        found = "missing" if tensor is None else f"{tensor.dtype} of the shape {tuple(tensor.shape)}"
+        raise BackendError(f"the layer's {name} must be {dtype} of the shape {shape}, and are {found}: load it again")
+
+
 @torch.library.custom_op("tzcore::ternary_linear", mutates_args=(), device_types="cpu")
 def ternary_linear(
     x: torch.Tensor,
@@ -71,36 +122,64 @@ def ternary_linear(
     gain: float,
     activations: str,
 ) -> torch.Tensor:
-    """``x`` ``[..., cols]`` times the matrix, transposed, plus ``bias``: ``[..., rows]`` in the type of ``x``."""
-    matrix = stored(codes, scales, signs, rows, cols, fmt, group, block, gain)
+    """``x`` ``[..., cols]`` times the matrix, transposed, plus ``bias``: ``[..., rows]`` in the type of ``x``.
+
+    BackendError for tensors that do not fit together.
+    """
+    check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
     flat = x.detach().reshape(-1, cols).to(torch.float32).contiguous()
     if not len(flat):
         return x.new_empty((*x.shape[:-1], rows))
+    matrix = stored(codes, scales, signs, rows, cols, fmt, group, block, gain)
     added = None if bias is None else bias.detach().to(torch.float32).numpy()
     kind: Activations = "token" if activations == "token" else "group"
-    out = native.matmul(pool(), matrix, flat.numpy(), added, activations=kind)
+    threads = pool(1 if len(flat) * rows * cols <= _ALONE else None)
+    out = native.matmul(threads, matrix, flat.numpy(), added, activations=kind)
     return torch.from_numpy(out).to(x.dtype).reshape(*x.shape[:-1], rows)
 
 
+@ternary_linear.register_kernel("cuda")
+def _(
+    x: torch.Tensor, codes: torch.Tensor, scales: Any, signs: Any, bias: Any, rows: int, cols: int,
+    fmt: str, group: int, block: int, gain: float, activations: str,
+) -> torch.Tensor:  # fmt: skip
+    check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
+    matrix = card.Described(rows, cols, fmt, group, block, gain, activations)
+    return card.product(card.card(x.device.index), x, codes, scales, signs, bias, matrix)
+
+
 @ternary_linear.register_fake
-def _(x: torch.Tensor, codes: Any, scales: Any, signs: Any, bias: Any, rows: int, *_: Any) -> torch.Tensor:
+def _(
+    x: torch.Tensor, codes: Any, scales: Any, signs: Any, bias: Any, rows: int, cols: int,
+    fmt: str, group: int, block: int, *_: Any,
+) -> torch.Tensor:  # fmt: skip
+    check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
     return x.new_empty((*x.shape[:-1], rows))
 
 
-def weight_rows(matrix: StoredMatrix, first: int, last: int) -> torch.Tensor:
-    """Rows ``first`` to ``last`` as floats, gain included, as they meet the transformed input: ``[rows, cols]``."""
-    entry = matrix.entry
-    tiles = slice(first // 16, -(-last // 16))
-    count = last - first
-    if entry.format.packing == "half":
-        return torch.from_numpy(trits.unpack_half(matrix.codes[tiles], count, entry.cols) * np.float32(entry.gain))
-    assert matrix.scales is not None
-    values = trits.unpack(matrix.codes[tiles], entry.format, count, entry.cols)
-    scales = trits.unpack_scales(matrix.scales[tiles], count)
-    return torch.from_numpy(trits.dequantise(values, scales, entry.group) * np.float32(entry.gain))
+def weight_rows(
+    codes: torch.Tensor, scales: torch.Tensor | None, first: int, last: int, cols: int, fmt: str, group: int,
+    dtype: torch.dtype = torch.float32,
+) -> torch.Tensor:  # fmt: skip
+    """Rows ``first`` (a multiple of 16) to ``last`` as they meet the transformed input, without the gain."""
+    tiles = slice(first // trits.LANES, trits.tiles(last))
+    part = None if scales is None else scales[tiles]
+    return weights.weight_rows(codes[tiles], part, trits.format_named(fmt), cols, group, dtype)[: last - first]
 
 
-@torch.library.custom_op("tzcore::ternary_linear_gradient", mutates_args=(), device_types="cpu")
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch's operations run on this thread alone: a dozen that follow each other, each of which would wait for the
+    other threads, are slower by far with them where another program has one of their cores."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
+
+
+@torch.library.custom_op("tzcore::ternary_linear_gradient", mutates_args=(), device_types=("cpu", "cuda"))
 def ternary_linear_gradient(
     grad: torch.Tensor,
     codes: torch.Tensor,
@@ -113,17 +192,29 @@ def ternary_linear_gradient(
     block: int,
     gain: float,
 ) -> torch.Tensor:
-    """The gradient of the input: ``grad`` ``[..., rows]`` times the matrix, ``[..., cols]`` in the type of ``grad``."""
-    matrix = stored(codes, scales, signs, rows, cols, fmt, group, block, gain)
+    """The gradient of the input: ``grad`` ``[..., rows]`` times the matrix, ``[..., cols]`` in the type of ``grad``.
+
+    Products of a few hundred rows are made in ``grad``'s own type where processors have it, and are summed in float32.
+    """
+    check(grad, rows, codes, scales, signs, None, rows, cols, fmt, group, block)
     flat = grad.reshape(-1, rows)
-    summed = torch.zeros(len(flat), cols)
-    for first in range(0, rows, ROWS_AT_ONCE):
-        last = min(rows, first + ROWS_AT_ONCE)
-        summed += flat[:, first:last].to(torch.float32) @ weight_rows(matrix, first, last)
+    own = grad.dtype == torch.bfloat16 or (grad.is_cuda and grad.dtype == torch.float16)
+    kind = grad.dtype if own else torch.float32
+    summed = torch.zeros(len(flat), cols, device=grad.device)
+    step = CARD_ROWS_AT_ONCE if grad.is_cuda else ROWS_AT_ONCE
+    for first in range(0, rows, step):
+        last = min(rows, first + step)
+        with nullcontext() if grad.is_cuda else _one_thread():
+            part = flat[:, first:last].to(kind)
+            weight = weight_rows(codes, scales, first, last, cols, fmt, group, kind)
+        if kind == torch.float32:
+            summed.addmm_(part, weight)
+        else:
+            summed += part @ weight
     if block:
-        assert matrix.signs is not None
-        summed = torch.from_numpy(unrotate(summed.numpy(), matrix.signs, block))
-    return summed.to(grad.dtype).reshape(*grad.shape[:-1], cols)
+        assert signs is not None
+        summed = weights.turned(summed, block) * signs
+    return (summed * gain).to(grad.dtype).reshape(*grad.shape[:-1], cols)
 
 
 @ternary_linear_gradient.register_fake

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from transformers.quantizers.auto import register_quantization_config, register_quantizer
 from transformers.quantizers.base import HfQuantizer
 from transformers.utils.quantization_config import QuantizationConfigMixin
 
@@ -22,7 +23,7 @@ from tzcore.checkpoint.schema import METHOD, VERSION, Quantization
 from tzcore.errors import ConversionError, UnsupportedModelError
 from tzcore.torch.experts import EXPERTS
 from tzcore.torch.fitting import Recipe
-from tzcore.torch.replace import Choice, Report, obstacles, replace_layer
+from tzcore.torch.replace import Choice, Left, Report, obstacles, replace_layer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -148,8 +149,11 @@ class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
         else:
             recipe = self.quantization_config.recipe()
             for name in sorted(self._chosen):
-                if type(model.get_submodule(name)).__name__ in EXPERTS:
+                module = model.get_submodule(name)
+                if type(module).__name__ in EXPERTS:
                     replace_layer(model, name, recipe, self.report)
+                elif isinstance(module, nn.Linear) and name not in {one.name for one in self.report.left}:
+                    self.report.left.append(Left(name, "its weights were not in the checkpoint"))
             self.attach(model)
 
     def attach(self, model: PreTrainedModel) -> None:
@@ -193,3 +197,7 @@ def _save_pretrained(self: PreTrainedModel, save_directory: Any, *args: Any, **k
     from tzcore.torch.saving import save_model
 
     save_model(self, save_directory, tokenizer=kwargs.get("tokenizer"), overwrite=True)
+
+
+register_quantization_config(METHOD)(TernaryConfig)
+register_quantizer(METHOD)(TernaryQuantizer)

@@ -6,13 +6,12 @@ none of them.  So the registration waits for the import of :data:`WATCHED`.
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-
-from tzcore.checkpoint.schema import METHOD
 
 WATCHED = "transformers.quantizers.auto"
 
@@ -20,18 +19,15 @@ WATCHED = "transformers.quantizers.auto"
 def register() -> None:
     """Tell transformers now, if it is there already, or as soon as it is imported."""
     if WATCHED in sys.modules:
-        _register(sys.modules[WATCHED])
+        _register()
     elif not any(isinstance(finder, _Waiting) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Waiting())
 
 
-def _register(auto: ModuleType) -> None:
-    if METHOD in auto.AUTO_QUANTIZER_MAPPING:
-        return
-    from tzcore.torch.quantizer import TernaryConfig, TernaryQuantizer
-
-    auto.register_quantization_config(METHOD)(TernaryConfig)
-    auto.register_quantizer(METHOD)(TernaryQuantizer)
+def _register() -> None:
+    """The module registers what it defines, as its last act.  It may be on its way already, and have caused the import
+    that was waited for."""
+    importlib.import_module("tzcore.torch.quantizer")
 
 
 class _Waiting(importlib.abc.MetaPathFinder):
@@ -58,4 +54,4 @@ class _Then(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        _register(module)
+        _register()

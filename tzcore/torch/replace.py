@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Any
 
 import torch
 from torch import nn
@@ -80,7 +82,8 @@ def ternarize(
     ConversionError where nothing at all was chosen, or for a format that there is not.
     """
     recipe = Recipe.checked(fmt, group, hadamard, seed)
-    chosen = Choice(tuple(include), tuple(exclude))
+    include, exclude = tuple(include), tuple(exclude)
+    chosen = Choice(include, exclude)
     report = Report()
     todo, report.left = obstacles(model, chosen)
     if not todo:
@@ -92,7 +95,20 @@ def ternarize(
         if progress is not None:
             progress(number, len(todo), name)
         replace_layer(model, name, recipe, report)
+    _tell_transformers(model, fmt, group, include, exclude, hadamard, seed)
     return report
+
+
+def _tell_transformers(model: nn.Module, *settings: Any) -> None:
+    """Let a model of transformers be saved as a model folder; others know nothing of such."""
+    transformers = sys.modules.get("transformers")
+    if transformers is not None and isinstance(model, transformers.PreTrainedModel):
+        from tzcore.torch.quantizer import TernaryConfig, TernaryQuantizer
+
+        fmt, group, include, exclude, hadamard, seed = settings
+        stated = TernaryConfig(fmt, group, include, exclude, hadamard, seed)
+        model.config.quantization_config = stated
+        TernaryQuantizer(stated, pre_quantized=False).attach(model)
 
 
 def obstacles(
@@ -103,9 +119,12 @@ def obstacles(
     ``tied`` names modules whose weights will be another's too.  Not ``loaded``: weights are not there yet.
     """
     owners = _owners(model)
+    kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     todo, left = [], []
     for name, module in model.named_modules():
         reason = _obstacle(name, module, choice, owners, loaded)
+        if reason is None and type(module) is nn.Linear and kept.intersection(name.split(".")):
+            reason = "transformers keeps it in float32, and asks for its weights"
         if reason is None and name in tied:
             reason = "its weights are those of another layer too"
         if reason is not None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -308,9 +309,9 @@ def _beside(model: PreTrainedModel) -> Iterator[tuple[str, Path]]:
 
     place = str(getattr(model, "name_or_path", "") or "")
     for name in SMALL_FILES if place else ():
-        found = cached_file(
-            place, name, local_files_only=True,
-            _raise_exceptions_for_missing_entries=False, _raise_exceptions_for_connection_errors=False,
-        )  # fmt: skip
-        if found is not None:
-            yield name, Path(found)
+        found = Path(place) / name
+        if not Path(place).is_dir():
+            with suppress(OSError):  # a path that is no more is a bad name for a repository
+                found = Path(cached_file(place, name, local_files_only=True) or found)
+        if found.exists():
+            yield name, found

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tzcore.backend.cuda.device import Stream
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.layout import KBLOCK, Shape
 from tzcore.backend.cuda.weights import Matrix
@@ -82,8 +83,14 @@ def stage(parts: Sequence[tuple[Form, Part]], width: int, processors: int) -> St
     return Stage(shapes[0].cols, width, splits_for(shapes, processors), inputs)
 
 
-def multiply(kernels: Kernels, work: Workspace, form: Form, parts: Sequence[Part], stage: Stage, tokens: int) -> int:
-    """Launch the products of a prepared input into ``work["parts"]``; how many splits were written."""
+def multiply(
+    kernels: Kernels, work: Workspace, form: Form, parts: Sequence[Part], stage: Stage, tokens: int,
+    stream: Stream = None,
+) -> int:  # fmt: skip
+    """Launch the products of a prepared input into ``work["parts"]``; how many splits were written.
+
+    ``stream`` None is the kernels' own.
+    """
     splits = stage.splits if tokens <= FEW else 1
     for part in parts:
         matrix, shape = part.matrix, part.matrix.shape
@@ -92,7 +99,8 @@ def multiply(kernels: Kernels, work: Workspace, form: Form, parts: Sequence[Part
             name = "few" if tokens <= FEW else "many"
             grid = (-(-shape.tiles // WARPS), splits, -(-tokens // HALF_TOKENS[name]))
             inputs = (matrix.codes, work["hi"], work["lo"], work["factors"], work["parts"], shape.rows, shape.blocks)
-            kernels.launch("product_half", grid, 32 * WARPS, (*inputs, *place), name=f"product_{name}_half")
+            name = f"product_{name}_half"
+            kernels.launch("product_half", grid, 32 * WARPS, (*inputs, *place), name=name, stream=stream)
             continue
         sources = (matrix.codes, matrix.scales, matrix.gains, work["codes"], work["factors"], work["parts"])
         layout = (shape.rows, shape.steps, shape.tail, shape.fmt.zero)
@@ -100,13 +108,14 @@ def multiply(kernels: Kernels, work: Workspace, form: Form, parts: Sequence[Part
             file = f"product_few_{shape.kind.name}"
             name = f"{file}_g{shape.group}_m{1 if tokens == 1 else FEW}"
             grid = (-(-shape.tiles // WARPS), splits, 1)
-            kernels.launch(file, grid, 32 * WARPS, (*sources, *layout, *place), name=name)
+            kernels.launch(file, grid, 32 * WARPS, (*sources, *layout, *place), name=name, stream=stream)
         else:
             width = NARROW if tokens <= 2 * NARROW else WIDE
             file = f"product_many_{shape.kind.name}"
             grid = (-(-tokens // width), -(-shape.tiles // _TILE_ROWS), 1)
             name = f"{file}_g{shape.group}_n{width}"
-            kernels.launch(file, grid, 256, (*sources, *layout, *place), name=name, shared=_buffers(shape, width))
+            shared = _buffers(shape, width)
+            kernels.launch(file, grid, 256, (*sources, *layout, *place), name=name, shared=shared, stream=stream)
     return splits
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tzcore import trits
 from tzcore.architecture.spec import MatrixRef
 from tzcore.backend.cuda.arena import Region, aligned
-from tzcore.backend.cuda.device import Device, Event, HostBuffer
+from tzcore.backend.cuda.device import Device, Event, HostBuffer, Stream
 from tzcore.backend.cuda.kernels import Kernels
 from tzcore.backend.cuda.layout import Shape
 from tzcore.checkpoint.reader import ModelFolder, StoredMatrix
@@ -75,6 +75,26 @@ def runs(folder: ModelFolder, refs: Iterable[MatrixRef]) -> list[list[str]]:
             found.append([ref.name])
             kinds.append(kind)
     return found
+
+
+def arrange(
+    kernels: Kernels, to: Matrix, count: int, codes: int, places: int, scales: int, stream: Stream = None
+) -> None:
+    """Bring the first ``count`` tiles of ``to`` from the model folder's layout to the card's.
+
+    ``codes``, ``places`` (:func:`tzcore.trits.places`) and ``scales`` are addresses; halves have codes alone.
+    """
+    shape = to.shape
+
+    def launch(name: str, threads: int, arguments: tuple[int, ...]) -> None:
+        kernels.launch("arrange", (-(-threads // THREADS), 1, 1), THREADS, arguments, name=name, stream=stream)
+
+    tile = trits.tile_bytes(shape.fmt, shape.cols)
+    arguments = (codes, places, to.codes, tile, shape.cols, count, shape.steps, shape.tail)
+    launch(f"arrange_{shape.kind.name}", count * shape.tile_bytes // 16, arguments)
+    if shape.group:
+        groups = trits.groups(shape.cols, shape.group)
+        launch("arrange_scales", count * shape.groups * 8, (scales, to.scales, count, groups, shape.groups))
 
 
 class Uploader:
@@ -136,7 +156,7 @@ class Uploader:
                         scales[first:last])  # fmt: skip
 
     def _chunk(self, to: Matrix, places: Any, codes: npt.NDArray[np.uint8], scales: npt.NDArray[np.uint8]) -> None:
-        turn, count, shape = self._turn, len(codes), to.shape
+        turn, count = self._turn, len(codes)
         buffer, at = self._buffers[turn].array, self._places[turn]
         if self._busy[turn]:
             self._device.elapsed(self._events[turn], self._events[turn])  # waits until the buffer is free
@@ -145,20 +165,10 @@ class Uploader:
         for start, array in zip(starts, (places.view(np.uint8), codes, scales), strict=True):
             self._fill(buffer[start : start + array.nbytes], array)
         self._device.copy_in(at, buffer[:end], self._stream)
-        words = count * shape.tile_bytes // 16
-        arguments = (at + starts[1], at, to.codes, codes.shape[1], shape.cols, count, shape.steps, shape.tail)
-        self._launch(f"arrange_{shape.kind.name}", words, arguments)
-        if scales.size:
-            groups = trits.groups(shape.cols, shape.group)
-            self._launch("arrange_scales", count * shape.groups * 8,
-                         (at + starts[2], to.scales, count, groups, shape.groups))  # fmt: skip
+        arrange(self._kernels, to, count, at + starts[1], at, at + starts[2], self._stream)
         self._device.record(self._events[turn], self._stream)
         self._busy[turn] = True
         self._turn = 1 - turn
-
-    def _launch(self, name: str, threads: int, arguments: tuple[int, ...]) -> None:
-        grid = (-(-threads // THREADS), 1, 1)
-        self._kernels.launch("arrange", grid, THREADS, arguments, name=name, stream=self._stream)
 
     def _fill(self, target: npt.NDArray[np.uint8], source: npt.NDArray[np.uint8]) -> None:
         """Copy by several threads, each some rows; NumPy lets them run side by side."""

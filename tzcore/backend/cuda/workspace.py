@@ -104,6 +104,13 @@ class Workspace:
         return self._places.get(name, 0)
 
 
+class Buffers(Workspace):
+    """A workspace of addresses that were taken elsewhere."""
+
+    def __init__(self, places: dict[str, int]) -> None:
+        self._places = places
+
+
 def _padded(columns: int) -> int:
     return -(-columns // KBLOCK) * KBLOCK
 

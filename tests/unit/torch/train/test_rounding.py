@@ -38,7 +38,9 @@ def test_packing_is_numpys(rows: int, cols: int, group: int, fmt: str) -> None:
 
 
 @pytest.mark.parametrize("activations", ["group", "token"])
-@pytest.mark.parametrize(("fmt", "cols", "block"), [("t1", 576, 64), ("t1", 200, 0), ("t2", 192, 64), ("q2", 65, 0), ("i4", 128, 2)])
+@pytest.mark.parametrize(
+    ("fmt", "cols", "block"), [("t1", 576, 64), ("t1", 200, 0), ("t2", 192, 64), ("q2", 65, 0), ("i4", 128, 2)]
+)
 def test_gradients_are_the_rules(fmt: str, cols: int, block: int, activations: str) -> None:
     form, latents, scales, x, bias, signs = made(24, cols, 64, fmt, block, activations)
     leaves = [t.clone().requires_grad_() for t in (x, latents, scales, bias)]
