@@ -9,7 +9,7 @@ from torch import nn
 
 from tzcore import trits
 from tzcore.errors import ConversionError
-from tzcore.torch import weights
+from tzcore.quant import rotation
 from tzcore.torch.product import ternary_linear, weight_rows
 
 GROUP = 128
@@ -112,7 +112,7 @@ class TernaryLinear(nn.Module):
         rows, cols = self.out_features, self.in_features
         found = weight_rows(self.codes, self.scales, 0, rows, cols, self.fmt, self.group)
         if self.signs is not None:
-            found = weights.turned(found, self.block) * self.signs
+            found = rotation.unrotate(found, self.signs, self.block)
         return (found * self.gain).contiguous()
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TernaryLinear:

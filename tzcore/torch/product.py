@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from tzcore.backend import native
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
 from tzcore.errors import BackendError
+from tzcore.quant import rotation
 from tzcore.torch import card, weights
 
 _pools: dict[int, native.Pool] = {}
@@ -30,6 +31,9 @@ CARD_ROWS_AT_ONCE = 4096
 """The same on a card, which wants much to do at once."""
 _ALONE = 1 << 24
 """Multiplications of a call, up to which one thread is done before a second one would have woken up."""
+
+_SHARED, _SOON = 1 << 15, 1 << 20
+"""Numbers of a tensor from which on torch shares out a conversion, and up to which one thread does it in 0.1 ms."""
 
 
 def pool(most: int | None = None) -> native.Pool:
@@ -107,6 +111,26 @@ def _is(name: str, tensor: torch.Tensor | None, shape: tuple[int, ...], dtype: t
         raise BackendError(f"the layer's {name} must be {dtype} of the shape {shape}, and are {found}: load it again")
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """torch's operations run on this thread alone: a dozen that follow each other, each of which would wait for the
+    other threads, are slower by far with them where another program has one of their cores."""
+    count = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
+
+
+def _converting(numbers: int) -> AbstractContextManager[None]:
+    """For conversions of inputs and outputs: those that torch would share out, and are soon done, stay on this thread.
+
+    Threads that have shared one spin for a while after it, on the cores that the product's threads want.
+    """
+    return _one_thread() if _SHARED <= numbers <= _SOON else nullcontext()
+
+
 @torch.library.custom_op("tzcore::ternary_linear", mutates_args=(), device_types="cpu")
 def ternary_linear(
     x: torch.Tensor,
@@ -127,7 +151,8 @@ def ternary_linear(
     BackendError for tensors that do not fit together.
     """
     check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
-    flat = x.detach().reshape(-1, cols).to(torch.float32).contiguous()
+    with _converting(x.numel()):
+        flat = x.detach().reshape(-1, cols).to(torch.float32).contiguous()
     if not len(flat):
         return x.new_empty((*x.shape[:-1], rows))
     matrix = stored(codes, scales, signs, rows, cols, fmt, group, block, gain)
@@ -135,7 +160,8 @@ def ternary_linear(
     kind: Activations = "token" if activations == "token" else "group"
     threads = pool(1 if len(flat) * rows * cols <= _ALONE else None)
     out = native.matmul(threads, matrix, flat.numpy(), added, activations=kind)
-    return torch.from_numpy(out).to(x.dtype).reshape(*x.shape[:-1], rows)
+    with _converting(out.size):
+        return torch.from_numpy(out).to(x.dtype).reshape(*x.shape[:-1], rows)
 
 
 @ternary_linear.register_kernel("cuda")
@@ -165,18 +191,6 @@ def weight_rows(
     tiles = slice(first // trits.LANES, trits.tiles(last))
     part = None if scales is None else scales[tiles]
     return weights.weight_rows(codes[tiles], part, trits.format_named(fmt), cols, group, dtype)[: last - first]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch's operations run on this thread alone: a dozen that follow each other, each of which would wait for the
-    other threads, are slower by far with them where another program has one of their cores."""
-    count = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(count)
 
 
 @torch.library.custom_op("tzcore::ternary_linear_gradient", mutates_args=(), device_types=("cpu", "cuda"))
@@ -213,7 +227,7 @@ def ternary_linear_gradient(
             summed += part @ weight
     if block:
         assert signs is not None
-        summed = weights.turned(summed, block) * signs
+        summed = rotation.unrotate(summed, signs, block)
     return (summed * gain).to(grad.dtype).reshape(*grad.shape[:-1], cols)
 
 

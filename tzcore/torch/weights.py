@@ -76,22 +76,3 @@ def _places(fmt: Format, cols: int, device: torch.device) -> torch.Tensor:
     at = trits.places(fmt, cols).astype("int64")
     words = 2 * trits.tile_bytes(fmt, cols) // _VECTOR
     return torch.from_numpy((at & 15) * words + (at >> 8) * 2 + (at >> 4 & 15) // 2).to(device)
-
-
-def turned(x: torch.Tensor, block: int) -> torch.Tensor:
-    """``H·x/√block`` on each run of ``block`` numbers of the last axis, in float32; see :mod:`tzcore.hadamard`.
-
-    ``H`` of a·b is the Kronecker product of those of a and b, so that two small products make it.
-    """
-    first = 1 << (block.bit_length() - 1) // 2
-    second = block // first
-    runs = x.to(torch.float32).reshape(-1, first, second)
-    made = _hadamard(first, x.device) @ runs @ _hadamard(second, x.device)
-    return (made * block**-0.5).reshape(x.shape)
-
-
-def _hadamard(size: int, device: torch.device) -> torch.Tensor:
-    made = torch.ones(1, 1, device=device)
-    while len(made) < size:
-        made = torch.cat([torch.cat([made, made], 1), torch.cat([made, -made], 1)])
-    return made

@@ -69,6 +69,18 @@ def test_forward_is_the_cores(cols: int, rows: int, fmt: str) -> None:
     assert torch.allclose(y.reshape(6, rows), exact, atol=0.05 * float(exact.abs().max()))
 
 
+def test_threads_do_not_change_a_bit() -> None:
+    """Of a product that is large enough for several."""
+    _, made = layer(2048, 1024, "t1")
+    x = torch.randn(9, 2048)
+    alone, count = made(x), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        assert torch.equal(made(x), alone)
+    finally:
+        torch.set_num_threads(count)
+
+
 @pytest.mark.parametrize("fmt", list(trits.FORMATS))
 @pytest.mark.parametrize(("cols", "rows"), [*SHAPES, (704, 33)])
 def test_dequantised_is_numpys(cols: int, rows: int, fmt: str) -> None:

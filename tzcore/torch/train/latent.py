@@ -14,8 +14,8 @@ from tzcore.torch.linear import TernaryLinear
 from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, spread
 
 CELL = 0.49
-"""How far from its code a latent may start, in levels: short of the threshold at 0.5, so that the trained model begins as
-the converted one, to the bit."""
+"""How far from its code a latent may start, in levels: short of the threshold at 0.5, so that the trained model begins
+as the converted one, to the bit."""
 
 Weights = Callable[[], torch.Tensor]
 """Gives the float weights ``[rows, cols]`` that a matrix was rounded from."""
@@ -46,7 +46,13 @@ class LatentLinear(nn.Module):
 
     @classmethod
     def of(
-        cls, layer: TernaryLinear, weights: Weights | None = None, *, statistical: bool = False, rank: int = 0, seed: int = 0
+        cls,
+        layer: TernaryLinear,
+        weights: Weights | None = None,
+        *,
+        statistical: bool = False,
+        rank: int = 0,
+        seed: int = 0,
     ) -> LatentLinear:
         """Latents that round to the codes of ``layer``: within the cell of each code as near to ``weights`` as can be,
         or at its middle without them.  TrainingError for a matrix of halves, which has no codes."""
@@ -68,15 +74,15 @@ class LatentLinear(nn.Module):
         weights = weights.to(codes.device, torch.float32)
         if weights.shape != codes.shape or not bool(weights.isfinite().all()):
             raise TrainingError(
-                f"the original's weights are {list(weights.shape)}, or not finite, where codes are {list(codes.shape)}: "
-                "is this the model that was converted?"
+                f"the original's weights are {list(weights.shape)}, or not finite, where codes are "
+                f"{list(codes.shape)}: is this the model that was converted?"
             )
         if self.signs is not None:
             weights = rotation.rotate(weights, self.signs, form.block)
         wide = spread(self.start * form.gain, form.cols, form.group)
         away = torch.where(wide == 0, 0, weights / wide - codes)
-        # Errors fed forward put many codes beside the nearest.  Laid against the threshold, they would all cross it in the
-        # first steps, before gradients mean anything (perplexity 85 became 6,855); this leaves few near it.
+        # Errors fed forward put many codes beside the nearest.  Laid against the threshold, they would all cross it in
+        # the first steps, before gradients mean anything (perplexity 85 became 6,855); this leaves few near it.
         return codes + (away / (1 + 2 * away.abs())).clamp_(-CELL, CELL)
 
     def _add_latents(self, latents: torch.Tensor, statistical: bool, rank: int, seed: int) -> None:

@@ -36,8 +36,8 @@ def prepare(
 
     ``mode``: ``latents`` trains codes, scales, norms and biases; ``lora`` the same with codes that move in ``rank``
     directions, for models whose latents do not fit; ``scales`` only scales, norms and biases, with the layers' codes
-    untouched.  ``original`` gives the weights that were rounded, so that each latent starts on the side of its code where
-    they lie.  Embeddings, heads (``leave``) and all else are frozen.  The model computes what it computed before,
+    untouched.  ``original`` gives the weights that were rounded, so that each latent starts on the side of its code
+    where they lie.  Embeddings, heads (``leave``) and all else are frozen.  The model computes what it computed before,
     to the bit.  TrainingError where there is nothing to train.
     """
     if mode == "scales" and scales == "statistical":
@@ -47,12 +47,15 @@ def prepare(
     found = [(name, layer) for name, layer in model.named_modules() if isinstance(layer, TernaryLinear)]
     chosen = [(name, layer) for name, layer in found if name.rpartition(".")[2] not in leave and layer.fmt != "f16"]
     if not chosen:
-        raise TrainingError("this model has no ternary layers to train: convert it, or call tzcore.torch.ternarize first")
+        raise TrainingError(
+            "this model has no ternary layers to train: convert it, or call tzcore.torch.ternarize first"
+        )
     for count, (name, layer) in enumerate(chosen):
         weights = None if original is None or mode == "scales" else partial(original, name)
         try:
+            thin = rank if mode == "lora" else 0
             made = LatentLinear.of(
-                layer, weights, statistical=scales == "statistical", rank=rank if mode == "lora" else 0, seed=seed + count
+                layer, weights, statistical=scales == "statistical", rank=thin, seed=seed + count
             )
         except TrainingError as error:
             raise TrainingError(f"{name}: {error}") from None

@@ -127,8 +127,8 @@ class Product(torch.autograd.Function):
         ctx.form = form
         codes = packed(latents, form)
         return ternary_linear(
-            x, codes, packed_scales(scales), signs, bias, form.rows, form.cols, form.format.name, form.group, form.block,
-            form.gain, form.activations,
+            x, codes, packed_scales(scales), signs, bias,
+            form.rows, form.cols, form.format.name, form.group, form.block, form.gain, form.activations,
         )  # fmt: skip
 
     @staticmethod

@@ -8,7 +8,7 @@ import torch
 
 from tzcore import trits
 from tzcore.quant.rotation import random_signs, rotate
-from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, rounded_input, weights
+from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, rounded_input
 
 SHAPES = [(40, 576, 64), (17, 200, 128), (16, 64, 64), (3, 65, 64)]
 CODED = [name for name, fmt in trits.FORMATS.items() if fmt.packing != "half"]
