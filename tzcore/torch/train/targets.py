@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -78,7 +79,9 @@ class Cached:
 
     def batch(self, places: Sequence[int], ids: torch.Tensor) -> Followed:
         parts = [self._file.read(place) for place in places]
-        values, tokens, rest, own = (torch.cat([torch.from_numpy(part[n]) for part in parts]) for n in range(4))
+        # Joined by NumPy: torch's autocast refuses to join halves on the CPU.
+        joined = (np.concatenate([part[n] for part in parts]) for n in range(4))
+        values, tokens, rest, own = map(torch.from_numpy, joined)
         device = ids.device
         return _CachedBatch(values.to(device), tokens.to(device, torch.int64), rest.to(device), -float(own.sum()))
 

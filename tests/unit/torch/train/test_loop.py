@@ -34,13 +34,16 @@ def python(script: str, *words: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
-    """Cross entropy of one window falls to near nothing: that takes gradients through every layer."""
+    """Cross entropy of one window falls to near nothing by codes alone: that takes gradients through the rounding."""
     text = Windows(np.random.default_rng(3).integers(0, 500, (1, 8)))
     settings = cases.settings(steps=45, tokens=8, window=8, rate=0.2, text_share=1.0, eval_every=1000, clip=0.0)
-    cases.run(tmp_path, cases.student(), text=text, settings=settings, held=None)
+    model = cases.student()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.endswith("latents"))
+    cases.run(tmp_path, model, text=text, settings=settings, held=None)
     found = losses(tmp_path)
     assert found[0] > 5
-    assert found[-1] < 0.4
+    assert found[-1] < 0.5
 
 
 def test_a_student_comes_nearer_to_its_original(tmp_path: Path) -> None:

@@ -95,12 +95,13 @@ def test_cached_targets_are_those_of_the_model(tmp_path: Path) -> None:
         cached(tmp_path / "many", text, reader_of_model(model), FROM, 501)
 
 
-def test_training_follows_cached_targets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_training_follows_cached_targets(tmp_path: Path, bf16: bool) -> None:
     text, held = cases.windows(), cases.windows(2, seed=9)
     read = reader_of_model(cases.original())
     targets = cached(tmp_path / "t", text, read, FROM, 64)
     kept = cases.Held(held, cached(tmp_path / "h", held, read, FROM, 64))
-    settings = cases.settings(steps=20, rate=0.05, eval_every=5, top_k=64)
+    settings = cases.settings(steps=20, rate=0.05, eval_every=5, top_k=64, bf16=bf16)
     outcome = cases.run(tmp_path / "run", cases.student(), settings=settings, targets=targets, held=kept)
     assert outcome.best["kl"] < outcome.before["kl"]
 
