@@ -59,14 +59,8 @@ def test_quantised_while_loading(tmp_path: Path, family: str, count: int) -> Non
     assert len(model.hf_quantizer.report.replaced) == count
     assert not any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()])
     model.save_pretrained(tmp_path / "saved")
-<<<<<<< HEAD
     said = engine_says(tmp_path / "saved", token_ids(9), 4)
     assert generated(load_model(tmp_path / "saved"), token_ids(9), 4) == said
-=======
-    assert generated(load_model(tmp_path / "saved"), token_ids(9), 4) == engine_says(
-        tmp_path / "saved", token_ids(9), 4
-    )
->>>>>>> hf8
 
 
 def test_settings_reach_the_layers(tmp_path: Path) -> None:
@@ -141,13 +135,9 @@ def test_saved_over_what_was_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-<<<<<<< HEAD
         "import tzcore.torch; assert not {'transformers', 'peft', 'accelerate'} & set(sys.modules); "
         "import transformers",
         "import transformers.quantizers.auto; import tzcore.torch",
-=======
-        "import tzcore.torch; assert not {'transformers', 'peft'} & set(sys.modules); import transformers",
->>>>>>> hf8
         "import tzcore.torch; tzcore.torch.TernaryConfig",
         "import tzcore.torch.quantizer",
     ],
