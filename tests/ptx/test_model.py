@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.ptx.device import Checks, InterpretedDevice
-from tests.tiny_models import tiny_folder
+from tests.tiny_models import tiny_folder, tiny_source
 from tzcore.architecture.registry import spec_of
 from tzcore.architecture.spec import LayerSpec
 from tzcore.backend.base import PENALTY, Choice
@@ -90,6 +90,18 @@ def test_logits_with_keys_and_values_as_codes(tmp_path, family, form):
         median, kl = divergence(found, expected)
         assert median < 0.05
         assert kl < 2e-2
+    pair.close()
+
+
+def test_a_width_of_no_whole_runs_of_32(tmp_path):
+    """The prepared rows take shared memory to the end of their last run."""
+    sizes = {"hidden_size": 68, "intermediate_size": 100, "num_hidden_layers": 1, "head_dim": 64}
+    source = tiny_source("llama", num_attention_heads=1, num_key_value_heads=1, **sizes)
+    pair = Pair(tiny_folder(tmp_path / "model", "llama", "t1", "i8", source=source))
+    tokens = np.array([5, 9, 300], np.int32)
+    found = pair.card.forward(pair.card.new_sequence(16), tokens, "all")
+    expected = pair.reference.forward(pair.reference.new_sequence(16), tokens, "all")
+    assert divergence(found, expected)[1] < 1e-2
     pair.close()
 
 

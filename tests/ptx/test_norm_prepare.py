@@ -10,6 +10,7 @@ import pytest
 
 from tests.ptx.device import KernelFault
 from tests.ptx.launching import counted, poisoned, ptx_of, run, split
+from tzcore.backend.cuda.products import row_bytes
 from tzcore.backend.reference import quantise_activations, quantise_tokens
 from tzcore.hadamard import rotate
 
@@ -71,7 +72,7 @@ def call(case: Case, mode: int, ptx: str | None = None) -> Out:
         out.x, parts, splits, case.bias, case.post_weight, case.multiplier, case.weight, EPS, case.offset, case.signs,
         case.block, mode, case.group, T, K, out.codes, units if mode == 2 else factors,
         out.hi, out.lo, out.plain,
-        shared=4 * K, ptx=ptx,
+        shared=row_bytes(K), ptx=ptx,
     )  # fmt: skip
     return out
 
@@ -118,6 +119,7 @@ def test_the_transform_is_numpys_to_the_bit(block: int) -> None:
 
 CASES = {
     "first of a model": made(1, 576, weight=True, block=64),
+    "a run of 32 that is not full": made(2, 68, S=1, weight=True, block=4, group=64),
     "plain add": made(1, 64, S=1, weight=True),
     "five parts, bias": made(3, 192, S=5, bias=True, weight=True, multiplier=0.22, group=64, block=64),
     "norm of the sum, offset": made(3, 640, S=2, post_weight=True, weight=True, offset=1.0, block=128),

@@ -34,8 +34,6 @@ from tzcore.backend.cuda.workspace import FEW, Buffers
 from tzcore.errors import BackendError
 
 _THREADS = 512
-_BANKS = 32
-"""Kernels permute so many numbers of a row in shared memory."""
 _QUAD = 4
 """Numbers that kernels read at once: rows are padded to whole ones, and begin at multiples of their 16 bytes."""
 
@@ -279,7 +277,7 @@ def _multiply(on: Card, made: Arranged, x: torch.Tensor, out: torch.Tensor) -> N
     _launch(on, "norm_prepare", (tokens, 1, 1), _THREADS, (
         on.address(x), 0, 0, 0, 0, 1.0, 0, 0.0, 0.0, *form, tokens, stage.cols,
         work["codes"], work["factors"], work["hi"], work["lo"], 0,
-    ), shared=4 * -(-stage.cols // _BANKS) * _BANKS)  # fmt: skip
+    ), shared=products.row_bytes(stage.cols))  # fmt: skip
     products.multiply(on.kernels, work, form, [made.part], stage, tokens, stream)
     if sums:
         grid = (-(-shape.rows // 256), tokens, 1)

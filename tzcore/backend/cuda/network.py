@@ -267,7 +267,8 @@ class Network:
         added = (rows, parts, splits, bias, post, float(spec.residual_multiplier), norm, *numbers)
         outputs = (work["codes"], work["factors"], work.get("hi"), work.get("lo"), work.get("plain"))
         arguments = (*added, *form, of or tokens, cols, *outputs)
-        self.kernels.launch("norm_prepare", (tokens, 1, 1), PREPARE_THREADS, arguments, shared=4 * cols)
+        shared = products.row_bytes(cols)
+        self.kernels.launch("norm_prepare", (tokens, 1, 1), PREPARE_THREADS, arguments, shared=shared)
 
     def add(self, sums: str, post: int, tokens: int) -> None:
         """Only add the rows of ``sums`` to x."""

@@ -27,6 +27,8 @@ _TILE_ROWS = 8
 """Tiles that a block of ``product_many`` makes."""
 _RESIDENT = 3
 """Blocks of ``product_few`` that a multiprocessor runs at once."""
+_BANKS = 32
+"""Numbers of a row that kernels permute among themselves in shared memory."""
 _LEAST_BLOCKS = 8
 """Kblocks of a split, at least: below that its beginning and end outweigh it."""
 
@@ -122,6 +124,11 @@ def multiply(
 def _buffers(shape: Shape, tokens: int) -> int:
     """Bytes of the two buffers of a block of ``product_many``: operands of eight tiles, inputs, their factors."""
     return 2 * (_TILE_ROWS * 16 * KBLOCK + tokens * (KBLOCK + 8 * (KBLOCK // shape.group)))
+
+
+def row_bytes(cols: int) -> int:
+    """Dynamic shared memory of ``norm_prepare`` for a row of ``cols`` columns, which it permutes in runs of 32."""
+    return 4 * -(-cols // _BANKS) * _BANKS
 
 
 def names(form: Form, part: Part) -> list[tuple[str, str]]:
