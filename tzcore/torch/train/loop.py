@@ -90,7 +90,8 @@ class Loop:
         """Train to the end and put the best parameters into the model, which is in evaluation mode then.
 
         Phases ``"train"`` (tokens) and ``"evaluate"``.  Cancelled by ``report``, the state after the last whole step is
-        saved, and the same loop made anew goes on from there; on the CPU it arrives at the same bits.
+        saved, and the same loop made anew goes on from there; on the CPU, with as many threads, it arrives at the
+        same bits.
         TrainingError for a loss or gradient that is not finite, StorageError for a full disk: what was saved
         last stays.
         """

@@ -29,7 +29,8 @@ def losses(folder: Path) -> list[float]:
 
 
 def python(script: str, *words: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
+    """Run a script in a process of its own, with as many threads as here: the order of sums depends on it."""
+    script = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n{script}"
     return subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
 
 
