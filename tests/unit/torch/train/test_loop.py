@@ -29,21 +29,24 @@ def losses(folder: Path) -> list[float]:
 
 
 def python(script: str, *words: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own."""
+    """Run a script in a process of its own, with as many threads as here: the order of sums depends on it."""
+    script = f"import torch; torch.set_num_threads({torch.get_num_threads()})\n{script}"
     return subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=False)
 
 
-def test_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
-    """Cross entropy of one window falls to near nothing by codes alone: that takes gradients through the rounding."""
+@pytest.mark.parametrize(("moving", "least"), [("", 0.4), ("latents", 0.8)])
+def test_one_batch_is_learnt_by_heart(tmp_path: Path, moving: str, least: float) -> None:
+    """Cross entropy of one window falls from 6.8 to near nothing.  By codes alone, with the norms as they are, it
+    cannot fall below 0.7; that takes gradients through the rounding."""
     text = Windows(np.random.default_rng(3).integers(0, 500, (1, 8)))
     settings = cases.settings(steps=45, tokens=8, window=8, rate=0.2, text_share=1.0, eval_every=1000, clip=0.0)
     model = cases.student()
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.endswith("latents"))
+        parameter.requires_grad_(parameter.requires_grad and name.endswith(moving))
     cases.run(tmp_path, model, text=text, settings=settings, held=None)
     found = losses(tmp_path)
     assert found[0] > 5
-    assert found[-1] < 0.5
+    assert found[-1] < least
 
 
 def test_a_student_comes_nearer_to_its_original(tmp_path: Path) -> None:

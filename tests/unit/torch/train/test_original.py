@@ -140,6 +140,7 @@ def test_a_cancelled_or_killed_cache_goes_on(tmp_path: Path) -> None:
 
 def test_killed_while_writing(tmp_path: Path) -> None:
     script = (
+        f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
         "import os, sys; from pathlib import Path; from tests.unit.torch.train import training_cases as c\n"
         "from tzcore.torch.train.original import cached, reader_of_model\n"
         "def report(p):\n"
