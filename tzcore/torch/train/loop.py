@@ -75,7 +75,7 @@ class Loop:
         self._device = self._parameters[0].device
         chosen = list(groups) if groups is not None else parameter_groups(model, settings.rate)
         self._optimiser = torch.optim.AdamW(
-            chosen, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, weight_decay=0.0
+            chosen, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, weight_decay=0.0, fused=True
         )
         self._rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         about = {"settings": settings.fixed(), "text": windows.sha256, **(fingerprint or {})}
@@ -148,11 +148,12 @@ class Loop:
         ids = torch.from_numpy(self.windows.ids[places]).to(self._device)
         with self._precision():
             followed = self.targets.batch(places, ids)
-            states = self._split.body(ids)[:, self.windows.scored].flatten(0, 1)
+            found = self._split.layers(ids, all_of_them=self.settings.hidden_share > 0)
+            layers = [states[:, self.windows.scored].flatten(0, 1) for states in found]
             following = torch.from_numpy(self.windows.following(places)).flatten().to(self._device)
             settings = self.settings
             return add_gradients(
-                self._split, states, followed, following, scale, settings.text_share, settings.hidden_share
+                self._split, layers, followed, following, scale, settings.text_share, settings.hidden_share
             )
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -18,9 +18,11 @@ import torch
 from tests.unit.torch.train import training_cases as cases
 from tzcore.errors import Cancelled, StorageError, TrainingError
 from tzcore.progress import Progress
-from tzcore.torch.train import convert
+from tzcore.torch.train import convert, parameter_groups
 from tzcore.torch.train.curve import read
 from tzcore.torch.train.saved import SavedStates
+from tzcore.torch.train.student import Split
+from tzcore.torch.train.targets import Live, add_gradients
 from tzcore.torch.train.text import Windows
 
 
@@ -43,7 +45,8 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path, moving: str, least: float)
     model = cases.student()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(parameter.requires_grad and name.endswith(moving))
-    cases.run(tmp_path, model, text=text, settings=settings, held=None)
+    groups = parameter_groups(model, settings.rate, scales=0.3, vectors=0.3)
+    cases.run(tmp_path, model, text=text, settings=settings, held=None, groups=groups)
     found = losses(tmp_path)
     assert found[0] > 5
     assert found[-1] < least
@@ -178,6 +181,27 @@ def test_hidden_states_and_text_take_part(tmp_path: Path) -> None:
         found[name] = losses(tmp_path / name)[0]
     assert found["hidden"] > found["plain"]
     assert found["text"] != pytest.approx(found["plain"], rel=1e-3)
+
+
+def test_every_layer_is_followed() -> None:
+    """The distance by hand, and its gradient in the states of a layer in the middle."""
+    followed = Live(cases.original(), cases.windows().scored, layers=True)
+    split, ids = Split(cases.student()), torch.from_numpy(cases.windows(2).ids)
+    batch = followed.batch([0, 1], ids)
+    ours = [states[:, cases.windows().scored].flatten(0, 1) for states in split.layers(ids)]
+    assert batch.layers is not None
+    assert len(ours) == len(batch.layers) == 1
+    ours = [torch.randn_like(ours[0]).requires_grad_(), ours[-1]]
+    batch.layers.insert(0, torch.randn_like(ours[0]))
+    next_tokens = torch.zeros(len(ours[0]), dtype=torch.int64)
+    plain = add_gradients(split, [ours[0], ours[1].detach().requires_grad_()], batch, next_tokens, 0.5)
+    both = add_gradients(split, ours, batch, next_tokens, 0.5, hidden_share=3.0)
+    pairs = zip(ours, batch.layers, strict=True)
+    by_hand = sum(((a.detach() - b).norm(dim=1) / b.norm(dim=1)).square().sum() / 2 for a, b in pairs)
+    assert both - plain == pytest.approx(0.5 * 3.0 * float(by_hand), rel=1e-4)
+    wanted = batch.layers[0]
+    exact = 0.5 * 3.0 * (ours[0].detach() - wanted) / wanted.square().sum(1, keepdim=True)
+    torch.testing.assert_close(ours[0].grad, exact)
 
 
 def test_minutes_end_a_run(tmp_path: Path) -> None:

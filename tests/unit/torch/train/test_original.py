@@ -168,7 +168,7 @@ def test_damaged_records_are_made_again(tmp_path: Path) -> None:
         file.read(1)
     cached(path, text, read, FROM, 8)
     assert path.read_bytes() == good
-    assert kept.batch([0], torch.from_numpy(text.ids[:1])).states is None
+    assert kept.batch([0], torch.from_numpy(text.ids[:1])).layers is None
 
 
 @pytest.mark.parametrize("what", ["text", "original", "k", "header"])
