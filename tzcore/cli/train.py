@@ -45,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--tokens", type=int, metavar="N", help="tokens a step (default 4096)")
     add("--window", type=int, metavar="N", help="tokens read at a time (default 512)")
     add("--batch", type=int, metavar="N", help="windows worked on at a time: fewer take less memory (default 2)")
-    add("--rate", type=float, metavar="R", help="learning rate, in levels of a weight a step (default 0.001)")
+    add("--rate", type=float, metavar="R", help="learning rate, in levels of a weight a step (default 0.008)")
     add(
         "--mode", choices=("latents", "scales", "lora"),
         help="latents: codes, scales and norms learn (default); lora: the same with less memory; scales: scales and "
@@ -58,6 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "memory",
     )  # fmt: skip
     add("--text-share", type=float, metavar="S", help="share of the text itself in the loss, 0 to 1 (default 0)")
+    add(
+        "--hidden-share", type=float, metavar="S",
+        help="with --top-k 0: follow the original's hidden states behind every layer too, with this weight (default 0)",
+    )  # fmt: skip
     add("--seed", type=int, metavar="N", help="decides the order of the text (default 0)")
     add("--bf16", action="store_true", default=None, help="compute in bfloat16 where that is faster")
     add("--checkpointing", action="store_true", default=None, help="recompute activations: less memory, more time")
@@ -132,8 +136,8 @@ def _task(model: InstalledModel, args: argparse.Namespace) -> Task:
 def _settings(args: argparse.Namespace) -> TrainSettings:
     from tzcore.torch.train.settings import TrainSettings
 
-    names = ("steps", "minutes", "tokens", "window", "batch", "rate", "mode", "rank", "top_k", "text_share", "seed",
-             "bf16", "checkpointing", "eval_every", "save_every")  # fmt: skip
+    names = ("steps", "minutes", "tokens", "window", "batch", "rate", "mode", "rank", "top_k", "text_share",
+             "hidden_share", "seed", "bf16", "checkpointing", "eval_every", "save_every")  # fmt: skip
     return TrainSettings(**{name: value for name in names if (value := getattr(args, name)) is not None})
 
 

@@ -19,7 +19,7 @@ def for_adapters(config: LoraConfig) -> LoraConfig:
     return config
 
 
-class TernaryLora(Linear):  # type: ignore[misc, unused-ignore] # peft has no types
+class TernaryLora(Linear):
     """``y = ternary(x) + scaling·B·A·x``.  Only A and B are trained, and nothing can be merged into integers."""
 
     def _get_in_out_features(self, module: TernaryLinear) -> tuple[int, int]:

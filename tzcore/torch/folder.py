@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -30,14 +31,30 @@ def load_model(folder: Path | str, dtype: torch.dtype = torch.float32) -> PreTra
     one as floats, and it, norms and biases are of ``dtype``.  CheckpointError for a folder that is damaged, or of
     another version; UnsupportedModelError for a family that transformers has no class for.
     """
+    from transformers import AutoModelForCausalLM
+
     opened = ModelFolder.open(Path(folder))
-    spec = spec_of(opened)
-    model = skeleton(configuration(opened.config), dtype)
-    fill(model, opened, spec, dtype)
-    adopt(model, opened)
-    model.config._name_or_path = model.name_or_path = str(opened.path)
-    model.generation_config = _generation(opened.path, model)
-    return model.eval()
+    spec_of(opened)
+    config = configuration(opened.config)
+    config.quantization_config = opened.quantization.as_json()
+    opened.close()
+    with _no_bar():
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype)
+    return model
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    """transformers' progress would be that of a few norms: the rest is put in at the end."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
@@ -56,7 +73,8 @@ def adopt(model: PreTrainedModel, folder: ModelFolder) -> None:
 
 
 def skeleton(config: PretrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
-    """A causal language model without memory for its weights; tables that it computes itself are real."""
+    """A causal language model without memory for its weights, for whoever fills it with others than a folder's; tables
+    that it computes itself are real."""
     from accelerate import init_empty_weights
     from transformers import AutoModelForCausalLM
     from transformers.initialization import no_init_weights
@@ -158,14 +176,6 @@ def scale_embedding(embedding: nn.Module, spec: ModelSpec) -> None:
 def _tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from model.named_parameters()
     yield from model.named_buffers()
-
-
-def _generation(folder: Path, model: PreTrainedModel) -> Any:
-    from transformers import GenerationConfig
-
-    if (folder / "generation_config.json").exists():
-        return GenerationConfig.from_pretrained(folder)
-    return model.generation_config
 
 
 __all__ = ["load_model", "save_model"]

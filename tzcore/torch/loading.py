@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tzcore.torch.quantizer import TernaryQuantizer
 
 
-class Ternarise(ConversionOps):  # type: ignore[misc, unused-ignore]
+class Ternarise(ConversionOps):
     """Takes the weights of one layer and leaves nothing to be loaded."""
 
     def __init__(self, quantizer: TernaryQuantizer) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-class TernaryConfig(QuantizationConfigMixin):  # type: ignore[misc, unused-ignore] # transformers has no types
+class TernaryConfig(QuantizationConfigMixin):
     """How a model is made ternary while it is loaded; the arguments are those of :func:`tzcore.torch.ternarize`.
 
     In the ``config.json`` of a model folder it is what :mod:`tzcore.checkpoint.schema` says, ``tensors`` above all.
@@ -67,7 +67,7 @@ class TernaryConfig(QuantizationConfigMixin):  # type: ignore[misc, unused-ignor
         return {key: getattr(self, key) for key in (fresh if self.tensors is None else stored)}
 
 
-class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
+class TernaryQuantizer(HfQuantizer):
     """Fills a model from a model folder, or makes the layers of any other ternary while they are loaded."""
 
     quantization_config: TernaryConfig
@@ -105,8 +105,11 @@ class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
             config.dtype = torch.float32  # else it would be guessed from the type of the scales
         return config
 
+    def update_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        self._dtype = dtype
+        return dtype
+
     def _process_model_before_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> None:
-        self._dtype = kwargs.get("dtype") or torch.float32
         if not self.pre_quantized:
             choice = Choice(tuple(self.quantization_config.include), tuple(self.quantization_config.exclude))
             # The weights are tied only after they have been loaded.
@@ -120,8 +123,7 @@ class TernaryQuantizer(HfQuantizer):  # type: ignore[misc, unused-ignore]
         self._folder = Path(kwargs["checkpoint_files"][0]).parent
         if root_of(model) != "model.":
             raise UnsupportedModelError(
-                f"a folder has the text part of a {model.config.model_type} alone: load it with "
-                "tzcore.torch.load_model, or as the class for text"
+                f"a folder has the text part of a {model.config.model_type} alone: load it with tzcore.torch.load_model"
             )
         hollow(model, spec_of(ModelFolder.open(self._folder)))
         model.all_tied_weights_keys = {}

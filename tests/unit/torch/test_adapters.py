@@ -27,15 +27,15 @@ def test_trained_saved_and_loaded(tmp_path: Path) -> None:
     assert torch.equal(model(ids).logits, plain)
     codes = base.model.layers[0].self_attn.q_proj.base_layer.codes.clone()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=1e-2)
+    optimiser = torch.optim.AdamW(trained, lr=3e-2)
     losses = []
-    for _ in range(12):
+    for _ in range(5):
         loss = model(ids, labels=ids).loss
         loss.backward()
         optimiser.step()
         optimiser.zero_grad()
-        losses.append(float(loss))
-    assert losses[-1] < losses[0] / 2
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
     assert torch.equal(base.model.layers[0].self_attn.q_proj.base_layer.codes, codes)
     model.save_pretrained(tmp_path / "adapter")
     config = for_adapters(peft.LoraConfig.from_pretrained(tmp_path / "adapter"))

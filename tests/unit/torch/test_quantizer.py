@@ -29,10 +29,8 @@ def test_a_folder_there_and_back(tmp_path: Path, family: str) -> None:
     assert_same_folder(path, tmp_path / "again")
 
 
-def test_the_classes_own_name_works_too(tmp_path: Path) -> None:
+def test_a_text_part_is_no_multimodal_model(tmp_path: Path) -> None:
     path = tiny_folder(tmp_path / "m", "gemma3", "t1", "i8")
-    model = transformers.Gemma3ForCausalLM.from_pretrained(path)
-    assert torch.equal(model(token_ids(9)).logits, load_model(path)(token_ids(9)).logits)
     with pytest.raises(UnsupportedModelError, match="load_model"):
         AutoModelForCausalLM.from_pretrained(path)
 
@@ -90,7 +88,7 @@ def test_a_layer_that_cannot_be_is_loaded_as_it_is(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(source, quantization_config=TernaryConfig())
     (left,) = [one for one in model.hf_quantizer.report.left if one.name != "lm_head"]
     assert (left.name, left.reason) == ("model.layers.1.mlp.up_proj", "it has weights that are not finite")
-    assert float(model.model.layers[1].mlp.up_proj.weight[0, 0]) == float("inf")
+    assert float(model.model.layers[1].mlp.up_proj.weight[0, 0].detach()) == float("inf")
 
 
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_rotation_spreads_what_is_far_out() -> None:
     weight = torch.randn(64, 256)
     weight[:, ::37] *= 12
     plain, turned = (fitted(weight, Recipe.checked("t1", 128, h, 0)) for h in (False, True))
-    assert turned.error < 0.8 * plain.error
+    assert turned.error < 0.85 * plain.error
     assert turned.layer.block == 256
     back = weights_of(matrix_of(turned.layer))
     assert float((back - weight).norm() / weight.norm()) == pytest.approx(turned.error, rel=1e-3)

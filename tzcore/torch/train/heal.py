@@ -117,7 +117,8 @@ def _train(
             kept = Held(held, cached(working / "held-targets.bin", held, reader, made_from, k, report))
         else:
             original = model_of_source(source).to(task.device.name)
-            followed, kept = Live(original, text.scored), Held(held, Live(original, held.scored))
+            followed = Live(original, text.scored, layers=settings.hidden_share > 0)
+            kept = Held(held, Live(original, held.scored))
         model = load_model(task.base)
         weights = _weights_of(source, task.base) if settings.mode != "scales" else None
         prepare(model, mode=settings.mode, original=weights, rank=settings.rank, seed=settings.seed)

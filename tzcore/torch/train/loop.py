@@ -75,7 +75,7 @@ class Loop:
         self._device = self._parameters[0].device
         chosen = list(groups) if groups is not None else parameter_groups(model, settings.rate)
         self._optimiser = torch.optim.AdamW(
-            chosen, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, weight_decay=0.0
+            chosen, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, weight_decay=0.0, fused=True
         )
         self._rates = [float(group["lr"]) for group in self._optimiser.param_groups]
         about = {"settings": settings.fixed(), "text": windows.sha256, **(fingerprint or {})}
@@ -90,7 +90,8 @@ class Loop:
         """Train to the end and put the best parameters into the model, which is in evaluation mode then.
 
         Phases ``"train"`` (tokens) and ``"evaluate"``.  Cancelled by ``report``, the state after the last whole step is
-        saved, and the same loop made anew goes on from there; on the CPU it arrives at the same bits.
+        saved, and the same loop made anew goes on from there; on the CPU, with as many threads, it arrives at the
+        same bits.
         TrainingError for a loss or gradient that is not finite, StorageError for a full disk: what was saved
         last stays.
         """
@@ -119,7 +120,7 @@ class Loop:
     def _step(self) -> None:
         """Gradients of all windows of a step, then the optimiser's step; stopped before that, nothing has changed."""
         settings, position = self.settings, self._position
-        factor = settings.factor(self._share())
+        factor = settings.factor(self._share(ahead=0.5))  # that of the middle of the step
         places = self.windows.at_step(position.step, settings.windows, settings.seed)
         scale = 1.0 / (len(places) * self.windows.positions)
         loss = 0.0
@@ -147,21 +148,22 @@ class Loop:
         ids = torch.from_numpy(self.windows.ids[places]).to(self._device)
         with self._precision():
             followed = self.targets.batch(places, ids)
-            states = self._split.body(ids)[:, self.windows.scored].flatten(0, 1)
+            found = self._split.layers(ids, all_of_them=self.settings.hidden_share > 0)
+            layers = [states[:, self.windows.scored].flatten(0, 1) for states in found]
             following = torch.from_numpy(self.windows.following(places)).flatten().to(self._device)
             settings = self.settings
             return add_gradients(
-                self._split, states, followed, following, scale, settings.text_share, settings.hidden_share
+                self._split, layers, followed, following, scale, settings.text_share, settings.hidden_share
             )
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16) if self.settings.bf16 else nullcontext()
 
-    def _share(self) -> float:
-        """How much of the whole is done, 0 to 1."""
+    def _share(self, ahead: float = 0.0) -> float:
+        """How much of the whole is done, 0 to 1; ``ahead`` steps from now, where steps make the whole."""
         if self.settings.minutes is not None:
             return min(1.0, (time.monotonic() - self._began) / (60 * self.settings.minutes))
-        return min(1.0, self._position.step / self.settings.steps)
+        return min(1.0, (self._position.step + ahead) / self.settings.steps)
 
     def _ended(self) -> bool:
         if self.settings.minutes is not None:

@@ -102,7 +102,7 @@ def save_state(model: nn.Module, folder: Path) -> None:
 
 
 def parameter_groups(
-    model: nn.Module, rate: float = 1e-3, *, scales: float = 0.3, vectors: float = 0.3
+    model: nn.Module, rate: float = 8e-3, *, scales: float = 0.05, vectors: float = 0.05
 ) -> list[dict[str, object]]:
     """Groups for an optimiser of torch: latents learn at ``rate`` (levels a step of Adam), ratios of scales at
     ``rate · scales``, norms and biases at ``rate · vectors``; none decays, since latents have no zero to go to."""

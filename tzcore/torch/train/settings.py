@@ -30,8 +30,8 @@ class TrainSettings:
     ``top_k`` is the number of the original's likeliest tokens that are followed at each position, 0 for all of them,
     which needs the original in memory all the time.  The loss is ``1 − text_share`` times the divergence from the
     original, plus ``text_share`` times the cross entropy of the text, plus ``hidden_share`` times the squared error
-    of the last hidden states, relative to their square (with ``top_k=0`` alone).  ``clip`` bounds the norm of the
-    gradient, 0 does not.  ``keep`` saved states stay.  RequestError for values out of range.
+    of hidden states, relative to their square, the mean of all layers (with ``top_k=0`` alone).  ``clip`` bounds the
+    norm of the gradient, 0 does not.  ``keep`` saved states stay.  RequestError for values out of range.
     """
 
     steps: int = 300
@@ -39,7 +39,7 @@ class TrainSettings:
     tokens: int = 4096
     window: int = 512
     batch: int = 2
-    rate: float = 1e-3
+    rate: float = 8e-3
     warmup: float = 0.05
     last_rate: float = 0.1
     betas: tuple[float, float] = (0.9, 0.98)

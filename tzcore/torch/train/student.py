@@ -31,12 +31,17 @@ class Split:
 
     def body(self, ids: torch.Tensor) -> torch.Tensor:
         """``ids`` ``[batch, tokens]`` → hidden states, or the logits of a model that is not in two parts."""
+        return self.layers(ids, all_of_them=False)[-1]
+
+    def layers(self, ids: torch.Tensor, *, all_of_them: bool = True) -> list[torch.Tensor]:
+        """The hidden states behind every layer, or the last alone: what :meth:`body` gives."""
         if self._head is None:
             out = self.model(ids)
-            return getattr(out, "logits", out)
+            return [getattr(out, "logits", out)]
         inner: Any = self.model.base_model
-        states: torch.Tensor = inner(input_ids=ids, use_cache=False).last_hidden_state
-        return states
+        out = inner(input_ids=ids, use_cache=False, output_hidden_states=all_of_them)
+        # transformers gives the last one normed, and the embedding first.
+        return [*out.hidden_states[1:-1], out.last_hidden_state] if all_of_them else [out.last_hidden_state]
 
     def head(self, states: torch.Tensor) -> torch.Tensor:
         """``states`` ``[rows, width]`` → logits ``[rows, vocabulary]``."""

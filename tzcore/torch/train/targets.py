@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -21,8 +22,8 @@ from tzcore.torch.train.targets_file import TargetsFile
 class Followed(Protocol):
     """The original on one batch of windows; rows are the scored positions of all of them, one after another."""
 
-    states: torch.Tensor | None
-    """Its last hidden states ``[rows, width]``, where they are known."""
+    layers: list[torch.Tensor] | None
+    """Its hidden states ``[rows, width]`` behind every layer, where they are known."""
 
     def text_loss(self, following: torch.Tensor) -> float:
         """Its own cross entropy, summed over all rows, of the tokens ``following`` ``[rows]``."""
@@ -39,21 +40,22 @@ class Targets(Protocol):
 
 
 class Live:
-    """The original in memory: its whole vocabulary, and hidden states."""
+    """The original in memory: its whole vocabulary, and with ``layers`` its hidden states."""
 
-    def __init__(self, original: nn.Module, scored: slice) -> None:
-        self._split, self._scored = Split(original.eval()), scored
+    def __init__(self, original: nn.Module, scored: slice, *, layers: bool = False) -> None:
+        self._split, self._scored, self._layers = Split(original.eval()), scored, layers
 
     def batch(self, places: Sequence[int], ids: torch.Tensor) -> Followed:
         with torch.no_grad():
-            return _LiveBatch(self._split, self._split.body(ids)[:, self._scored].flatten(0, 1))
+            found = self._split.layers(ids, all_of_them=self._layers)
+        return _LiveBatch(self._split, [states[:, self._scored].flatten(0, 1) for states in found])
 
 
 class _LiveBatch:
-    def __init__(self, split: Split, states: torch.Tensor) -> None:
+    def __init__(self, split: Split, layers: list[torch.Tensor]) -> None:
         self._split = split
-        self.states: torch.Tensor | None = states
-        self._rows = states
+        self.layers: list[torch.Tensor] | None = layers
+        self._rows = layers[-1]
 
     def text_loss(self, following: torch.Tensor) -> float:
         total, step = 0.0, self._split.rows_at_once(self._rows)
@@ -78,13 +80,15 @@ class Cached:
 
     def batch(self, places: Sequence[int], ids: torch.Tensor) -> Followed:
         parts = [self._file.read(place) for place in places]
-        values, tokens, rest, own = (torch.cat([torch.from_numpy(part[n]) for part in parts]) for n in range(4))
+        # Joined by NumPy: torch's autocast refuses to join halves on the CPU.
+        joined = (np.concatenate([part[n] for part in parts]) for n in range(4))
+        values, tokens, rest, own = map(torch.from_numpy, joined)
         device = ids.device
         return _CachedBatch(values.to(device), tokens.to(device, torch.int64), rest.to(device), -float(own.sum()))
 
 
 class _CachedBatch:
-    states: torch.Tensor | None = None
+    layers: list[torch.Tensor] | None = None
 
     def __init__(self, values: torch.Tensor, tokens: torch.Tensor, rest: torch.Tensor, own: float) -> None:
         theirs = torch.cat([values.float(), rest.float()[:, None]], 1)
@@ -121,7 +125,7 @@ def likeliest(logits: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor,
 
 def add_gradients(
     split: Split,
-    states: torch.Tensor,
+    layers: Sequence[torch.Tensor],
     followed: Followed,
     next_tokens: torch.Tensor,
     scale: float,
@@ -130,22 +134,42 @@ def add_gradients(
 ) -> float:
     """Back-propagates the loss, summed over rows and times ``scale``, to the student's parameters; returns it.
 
-    ``states`` ``[rows, width]`` come from the student's body, ``next_tokens`` ``[rows]`` from the text.  Logits exist
-    for a run of rows at a time, forward and backward.  Where the loss is not finite no gradient reaches the body.
+    ``layers`` are the student's hidden states ``[rows, width]``, of which only the last one's logits need be there;
+    ``next_tokens`` ``[rows]`` come from the text.  Logits exist for a run of rows at a time, forward and backward.
+    Where the loss is not finite no gradient reaches the body.
     """
+    states = layers[-1]
     gradient = torch.zeros_like(states)
     step, total = split.rows_at_once(states), 0.0
     for start in range(0, len(states), step):
         rows = slice(start, min(start + step, len(states)))
         part = states[rows].detach().requires_grad_()
-        loss = scale * _loss(split, part, followed, next_tokens[rows], rows, text_share, hidden_share)
+        loss = scale * _loss(split, part, followed, next_tokens[rows], rows, text_share)
         total += float(loss.detach())
         if not math.isfinite(total):
             return total
         loss.backward()
         if part.grad is not None:
             gradient[rows] = part.grad
-    states.backward(gradient)
+    if not hidden_share or followed.layers is None:
+        states.backward(gradient)
+        return total
+    apart = scale * hidden_share * _distance(layers, followed.layers)
+    torch.autograd.backward([states, apart], [gradient, None])
+    return total + float(apart.detach())
+
+
+def _distance(ours: Sequence[torch.Tensor], theirs: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The squared distance of hidden states relative to their square, the mean of all layers, summed over rows.
+
+    Each layer learns from its own states, not only from what becomes of them at the end: many numbers a token, where
+    the divergence is one.
+    """
+    total = ours[-1].new_zeros((), dtype=torch.float32)
+    for own, wanted in zip(ours, theirs, strict=True):
+        wide = wanted.float()
+        error = (own.float() - wide).square().sum(-1) / wide.square().sum(-1).clamp(min=1e-12)
+        total = total + error.sum() / len(ours)
     return total
 
 
@@ -156,7 +180,6 @@ def _loss(
     next_tokens: torch.Tensor,
     rows: slice,
     text_share: float,
-    hidden_share: float,
 ) -> torch.Tensor:
     logits = split.head(states)
     loss = logits.new_zeros((), dtype=torch.float32)
@@ -164,8 +187,4 @@ def _loss(
         loss = loss + (1 - text_share) * followed.divergence(logits, rows)
     if text_share:
         loss = loss + text_share * functional.cross_entropy(logits.float(), next_tokens, reduction="sum")
-    if hidden_share and followed.states is not None:
-        theirs = followed.states[rows].float()
-        error = (states.float() - theirs).square().sum(-1) / theirs.square().sum(-1).clamp(min=1e-12)
-        loss = loss + hidden_share * error.sum()
     return loss

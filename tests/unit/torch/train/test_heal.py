@@ -37,7 +37,7 @@ def text(tmp_path: Path) -> tuple[Path, ...]:
 
 
 def task(tmp_path: Path, base: Path, text: tuple[Path, ...], **changes: Any) -> Task:
-    settings = cases.settings(steps=4, rate=0.02, top_k=64, eval_windows=2, **changes)
+    settings = cases.settings(steps=4, rate=0.01, top_k=64, eval_windows=8, **changes)
     return Task(base, tmp_path / "healed", "tiny:t1-healed", tmp_path / "training" / "it", settings, text, threads=2)
 
 
@@ -64,15 +64,18 @@ def test_families(family: str, tmp_path: Path, text: tuple[Path, ...]) -> None:
     old, new = ModelFolder.open(base), ModelFolder.open(folder)
     assert old.quantization == new.quantization
     spec = spec_of(new)
-    changed = [n for n in old.quantization.matrices if not np.array_equal(old.matrix(n).codes, new.matrix(n).codes)]
-    assert changed
-    assert not {spec.embedding.name, spec.head.name, *(ref.name for ref in spec.routers())} & set(changed)
+    parts = {n: [(m.codes, m.scales) for m in (old.matrix(n), new.matrix(n))] for n in old.quantization.matrices}
+    changed = {n for n, pair in parts.items() if not all(map(np.array_equal, *pair))}
+    fixed = {spec.embedding.name, spec.head.name, *(ref.name for ref in spec.routers())}
+    # An expert that no token was sent to stays as it was.
+    assert changed <= parts.keys() - fixed
+    assert all(ref.name in changed for layer in spec.layers for ref in (layer.q, layer.o))
     ids = [3, 17, 99, 250, 8]
     with torch.no_grad():
         theirs = load_model(folder)(input_ids=torch.tensor([ids])).logits[0].numpy()
     ours = engine_logits(folder, ids)
-    # The last bit of a sum can round an activation to the next integer, in every layer.
-    assert np.corrcoef(ours.reshape(-1), theirs.reshape(-1))[0, 1] > 0.998
+    # The last bit of a sum can round an activation to the next integer, or choose another expert.
+    assert np.corrcoef(ours.reshape(-1), theirs.reshape(-1))[0, 1] > 0.99
 
 
 def test_cancelled_while_the_original_reads(tmp_path: Path, text: tuple[Path, ...]) -> None:

@@ -95,12 +95,13 @@ def test_cached_targets_are_those_of_the_model(tmp_path: Path) -> None:
         cached(tmp_path / "many", text, reader_of_model(model), FROM, 501)
 
 
-def test_training_follows_cached_targets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bf16", [False, True])
+def test_training_follows_cached_targets(tmp_path: Path, bf16: bool) -> None:
     text, held = cases.windows(), cases.windows(2, seed=9)
     read = reader_of_model(cases.original())
     targets = cached(tmp_path / "t", text, read, FROM, 64)
     kept = cases.Held(held, cached(tmp_path / "h", held, read, FROM, 64))
-    settings = cases.settings(steps=20, rate=0.05, eval_every=5, top_k=64)
+    settings = cases.settings(steps=20, rate=0.05, eval_every=5, top_k=64, bf16=bf16)
     outcome = cases.run(tmp_path / "run", cases.student(), settings=settings, targets=targets, held=kept)
     assert outcome.best["kl"] < outcome.before["kl"]
 
@@ -139,6 +140,7 @@ def test_a_cancelled_or_killed_cache_goes_on(tmp_path: Path) -> None:
 
 def test_killed_while_writing(tmp_path: Path) -> None:
     script = (
+        f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
         "import os, sys; from pathlib import Path; from tests.unit.torch.train import training_cases as c\n"
         "from tzcore.torch.train.original import cached, reader_of_model\n"
         "def report(p):\n"
@@ -166,7 +168,7 @@ def test_damaged_records_are_made_again(tmp_path: Path) -> None:
         file.read(1)
     cached(path, text, read, FROM, 8)
     assert path.read_bytes() == good
-    assert kept.batch([0], torch.from_numpy(text.ids[:1])).states is None
+    assert kept.batch([0], torch.from_numpy(text.ids[:1])).layers is None
 
 
 @pytest.mark.parametrize("what", ["text", "original", "k", "header"])

@@ -26,7 +26,7 @@ def model(fmt: str = "t1", group: int = 64) -> nn.Sequential:
 def steps(made: nn.Module, count: int, rate: float = 0.02) -> float:
     torch.manual_seed(2)
     x, wanted = torch.randn(32, 96), torch.randint(0, 10, (32,))
-    optimiser = torch.optim.Adam(parameter_groups(made, rate))
+    optimiser = torch.optim.Adam(parameter_groups(made, rate, scales=0.3, vectors=0.3))
     for _ in range(count):
         loss = nn.functional.cross_entropy(made(x), wanted)
         optimiser.zero_grad()
@@ -75,11 +75,12 @@ def test_latents_lie_on_the_originals_side() -> None:
     made = model()
     prepare(made, original=made.floats.__getitem__)
     layer = made.up
-    away = layer.latents.detach() - layer.codes()
-    exact = made.floats["up"] / layer.start.repeat_interleave(64, 1)[:, :96] - layer.codes()
-    drawn = (exact / (1 + 2 * exact.abs())).clamp(-0.49, 0.49)
-    assert torch.allclose(away, drawn, atol=1e-5)
+    away = (layer.latents.detach() - layer.codes()).flatten()
+    exact = (made.floats["up"] / layer.start.repeat_interleave(64, 1)[:, :96] - layer.codes()).flatten()
+    assert away.abs().max() <= 0.49
     assert torch.equal(away.sign(), exact.sign())
+    assert (away[exact.argsort()].diff() >= -1e-6).all()  # in the original's order, and few of them near the threshold
+    assert (away.abs() > 0.4).float().mean() < 0.02
 
 
 def test_what_trains() -> None:

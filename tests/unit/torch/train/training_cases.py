@@ -57,7 +57,7 @@ def loop(folder: Path, model: Any, text: Windows | None = None, targets: Targets
     chosen = more.pop("settings", None) or settings()
     held_text = windows(2, seed=9)
     held = more.pop("held", Held(held_text, Live(original(), held_text.scored)))
-    targets = targets or Live(original(), text.scored)
+    targets = targets or Live(original(), text.scored, layers=True)
     return Loop(model, text, targets, chosen, folder, held=held, **more)
 
 
