@@ -69,7 +69,8 @@ def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
 @torch.library.custom_op("tzcore::pack", mutates_args=())
 def pack(latents: torch.Tensor, fmt: str) -> torch.Tensor:
     """:func:`packed` as an operator, into which no compiler looks: some formats are packed by NumPy."""
-    form = Form(*latents.shape, trits.format_named(fmt), 1)
+    height, width = latents.shape
+    form = Form(height, width, trits.format_named(fmt), trits.GROUPS[0])
     return torch.cat([_packed_strip(rounded(latents[rows], form.format), form.format) for rows in strips(form)])
 
 

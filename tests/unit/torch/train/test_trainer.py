@@ -23,7 +23,7 @@ from tzcore.torch import TernaryLinear, load_model, save_model
 from tzcore.torch.train import LatentLinear, convert, parameter_groups, prepare
 
 WINDOW = 12
-RATE = 5e-2
+RATE = 0.2
 
 
 def folder(path: Path, fmt: str = "t1") -> Path:
@@ -102,7 +102,8 @@ def test_a_plain_loop(base: Path, tmp_path: Path) -> None:
 
 
 def trainer(model: Any, out: Path, *, own: bool = True, **settings: Any) -> transformers.Trainer:
-    plain = {"num_train_epochs": 3, "save_strategy": "no", "learning_rate": RATE, "per_device_train_batch_size": 2}
+    plain = {"num_train_epochs": 3, "save_strategy": "no", "learning_rate": RATE, "per_device_train_batch_size": 2,
+             "lr_scheduler_type": "constant"}  # fmt: skip
     arguments = transformers.TrainingArguments(
         output_dir=str(out), report_to=[], use_cpu=True, disable_tqdm=True, logging_strategy="no", **(plain | settings)
     )
