@@ -17,6 +17,7 @@ pytest_plugins = ["tests.ptx.cases"]
 # Before anything imports Qt or a thread pool.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests run side by side: a thread that spins takes another's time
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
