@@ -6,7 +6,7 @@
 //
 // with norm(x, w) = x/√(mean(x²) + eps)·(offset + w).  Mode -1 writes x alone.
 //
-// Grid (T), 512 threads, dynamic shared memory 4·K bytes.  K is a multiple of 4.
+// Grid (T), 512 threads, dynamic shared memory 4·K bytes with K up to a multiple of 32.  K is a multiple of 4.
 //
 // One token is one block, so that in decode its time is that of one multiprocessor.  By arithmetic at 1.7 GHz, K =
 // 8192, S = 1, mode 0, block 4096: some 1250 instructions for each of 16 warps at 4 a cycle 2.9 µs (reading and

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 
 from tzcore import trits
 from tzcore.errors import ConversionError
 from tzcore.quant import rotation
+from tzcore.torch.exact import Exact
 from tzcore.torch.product import ternary_linear, weight_rows
 
 GROUP = 128
 
 
-class TernaryLinear(nn.Module):
+class TernaryLinear(Exact):
     """``y = x·Wᵀ + bias`` with ``W`` stored as small integers and group scales, as in a model folder.
 
     ``codes``, ``scales`` and ``signs`` are buffers in the bytes of :mod:`tzcore.trits`; ``bias`` is a parameter.
@@ -115,21 +114,6 @@ class TernaryLinear(nn.Module):
             found = rotation.unrotate(found, self.signs, self.block)
         return (found * self.gain).contiguous()
 
-    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> TernaryLinear:
-        """As of every module; but what is stored moves and is never converted, for a rounded scale is a wrong one."""
-        stored = {id(buffer) for buffer in self._buffers.values()}
-        super()._apply(lambda tensor: _moved(fn, tensor) if id(tensor) in stored else fn(tensor), recurse)
-        return self
-
     def extra_repr(self) -> str:
         turned = f", block={self.block}" if self.block else ""
         return f"{self.in_features}, {self.out_features}, fmt={self.fmt}, group={self.group}{turned}"
-
-
-def _moved(fn: Callable[[torch.Tensor], torch.Tensor], tensor: torch.Tensor) -> torch.Tensor:
-    """What ``fn`` makes of ``tensor``, in its own type: ``fn`` is shown its bits as whole numbers."""
-    bits = tensor.view(torch.int16) if tensor.dtype == torch.float16 else tensor
-    made = fn(bits)
-    if made.dtype != bits.dtype:
-        made = bits.to(made.device)
-    return made.view(tensor.dtype)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -83,7 +83,17 @@ class TernaryQuantizer(HfQuantizer):
     def __deepcopy__(self, memo: dict[int, Any]) -> TernaryQuantizer:
         made = TernaryQuantizer(self.quantization_config, pre_quantized=self.pre_quantized)
         made.report = self.report
+        # Part of the copy of a model, it belongs to that.
+        copied = None if self._model is None else memo.get(id(self._model()))
+        made._model = None if copied is None else weakref.ref(copied)
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": None if self._model is None else self._model()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        model = state["_model"]
+        self.__dict__.update(state, _model=None if model is None else weakref.ref(model))
 
     def validate_environment(self, *_: Any, device_map: Any = None, **__: Any) -> None:
         places = set(device_map.values()) if isinstance(device_map, dict) else {device_map}
@@ -164,7 +174,7 @@ class TernaryQuantizer(HfQuantizer):
         model.hf_quantizer = self
         model.is_quantized = True
         model.quantization_method = METHOD
-        model.save_pretrained = MethodType(_save_pretrained, model)
+        model.save_pretrained = partial(_save_pretrained, model)
 
     def is_serializable(self) -> bool:
         return True
@@ -186,19 +196,24 @@ class TernaryQuantizer(HfQuantizer):
         return True
 
 
-def _save_pretrained(self: PreTrainedModel, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-    """Writes a model folder; adapters on the model are saved alone, as ever.  ``tokenizer`` as in
-    :func:`tzcore.torch.save_model`."""
-    if getattr(self, "_hf_peft_config_loaded", False):
-        type(self).save_pretrained(self, save_directory, *args, **kwargs)
+def _save_pretrained(model: PreTrainedModel, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+    """Writes a model folder; adapters on the model are saved alone, as ever, and of a model in training its
+    parameters, from which Trainer goes on.  ``tokenizer`` as in :func:`tzcore.torch.save_model`."""
+    if getattr(model, "_hf_peft_config_loaded", False):
+        type(model).save_pretrained(model, save_directory, *args, **kwargs)
         return
     if kwargs.pop("push_to_hub", False):
         raise ConversionError("save the model to a folder first, and upload that folder")
     if not (args[0] if args else kwargs.get("is_main_process", True)):
         return
+    if model.hf_quantizer.is_qat_trainable:
+        from tzcore.torch.train.prepare import save_state
+
+        save_state(model, Path(save_directory))
+        return
     from tzcore.torch.saving import save_model
 
-    save_model(self, save_directory, tokenizer=kwargs.get("tokenizer"), overwrite=True)
+    save_model(model, save_directory, tokenizer=kwargs.get("tokenizer"), overwrite=True)
 
 
 register_quantization_config(METHOD)(TernaryConfig)

@@ -28,6 +28,7 @@ from tzcore.torch.fitting import fitted_with
 from tzcore.torch.linear import TernaryLinear
 from tzcore.torch.naming import Origin, hub_names, matrix_of, module_name, root_of, weights_of
 from tzcore.torch.saved_receipt import receipt_of
+from tzcore.torch.train.latent import LatentLinear
 from tzcore.trits import Codes
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ class _Saved:
                 f"{adapted.removesuffix('.base_layer')} has an adapter: save that with its own save_pretrained, and "
                 "the model without it"
             )
+        latent = next((name for name, module in model.named_modules() if isinstance(module, LatentLinear)), None)
+        if latent is not None:
+            raise ConversionError(f"{latent} is in training: call tzcore.torch.train.convert(model) first")
         if self.head is None or self.embedding is None:
             raise UnsupportedModelError(f"{type(model).__name__} is not a causal language model, which tz could run")
         self.root = root_of(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from tzcore import trits
 from tzcore.errors import TrainingError
 from tzcore.quant import rotation
+from tzcore.torch.exact import Exact
 from tzcore.torch.linear import TernaryLinear
 from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, spread
 
@@ -21,7 +22,7 @@ Weights = Callable[[], torch.Tensor]
 """Gives the float weights ``[rows, cols]`` that a matrix was rounded from."""
 
 
-class LatentLinear(nn.Module):
+class LatentLinear(Exact):
     """A :class:`TernaryLinear` whose codes are rounded from ``latents``, and whose scales are ``start · ratio``.
 
     ``latents`` ``[rows, cols]`` are in units of their scale, ``ratio`` ``[rows, groups]`` begins at 1; both are
@@ -29,6 +30,8 @@ class LatentLinear(nn.Module):
     it is the mean magnitude of a group's latents over that at the start, as in BitNet b1.58 (Ma et al. 2024),
     and latents are rounded in units of it.  With ``rank`` > 0 the latents are ``base + aside/256 + up·down`` with the
     first two fixed, a byte each: what is trained are two thin matrices (LoRA, Hu et al. 2021, before the rounding).
+
+    ``to(dtype)``, ``half()`` and their like convert the bias alone.
     """
 
     ratio: torch.Tensor
@@ -147,6 +150,11 @@ class LatentLinear(nn.Module):
             if made.bias is not None and self.bias is not None:
                 made.bias = nn.Parameter(self.bias.detach().clone())
         return made
+
+    def exact(self) -> Iterator[torch.Tensor]:
+        """All but the bias: what bfloat16 makes of latents rounds to other codes."""
+        yield from self.buffers(recurse=False)
+        yield from (own for name, own in self.named_parameters(recurse=False) if name != "bias")
 
     def extra_repr(self) -> str:
         kind = "statistical" if self.statistical else "learned"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import torch
 from torch import nn
 
+from tzcore import atomic
 from tzcore.errors import TrainingError
 from tzcore.torch.linear import TernaryLinear
 from tzcore.torch.train.latent import LatentLinear
@@ -20,6 +22,8 @@ Original = Callable[[str], torch.Tensor]
 
 HEADS = ("lm_head",)
 """Layers that stay as they are: a head of 8 bits gains nothing."""
+
+STATE = "model.safetensors"
 
 
 def prepare(
@@ -54,9 +58,7 @@ def prepare(
         weights = None if original is None or mode == "scales" else partial(original, name)
         try:
             thin = rank if mode == "lora" else 0
-            made = LatentLinear.of(
-                layer, weights, statistical=scales == "statistical", rank=thin, seed=seed + count
-            )
+            made = LatentLinear.of(layer, weights, statistical=scales == "statistical", rank=thin, seed=seed + count)
         except TrainingError as error:
             raise TrainingError(f"{name}: {error}") from None
         if mode == "scales":
@@ -64,6 +66,7 @@ def prepare(
         _put(model, name, made)
     for vector in _vectors(model):
         vector.requires_grad_(True)
+    _tell(model, quantised=False)
     return model
 
 
@@ -73,7 +76,29 @@ def convert(model: Model) -> Model:
         _put(model, name, layer.to_ternary())
     for parameter in model.parameters():
         parameter.requires_grad_(False)
+    _tell(model, quantised=True)
     return model
+
+
+def save_state(model: nn.Module, folder: Path) -> None:
+    """Write the parameters of a model in training to ``folder``, in the file that transformers' Trainer resumes from.
+
+    It is no model that can be loaded, and has no ``config.json``: :func:`convert` makes one.  StorageError where there
+    is no room.
+    """
+    from safetensors.torch import save_file
+
+    # The format refuses two names of the same memory, which tied or shared vectors are.
+    tensors, seen = {}, set[int]()
+    for name, tensor in model.state_dict().items():
+        again = tensor.untyped_storage().data_ptr() in seen
+        seen.add(tensor.untyped_storage().data_ptr())
+        tensors[name] = tensor.clone() if again else tensor.contiguous()
+    with atomic.storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f".{STATE}.partial"
+        save_file(tensors, beside, metadata={"format": "pt"})
+        beside.replace(folder / STATE)
 
 
 def parameter_groups(
@@ -97,6 +122,12 @@ def parameter_groups(
 def _vectors(model: nn.Module) -> list[nn.Parameter]:
     """Norms' weights and biases: the parameters of one dimension."""
     return [p for p in model.parameters() if p.ndim == 1 and p.is_floating_point()]
+
+
+def _tell(model: nn.Module, *, quantised: bool) -> None:
+    """Let transformers know: codes it neither trains nor converts to another type, latents are as any floats."""
+    if getattr(model, "hf_quantizer", None) is not None:
+        model.is_quantized = quantised
 
 
 def _put(model: nn.Module, name: str, layer: nn.Module) -> None:

@@ -30,8 +30,10 @@ from tzcore.trits import Format
 
 MARGIN = 0.5
 """How far beyond the outermost level a latent may go; the clip of the estimator."""
-STRIP = 1 << 16
-"""Weights that are worked on at a time: what lies between them and the result stays in a core's cache."""
+BEYOND = 1e30
+"""What makes of the least distance of two latents more than a gradient is."""
+STRIP = 1 << 17
+"""Numbers that are worked on at a time: what lies between them and the result stays in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,21 @@ def strips(form: Form) -> Iterator[slice]:
 
 def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
     """The bytes of the codes that ``latents`` ``[rows, cols]`` round to: ``[tiles, tile bytes]`` uint8."""
+    return pack(latents, form.format.name)
+
+
+@torch.library.custom_op("tzcore::pack", mutates_args=())
+def pack(latents: torch.Tensor, fmt: str) -> torch.Tensor:
+    """:func:`packed` as an operator, into which no compiler looks: some formats are packed by NumPy."""
+    height, width = latents.shape
+    form = Form(height, width, trits.format_named(fmt), trits.GROUPS[0])
     return torch.cat([_packed_strip(rounded(latents[rows], form.format), form.format) for rows in strips(form)])
+
+
+@pack.register_fake
+def _(latents: torch.Tensor, fmt: str) -> torch.Tensor:
+    rows, cols = latents.shape
+    return latents.new_empty(trits.tiles(rows), trits.tile_bytes(trits.format_named(fmt), cols), dtype=torch.uint8)
 
 
 def _packed_strip(codes: torch.Tensor, fmt: Format) -> torch.Tensor:
@@ -95,18 +111,45 @@ def spread(scales: torch.Tensor, cols: int, group: int) -> torch.Tensor:
 
 def rounded_input(x: torch.Tensor, form: Form, signs: torch.Tensor | None) -> torch.Tensor:
     """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
-    wide = x.float()
-    if signs is not None:
-        wide = rotation.rotate(wide, signs, form.block)
-    if form.activations == "token":
-        factors = 127 / wide.abs().amax(-1, keepdim=True).clamp(min=1e-5)
-        return ((wide * factors).round().clamp(-128, 127) / factors).to(x.dtype)
-    short = -form.cols % form.group
-    grouped = torch.nn.functional.pad(wide, (0, short)).view(len(x), -1, form.group)
-    steps = grouped.abs().amax(-1, keepdim=True) / 127
-    # A group of zeros alone has no step; whatever it is divided by, it stays 0.
-    exact = (grouped / steps.clamp(min=torch.finfo(torch.float32).tiny)).round() * steps
-    return exact.view(len(x), -1)[:, : form.cols].to(x.dtype)
+    out = torch.empty_like(x, memory_format=torch.contiguous_format)
+    for rows in pieces(x):
+        wide = x[rows].float()
+        if signs is not None:
+            wide = rotation.rotate(wide, signs, form.block)
+        if form.activations == "token":
+            factors = 127 / wide.abs().amax(-1, keepdim=True).clamp(min=1e-5)
+            out[rows] = (wide * factors).round_().clamp_(-128, 127).div_(factors)
+            continue
+        for columns, _, width in runs(form):
+            grouped = wide[:, columns].unflatten(1, (-1, width))
+            steps = torch.maximum(grouped.amax(-1, keepdim=True), -grouped.amin(-1, keepdim=True)).div_(127)
+            # A group of zeros alone has no step; whatever it is divided by, it stays 0.
+            exact = (grouped / steps.clamp(min=torch.finfo(torch.float32).tiny)).round_().mul_(steps)
+            out[rows, columns] = exact.flatten(1)
+    return out
+
+
+def pieces(x: torch.Tensor) -> Iterator[slice]:
+    """The rows of an input, some at a time."""
+    step = max(1, STRIP // x.shape[1])
+    for first in range(0, len(x), step):
+        yield slice(first, min(len(x), first + step))
+
+
+def runs(form: Form) -> Iterator[tuple[slice, slice, int]]:
+    """Columns, their groups and the width of one: the whole groups, and a short last one."""
+    count, short = divmod(form.cols, form.group)
+    if count:
+        yield slice(0, count * form.group), slice(0, count), form.group
+    if short:
+        yield slice(form.cols - short, form.cols), slice(count, count + 1), short
+
+
+def scaled(values: torch.Tensor, steps: torch.Tensor, form: Form) -> torch.Tensor:
+    """``values`` ``[rows, cols]``, each times the number of its group in ``steps`` ``[rows, groups]``, in place."""
+    for columns, groups, width in runs(form):
+        values[:, columns].unflatten(1, (-1, width)).mul_(steps[:, groups, None])
+    return values
 
 
 class Product(torch.autograd.Function):
@@ -140,9 +183,12 @@ class Product(torch.autograd.Function):
         flat = grad.reshape(-1, form.rows).to(x.dtype)
         to_x = to_latents = to_scales = to_bias = None
         if ctx.needs_input_grad[0]:
-            back = flat @ weights(latents, scales, form, x.dtype)
-            if signs is not None:
-                back = rotation.unrotate(back.float(), signs, form.block).to(x.dtype)
+            # Either side of the product can be turned back: the one with fewer rows.
+            few = len(flat) < form.rows
+            back = flat @ weights(latents, scales, form, x.dtype, None if few else signs)
+            if few and signs is not None:
+                for rows in pieces(back):
+                    back[rows] = rotation.unrotate(back[rows].float(), signs, form.block)
             to_x = back.view(x.shape)
         if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
             met = rounded_input(x.reshape(-1, form.cols), form, signs)
@@ -152,11 +198,14 @@ class Product(torch.autograd.Function):
         return to_x, to_latents, to_scales, to_bias, None, None
 
 
-def weights(latents: torch.Tensor, scales: torch.Tensor, form: Form, dtype: torch.dtype) -> torch.Tensor:
-    """What is stored, as numbers: ``gain · scale · code``, ``[rows, cols]``."""
-    out = latents.new_empty(latents.shape, dtype=dtype)
+def weights(
+    latents: torch.Tensor, scales: torch.Tensor, form: Form, dtype: torch.dtype, signs: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What is stored, as numbers ``gain · scale · code``, ``[rows, cols]``; with ``signs`` as plain inputs meet it."""
+    out, steps = latents.new_empty(latents.shape, dtype=dtype), _steps(scales, form)
     for rows in strips(form):
-        out[rows] = rounded(latents[rows], form.format).mul_(_steps(scales[rows], form))
+        part = scaled(rounded(latents[rows], form.format), steps[rows], form)
+        out[rows] = part if signs is None else rotation.unrotate(part, signs, form.block)
     return out
 
 
@@ -165,18 +214,22 @@ def _split(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The gradients of latents and scales from that of the weights."""
     to_latents, to_scales = torch.empty_like(latents), torch.empty_like(scales)
-    short = scales.shape[1] * form.group - form.cols
+    short, steps = scales.shape[1] * form.group - form.cols, _steps(scales, form)
+    low, high = form.format.low - MARGIN, form.format.high + MARGIN
     for rows in strips(form):
         part, own = gradient[rows].float(), latents[rows]
-        met = torch.nn.functional.pad(rounded(own, form.format).mul_(part), (0, short))
+        met = rounded(own, form.format).mul_(part)
+        if short:
+            met = torch.nn.functional.pad(met, (0, short))
         to_scales[rows] = met.view(len(own), -1, form.group).sum(-1).mul_(form.gain)
-        part = part * _steps(scales[rows], form)
-        # Past the outermost level a step (against the gradient) may lead back, but no farther.
-        away = ((own > form.format.high + MARGIN) & (part < 0)) | ((own < form.format.low - MARGIN) & (part > 0))
-        to_latents[rows] = part.masked_fill_(away, 0)
+        scaled(part, steps[rows], form)
+        # Past the outermost level a step (against the gradient) may lead back, but no farther: there the gradient
+        # is bounded by 0, and elsewhere by more than it can be.  Masks would take three times as long.
+        least, most = (own - high).clamp_(max=0).mul_(BEYOND), (own - low).clamp_(min=0).mul_(BEYOND)
+        torch.minimum(torch.maximum(part, least, out=least), most, out=to_latents[rows])
     return to_latents, to_scales
 
 
 def _steps(scales: torch.Tensor, form: Form) -> torch.Tensor:
-    """The distance of two levels at each column, as stored: from ``[rows, groups]`` to ``[rows, cols]``."""
-    return spread(scales.half().float() * form.gain, form.cols, form.group)
+    """The distance of two levels of each group, as stored, ``[rows, groups]``."""
+    return scales.half().float().mul_(form.gain)

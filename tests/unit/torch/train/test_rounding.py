@@ -39,10 +39,13 @@ def test_packing_is_numpys(rows: int, cols: int, group: int, fmt: str) -> None:
 
 @pytest.mark.parametrize("activations", ["group", "token"])
 @pytest.mark.parametrize(
-    ("fmt", "cols", "block"), [("t1", 576, 64), ("t1", 200, 0), ("t2", 192, 64), ("q2", 65, 0), ("i4", 128, 2)]
-)
-def test_gradients_are_the_rules(fmt: str, cols: int, block: int, activations: str) -> None:
-    form, latents, scales, x, bias, signs = made(24, cols, 64, fmt, block, activations)
+    ("fmt", "rows", "cols", "block"),
+    [("t1", 24, 576, 64), ("t1", 24, 200, 0), ("t2", 8, 192, 64), ("q2", 24, 65, 0), ("i4", 24, 128, 2),
+     ("t1", 8, 32, 16)],
+)  # fmt: skip
+def test_gradients_are_the_rules(fmt: str, rows: int, cols: int, block: int, activations: str) -> None:
+    """For more rows than inputs and for fewer, in whole groups and in short ones."""
+    form, latents, scales, x, bias, signs = made(rows, cols, 64, fmt, block, activations)
     leaves = [t.clone().requires_grad_() for t in (x, latents, scales, bias)]
     y = Product.apply(*leaves, signs, form)
     weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(5))
@@ -55,7 +58,7 @@ def test_gradients_are_the_rules(fmt: str, cols: int, block: int, activations: s
     met = turned + (rounded_input(flat, form, signs) - turned).detach()
     codes = dense[1] + (rounded(dense[1], form.format) - dense[1]).detach()
     full = dense[2].repeat_interleave(64, 1)[:, :cols] * codes * form.gain
-    same = (met @ full.T + dense[3]).view(2, 5, 24)
+    same = (met @ full.T + dense[3]).view(2, 5, rows)
     (same * weight).sum().backward()
 
     assert torch.allclose(y, same, rtol=1e-4, atol=1e-4 * float(same.abs().max()))
