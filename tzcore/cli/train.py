@@ -90,8 +90,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         from tzcore.priority import give_way
 
         give_way()
-    # Read when torch loads: threads that wait sleep instead of spinning.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        # Read when torch loads: threads that wait sleep.  Alone on the machine it is faster that they spin.
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tzcore.cli.pipeline import torch_computes
     from tzcore.torch.train.heal import heal
 

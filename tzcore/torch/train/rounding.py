@@ -33,7 +33,7 @@ MARGIN = 0.5
 BEYOND = 1e30
 """What makes of the least distance of two latents more than a gradient is."""
 STRIP = 1 << 17
-"""Numbers that are worked on at a time: what lies between them and the result stays in a core's cache."""
+"""Weights that a thread works on at a time: what lies between them and the result stays in its core's cache."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,15 @@ def rounded(latents: torch.Tensor, fmt: Format) -> torch.Tensor:
     return latents.round().clamp_(fmt.low, fmt.high)
 
 
+@torch.compiler.assume_constant_result
+def strip() -> int:
+    """Weights that all threads work on at a time."""
+    return STRIP * torch.get_num_threads()
+
+
 def strips(form: Form) -> Iterator[slice]:
     """The rows of a matrix, some whole tiles at a time."""
-    step = max(1, STRIP // (trits.LANES * form.cols)) * trits.LANES
+    step = max(1, strip() // (trits.LANES * form.cols)) * trits.LANES
     for first in range(0, form.rows, step):
         yield slice(first, min(form.rows, first + step))
 
@@ -131,7 +137,7 @@ def rounded_input(x: torch.Tensor, form: Form, signs: torch.Tensor | None) -> to
 
 def pieces(x: torch.Tensor) -> Iterator[slice]:
     """The rows of an input, some at a time."""
-    step = max(1, STRIP // x.shape[1])
+    step = max(1, strip() // x.shape[1])
     for first in range(0, len(x), step):
         yield slice(first, min(len(x), first + step))
 
