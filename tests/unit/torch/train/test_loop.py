@@ -191,17 +191,22 @@ def test_every_layer_is_followed() -> None:
     ours = [states[:, cases.windows().scored].flatten(0, 1) for states in split.layers(ids)]
     assert batch.layers is not None
     assert len(ours) == len(batch.layers) == 1
-    ours = [torch.randn_like(ours[0]).requires_grad_(), ours[-1]]
-    batch.layers.insert(0, torch.randn_like(ours[0]))
+    wanted = torch.randn_like(ours[0])
+    near = wanted + 0.3 * torch.randn_like(wanted)
+    near[5] = 21 * wanted[5]  # 400 times the size of the original's, squared: counts by its logarithm
+    ours = [near.requires_grad_(), ours[-1]]
+    batch.layers.insert(0, wanted)
     next_tokens = torch.zeros(len(ours[0]), dtype=torch.int64)
     plain = add_gradients(split, [ours[0], ours[1].detach().requires_grad_()], batch, next_tokens, 0.5)
     both = add_gradients(split, ours, batch, next_tokens, 0.5, hidden_share=3.0)
     pairs = zip(ours, batch.layers, strict=True)
-    by_hand = sum(((a.detach() - b).norm(dim=1) / b.norm(dim=1)).square().sum() / 2 for a, b in pairs)
-    assert both - plain == pytest.approx(0.5 * 3.0 * float(by_hand), rel=1e-4)
-    wanted = batch.layers[0]
-    exact = 0.5 * 3.0 * (ours[0].detach() - wanted) / wanted.square().sum(1, keepdim=True)
-    torch.testing.assert_close(ours[0].grad, exact)
+    first, second = (((a.detach() - b).norm(dim=1) / b.norm(dim=1)).square() for a, b in pairs)
+    assert [float(far) for far in first if far > 1] == pytest.approx([400], rel=1e-3)
+    by_hand = sum(float(far) if far < 1 else 1 + math.log(far) for far in torch.cat([first, second])) / 2
+    assert both - plain == pytest.approx(0.5 * 3.0 * by_hand, rel=1e-4)
+    exact = 0.5 * 3.0 * (near.detach() - wanted) / wanted.square().sum(1, keepdim=True)
+    exact[5] /= 400
+    torch.testing.assert_close(near.grad, exact)
 
 
 def test_minutes_end_a_run(tmp_path: Path) -> None:
