@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -30,6 +32,8 @@ class LatentLinear(Exact):
     it is the mean magnitude of a group's latents over that at the start, as in BitNet b1.58 (Ma et al. 2024),
     and latents are rounded in units of it.  With ``rank`` > 0 the latents are ``base + aside/256 + up·down`` with the
     first two fixed, a byte each: what is trained are two thin matrices (LoRA, Hu et al. 2021, before the rounding).
+    ``fixed`` ones are their codes, a byte each, and only the ratio is trained.  Latents that are made in the forward
+    are made again in the backward, and not kept in between.
 
     ``to(dtype)``, ``half()`` and their like convert the bias alone.
     """
@@ -42,7 +46,7 @@ class LatentLinear(Exact):
         super().__init__()
         self.form = form
         self.in_features, self.out_features = form.cols, form.rows
-        self.statistical = False
+        self.statistical, self.rank = False, 0
         self.bias = bias if bias is None else nn.Parameter(bias.detach().clone())
         self.register_buffer("signs", signs)
         self.register_buffer("start", scales.float())
@@ -55,6 +59,7 @@ class LatentLinear(Exact):
         *,
         statistical: bool = False,
         rank: int = 0,
+        fixed: bool = False,
         seed: int = 0,
     ) -> LatentLinear:
         """Latents that round to the codes of ``layer``: within the cell of each code as near to ``weights`` as can be,
@@ -69,7 +74,10 @@ class LatentLinear(Exact):
         scales = torch.from_numpy(trits.unpack_scales(layer.scales.cpu().numpy(), rows)).to(device).float()
         made = cls(form, layer.bias, layer.signs, scales)
         latents = codes if weights is None else made._within_cells(codes, weights())
-        made._add_latents(latents, statistical, rank, seed)
+        if fixed:
+            made._add_codes(codes)
+        else:
+            made._add_latents(latents, statistical, rank, seed)
         return made
 
     def _within_cells(self, codes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -87,6 +95,10 @@ class LatentLinear(Exact):
         # Errors fed forward put many codes beside the nearest.  Laid against the threshold, they would all cross it in
         # the first steps, before gradients mean anything (perplexity 85 became 6,855); this leaves few near it.
         return codes + (away / (1 + 2 * away.abs())).clamp_(-CELL, CELL)
+
+    def _add_codes(self, codes: torch.Tensor) -> None:
+        self.register_buffer("base", codes.to(torch.int8))
+        self.ratio = nn.Parameter(torch.ones_like(self.start))
 
     def _add_latents(self, latents: torch.Tensor, statistical: bool, rank: int, seed: int) -> None:
         self.statistical, self.rank = statistical, rank
@@ -109,9 +121,15 @@ class LatentLinear(Exact):
     def _base(self) -> torch.Tensor:
         return self.aside.float().div_(256).add_(self.base)
 
+    def _raw(self) -> torch.Tensor:
+        if self.rank:
+            return torch.addmm(self._base(), self.up, self.down)
+        latents: torch.Tensor | None = getattr(self, "latents", None)
+        return self.base.float() if latents is None else latents
+
     def _now(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Latents and scales of this moment."""
-        latents = torch.addmm(self._base(), self.up, self.down) if self.rank else self.latents
+        latents = self._raw()
         if not self.statistical:
             return latents, self.start * self.ratio
         # A group whose latents are all 0 keeps its scale.
@@ -122,8 +140,27 @@ class LatentLinear(Exact):
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         latents, scales = self._now()
-        result: torch.Tensor = Product.apply(x, latents, scales, self.bias, self.signs, self.form)
+        with self._made_again(latents):
+            result: torch.Tensor = Product.apply(x, latents, scales, self.bias, self.signs, self.form)
         return result
+
+    def _made_again(self, latents: torch.Tensor) -> AbstractContextManager[Any]:
+        """Autograd keeps a note in place of ``latents`` that are no parameter: all layers' together are a whole model
+        of floats, which is what those modes are there to avoid."""
+        if latents is getattr(self, "latents", None):
+            return nullcontext()
+        place = latents.data_ptr()
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor | None:
+            return None if tensor.data_ptr() == place else tensor
+
+        def give(kept: torch.Tensor | None) -> torch.Tensor:
+            if kept is not None:
+                return kept
+            with torch.no_grad():
+                return self._now()[0]
+
+        return torch.autograd.graph.saved_tensors_hooks(keep, give)
 
     def codes(self) -> torch.Tensor:
         """The codes that the latents round to now, ``[rows, cols]`` int8."""

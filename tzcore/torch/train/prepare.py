@@ -58,11 +58,12 @@ def prepare(
         weights = None if original is None or mode == "scales" else partial(original, name)
         try:
             thin = rank if mode == "lora" else 0
-            made = LatentLinear.of(layer, weights, statistical=scales == "statistical", rank=thin, seed=seed + count)
+            made = LatentLinear.of(
+                layer, weights, statistical=scales == "statistical", rank=thin, fixed=mode == "scales",
+                seed=seed + count,
+            )  # fmt: skip
         except TrainingError as error:
             raise TrainingError(f"{name}: {error}") from None
-        if mode == "scales":
-            made.latents.requires_grad_(False)
         _put(model, name, made)
     for vector in _vectors(model):
         vector.requires_grad_(True)

@@ -94,7 +94,31 @@ def test_what_trains() -> None:
     assert thin.up.up.shape == (80, 4)
     assert thin.up.down.shape == (4, 96)
     fixed = prepare(model(), mode="scales")
-    assert not fixed.up.latents.requires_grad
+    assert fixed.up.base.dtype == torch.int8
+    assert not hasattr(fixed.up, "latents")
+
+
+@pytest.mark.parametrize(("mode", "scales", "times"), [
+    ("latents", "learned", 1), ("latents", "statistical", 2), ("lora", "learned", 2), ("scales", "learned", 2),
+])  # fmt: skip
+def test_latents_that_are_made_are_made_again(
+    mode: str, scales: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once in the forward, and once in the backward where the graph has not kept them."""
+    made, count = prepare(model(), mode=mode, scales=scales).up, 0
+    now = LatentLinear._now
+
+    def counted(layer: LatentLinear) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal count
+        count += 1
+        return now(layer)
+
+    monkeypatch.setattr(LatentLinear, "_now", counted)
+    x = torch.randn(3, 96, requires_grad=True)
+    made(x).square().sum().backward()
+    assert count == times
+    assert x.grad is not None
+    assert x.grad.abs().max() > 0
 
 
 def test_autocast_and_bf16_inputs() -> None:
