@@ -59,6 +59,10 @@ class LoadedModel(QObject):
             self.model_id = model_id
             self._load()
 
+    def serves(self, model_id: str) -> bool:
+        """Whether this is the model in memory, and answers."""
+        return self.state == "ready" and self.model_id == model_id
+
     def forget(self) -> None:
         """Nothing is wanted any more (the model was deleted)."""
         self._drop_reply()

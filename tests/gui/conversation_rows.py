@@ -37,8 +37,8 @@ def answer(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def act(menu: QMenu, text: str) -> None:
     """Choose what stands in a menu or one of its menus."""
     for action in menu.actions():
-        if action.menu() is not None:
-            for inner in action.menu().actions():  # type: ignore[attr-defined]
+        if isinstance(within := action.menu(), QMenu):
+            for inner in within.actions():
                 if inner.text().startswith(text):
                     inner.trigger()
                     return

@@ -130,8 +130,9 @@ def test_a_restored_history_is_said_in_the_window(services: Services, qtbot: QtB
     services.history.notices.append("The backup was restored.")
     window = MainWindow(services)
     qtbot.addWidget(window)
-    qtbot.waitUntil(lambda: window.findChild(QMessageBox) is not None)
-    assert window.findChild(QMessageBox).text() == "The backup was restored."  # type: ignore[union-attr]
+    qtbot.waitUntil(lambda: bool(window.findChildren(QMessageBox)))
+    (said,) = window.findChildren(QMessageBox)
+    assert said.text() == "The backup was restored."
 
 
 def test_the_settings_lead_to_trash_import_and_export(

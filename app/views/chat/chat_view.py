@@ -387,7 +387,7 @@ class ChatView(QWidget):
         self._count_tokens()
 
     def _count_tokens(self) -> None:
-        if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
+        if not self.loaded.serves(self.conversation.model):
             return
         if too_many := self.attachments.too_many:  # what is more need not be counted
             self.counter.drop()
@@ -396,6 +396,5 @@ class ChatView(QWidget):
             self.counter.count(self.conversation, self.composer.text.strip(), self.attachments.ready)
 
     def _count_text(self, text: str) -> Reply | None:
-        if self.loaded.state != "ready" or self.loaded.model_id != self.conversation.model:
-            return None
-        return self._services.client.count_text(self.conversation.model, text)
+        model = self.conversation.model
+        return self._services.client.count_text(model, text) if self.loaded.serves(model) else None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_models import tiny_folder
+from tests.unit.backend.last_error import INVALID, MEMORY, message
 from tzcore.architecture.registry import spec_of
 from tzcore.backend import native
 from tzcore.backend.cpu import CpuBackend, CpuModel, _spec_struct
@@ -18,13 +19,6 @@ from tzcore.checkpoint import ModelFolder
 from tzcore.errors import BackendError, ContextFullError, RequestError
 
 ffi, lib = native.library()
-INVALID, MEMORY = 1, 2
-
-
-def message() -> str:
-    buffer = ffi.new("uint8_t[]", 512)
-    lib.tz_last_error(buffer, 512)
-    return bytes(ffi.string(ffi.cast("char *", buffer))).decode()
 
 
 @pytest.fixture(scope="module")

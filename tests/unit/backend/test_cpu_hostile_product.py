@@ -7,17 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.unit.backend.last_error import INVALID, message
 from tzcore import trits
 from tzcore.backend import native
 
 ffi, lib = native.library()
-INVALID, MEMORY = 1, 2
-
-
-def message() -> str:
-    buffer = ffi.new("uint8_t[]", 512)
-    lib.tz_last_error(buffer, 512)
-    return bytes(ffi.string(ffi.cast("char *", buffer))).decode()
 
 
 class Call:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def output(model: nn.Module) -> torch.Tensor:
         (t5, 14, {"encoder.block.0.layer.1.DenseReluDense.wo": "keeps it in float32", "lm_head": "excluded"}),
     ],
 )
-def test_models_that_are_no_language_models(make, count: int, left: dict[str, str]) -> None:  # type: ignore[no-untyped-def]
+def test_models_that_are_no_language_models(make: Callable[[], nn.Module], count: int, left: dict[str, str]) -> None:
     torch.manual_seed(0)
     model = make()
     before = output(model)
@@ -193,7 +194,7 @@ def test_odd_widths_are_not_turned() -> None:
     assert fitted(torch.randn(5, 33), Recipe.checked("t1", 64, True, 0)).layer.block == 0
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"fmt": "t9"}, "t9"), ({"group": 32}, "not 32")])
-def test_settings_that_there_are_not(settings: dict[str, object], words: str) -> None:
+@pytest.mark.parametrize(("fmt", "group", "words"), [("t9", 128, "t9"), ("t1", 32, "not 32")])
+def test_settings_that_there_are_not(fmt: str, group: int, words: str) -> None:
     with pytest.raises(ConversionError, match=words):
-        ternarize(nn.Sequential(nn.Linear(64, 64)), **settings)  # type: ignore[arg-type]
+        ternarize(nn.Sequential(nn.Linear(64, 64)), fmt, group)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tzcore.torch.train.original import cached, model_of_source, reader_of_model
 from tzcore.torch.train.student import Split
 from tzcore.torch.train.targets import Live, likeliest, with_rest
 from tzcore.torch.train.targets_file import HEADER, TargetsFile
-from tzcore.torch.train.text import Windows
+from tzcore.torch.train.text import Tokens, Windows
 
 FROM = {"original": "tiny", "revision": "0"}
 
@@ -113,9 +114,9 @@ def test_a_cancelled_or_killed_cache_goes_on(tmp_path: Path) -> None:
     counted: list[int] = []
     read = reader_of_model(cases.original())
 
-    def counting(ids: np.ndarray, advance: object) -> object:
+    def counting(ids: Tokens, advance: Callable[[int, str], None]) -> Iterator[torch.Tensor]:
         counted.append(len(ids))
-        return read(ids, advance)  # type: ignore[arg-type]
+        return read(ids, advance)
 
     def stop(progress: Progress) -> None:
         if progress.done > original_file.AT_ONCE * text.window:
@@ -125,10 +126,10 @@ def test_a_cancelled_or_killed_cache_goes_on(tmp_path: Path) -> None:
     cached(whole, text, read, FROM, 8)
     path = tmp_path / "t"
     with pytest.raises(Cancelled):
-        cached(path, text, counting, FROM, 8, stop)  # type: ignore[arg-type]
+        cached(path, text, counting, FROM, 8, stop)
     shutil.copy(path, tmp_path / "torn")
     told: list[Progress] = []
-    cached(path, text, counting, FROM, 8, told.append)  # type: ignore[arg-type]
+    cached(path, text, counting, FROM, 8, told.append)
     assert counted == [original_file.AT_ONCE, original_file.AT_ONCE, original_file.AT_ONCE, 3]
     assert told[0].done == original_file.AT_ONCE * text.window
     assert told[-1].done == told[-1].total == text.ids.size

@@ -54,8 +54,9 @@ def text(count: int = 8) -> list[dict[str, torch.Tensor]]:
     return [{"input_ids": window, "labels": window} for window in ids]
 
 
-def batches(size: int = 2) -> torch.utils.data.DataLoader[dict[str, torch.Tensor]]:
-    return torch.utils.data.DataLoader(text(), batch_size=size)  # type: ignore[arg-type]
+def batches(size: int = 2) -> Any:
+    """Of :func:`text`, which the loader takes as the sequence that it is."""
+    return torch.utils.data.DataLoader(text(), batch_size=size)
 
 
 def parameters(model: torch.nn.Module) -> dict[str, torch.Tensor]:
