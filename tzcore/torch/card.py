@@ -32,6 +32,7 @@ from tzcore.backend.cuda.products import GROUPS, HALVES, TOKENS, Form, Part, Sta
 from tzcore.backend.cuda.weights import Matrix, arrange
 from tzcore.backend.cuda.workspace import FEW, Buffers
 from tzcore.errors import BackendError
+from tzcore.torch.form import MatrixForm
 
 _THREADS = 512
 _QUAD = 4
@@ -104,19 +105,6 @@ def card(index: int) -> Card:
 
 
 @dataclass(frozen=True)
-class Described:
-    """All that the operator is told of a matrix but its tensors."""
-
-    rows: int
-    cols: int
-    fmt: str
-    group: int
-    block: int
-    gain: float
-    activations: str
-
-
-@dataclass(frozen=True)
 class Arranged:
     """A matrix as the kernels read it.
 
@@ -149,7 +137,7 @@ def product(
     scales: torch.Tensor | None,
     signs: torch.Tensor | None,
     bias: torch.Tensor | None,
-    matrix: Described,
+    matrix: MatrixForm,
 ) -> torch.Tensor:
     """``x`` ``[..., cols]`` times the matrix, transposed, plus ``bias``: ``[..., rows]`` in the type of ``x``.
 
@@ -174,7 +162,7 @@ def product(
 
 
 def arranged(
-    on: Card, codes: torch.Tensor, scales: torch.Tensor | None, signs: torch.Tensor | None, matrix: Described
+    on: Card, codes: torch.Tensor, scales: torch.Tensor | None, signs: torch.Tensor | None, matrix: MatrixForm
 ) -> Arranged:
     """The matrix in the kernels' order: the known one as long as its tensors are what they were."""
     tensors = [tensor for tensor in (codes, scales, signs) if tensor is not None]
@@ -204,10 +192,10 @@ def _arrange(
     codes: torch.Tensor,
     scales: torch.Tensor | None,
     signs: torch.Tensor | None,
-    matrix: Described,
+    matrix: MatrixForm,
     made_of: tuple[Any, ...],
 ) -> Arranged:
-    fmt = trits.format_named(matrix.fmt)
+    fmt = matrix.format
     shape = Shape(fmt, matrix.rows, matrix.cols, matrix.group)
     width = -(-matrix.cols // _QUAD) * _QUAD
     memory = on.empty(shape.bytes, dtype=torch.uint8)

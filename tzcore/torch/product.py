@@ -22,6 +22,7 @@ from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
 from tzcore.errors import BackendError
 from tzcore.quant import rotation
 from tzcore.torch import card, weights
+from tzcore.torch.form import MatrixForm
 
 _pools: dict[int, native.Pool] = {}
 _lock = threading.Lock()
@@ -170,7 +171,7 @@ def _(
     fmt: str, group: int, block: int, gain: float, activations: str,
 ) -> torch.Tensor:  # fmt: skip
     check(x, cols, codes, scales, signs, bias, rows, cols, fmt, group, block)
-    matrix = card.Described(rows, cols, fmt, group, block, gain, activations)
+    matrix = MatrixForm(rows, cols, trits.format_named(fmt), group, block, gain, activations)
     return card.product(card.card(x.device.index), x, codes, scales, signs, bias, matrix)
 
 

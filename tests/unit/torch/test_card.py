@@ -16,7 +16,8 @@ from tests.unit.torch.arena_card import ArenaCard
 from tzcore import trits
 from tzcore.errors import BackendError
 from tzcore.torch import TernaryLinear, card
-from tzcore.torch.card import Described, TorchCard, product
+from tzcore.torch.card import TorchCard, product
+from tzcore.torch.form import MatrixForm
 
 api = _api
 """The fixture: a driver that is a pretended one."""
@@ -49,8 +50,9 @@ def layer(cols: int, rows: int, fmt: str, *, bias: bool = True, block: int = 0, 
     return made
 
 
-def described(made: TernaryLinear) -> Described:
-    return Described(made.out_features, made.in_features, made.fmt, made.group, made.block, made.gain, made.activations)
+def described(made: TernaryLinear) -> MatrixForm:
+    fmt = trits.format_named(made.fmt)
+    return MatrixForm(made.out_features, made.in_features, fmt, made.group, made.block, made.gain, made.activations)
 
 
 class Moved:

@@ -13,8 +13,9 @@ from tzcore import trits
 from tzcore.errors import TrainingError
 from tzcore.quant import rotation
 from tzcore.torch.exact import Exact
+from tzcore.torch.form import MatrixForm
 from tzcore.torch.linear import TernaryLinear
-from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, spread
+from tzcore.torch.train.rounding import Product, packed, packed_scales, rounded, spread
 
 CELL = 0.49
 """How far from its code a latent may start, in levels: short of the threshold at 0.5, so that the trained model begins
@@ -41,7 +42,9 @@ class LatentLinear(Exact):
     ratio: torch.Tensor
     signs: torch.Tensor | None
 
-    def __init__(self, form: Form, bias: torch.Tensor | None, signs: torch.Tensor | None, scales: torch.Tensor) -> None:
+    def __init__(
+        self, form: MatrixForm, bias: torch.Tensor | None, signs: torch.Tensor | None, scales: torch.Tensor
+    ) -> None:
         """``scales`` ``[rows, groups]``: where they start.  Use :meth:`of`."""
         super().__init__()
         self.form = form
@@ -68,7 +71,7 @@ class LatentLinear(Exact):
         if fmt.packing == "half" or layer.scales is None:
             raise TrainingError("a matrix of halves has no codes to train: leave it out of the patterns")
         rows, cols = layer.out_features, layer.in_features
-        form = Form(rows, cols, fmt, layer.group, layer.block, layer.gain, layer.activations)
+        form = MatrixForm(rows, cols, fmt, layer.group, layer.block, layer.gain, layer.activations)
         device = layer.codes.device
         codes = torch.from_numpy(trits.unpack(layer.codes.cpu().numpy(), fmt, rows, cols)).to(device).float()
         scales = torch.from_numpy(trits.unpack_scales(layer.scales.cpu().numpy(), rows)).to(device).float()
@@ -199,7 +202,7 @@ class LatentLinear(Exact):
         return f"{self.in_features}, {self.out_features}, fmt={self.form.format.name}, {kind} scales{thin}"
 
 
-def _means(latents: torch.Tensor, form: Form) -> torch.Tensor:
+def _means(latents: torch.Tensor, form: MatrixForm) -> torch.Tensor:
     """Mean magnitude of each group, ``[rows, groups]``; a short last group is divided by its own length."""
     short = -form.cols % form.group
     total = torch.nn.functional.pad(latents.abs(), (0, short)).view(form.rows, -1, form.group).sum(-1)

@@ -17,7 +17,6 @@ that got none could never leave it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ import torch
 
 from tzcore import trits
 from tzcore.quant import rotation
+from tzcore.torch.form import MatrixForm
 from tzcore.torch.product import ternary_linear
 from tzcore.trits import Format
 
@@ -34,19 +34,6 @@ BEYOND = 1e30
 """What makes of the least distance of two latents more than a gradient is."""
 STRIP = 1 << 17
 """Weights that a thread works on at a time: what lies between them and the result stays in its core's cache."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a matrix is stored, without its contents; see :class:`tzcore.checkpoint.schema.MatrixEntry`."""
-
-    rows: int
-    cols: int
-    format: Format
-    group: int
-    block: int = 0
-    gain: float = 1.0
-    activations: str = "group"
 
 
 def rounded(latents: torch.Tensor, fmt: Format) -> torch.Tensor:
@@ -60,14 +47,14 @@ def strip() -> int:
     return STRIP * torch.get_num_threads()
 
 
-def strips(form: Form) -> Iterator[slice]:
+def strips(form: MatrixForm) -> Iterator[slice]:
     """The rows of a matrix, some whole tiles at a time."""
     step = max(1, strip() // (trits.LANES * form.cols)) * trits.LANES
     for first in range(0, form.rows, step):
         yield slice(first, min(form.rows, first + step))
 
 
-def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
+def packed(latents: torch.Tensor, form: MatrixForm) -> torch.Tensor:
     """The bytes of the codes that ``latents`` ``[rows, cols]`` round to: ``[tiles, tile bytes]`` uint8."""
     return pack(latents, form.format.name)
 
@@ -76,7 +63,7 @@ def packed(latents: torch.Tensor, form: Form) -> torch.Tensor:
 def pack(latents: torch.Tensor, fmt: str) -> torch.Tensor:
     """:func:`packed` as an operator, into which no compiler looks: some formats are packed by NumPy."""
     height, width = latents.shape
-    form = Form(height, width, trits.format_named(fmt), trits.GROUPS[0])
+    form = MatrixForm(height, width, trits.format_named(fmt), trits.GROUPS[0])
     return torch.cat([_packed_strip(rounded(latents[rows], form.format), form.format) for rows in strips(form)])
 
 
@@ -115,7 +102,7 @@ def spread(scales: torch.Tensor, cols: int, group: int) -> torch.Tensor:
     return scales[:, :, None].expand(-1, -1, group).reshape(len(scales), -1)[:, :cols]
 
 
-def rounded_input(x: torch.Tensor, form: Form, signs: torch.Tensor | None) -> torch.Tensor:
+def rounded_input(x: torch.Tensor, form: MatrixForm, signs: torch.Tensor | None) -> torch.Tensor:
     """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
     for rows in pieces(x):
@@ -142,7 +129,7 @@ def pieces(x: torch.Tensor) -> Iterator[slice]:
         yield slice(first, min(len(x), first + step))
 
 
-def runs(form: Form) -> Iterator[tuple[slice, slice, int]]:
+def runs(form: MatrixForm) -> Iterator[tuple[slice, slice, int]]:
     """Columns, their groups and the width of one: the whole groups, and a short last one."""
     count, short = divmod(form.cols, form.group)
     if count:
@@ -151,7 +138,7 @@ def runs(form: Form) -> Iterator[tuple[slice, slice, int]]:
         yield slice(form.cols - short, form.cols), slice(count, count + 1), short
 
 
-def scaled(values: torch.Tensor, steps: torch.Tensor, form: Form) -> torch.Tensor:
+def scaled(values: torch.Tensor, steps: torch.Tensor, form: MatrixForm) -> torch.Tensor:
     """``values`` ``[rows, cols]``, each times the number of its group in ``steps`` ``[rows, groups]``, in place."""
     for columns, groups, width in runs(form):
         values[:, columns].unflatten(1, (-1, width)).mul_(steps[:, groups, None])
@@ -169,7 +156,7 @@ class Product(torch.autograd.Function):
         scales: torch.Tensor,
         bias: torch.Tensor | None,
         signs: torch.Tensor | None,
-        form: Form,
+        form: MatrixForm,
     ) -> torch.Tensor:
         """``x`` ``[..., cols]``; ``[..., rows]`` in its type."""
         ctx.save_for_backward(x, latents, scales, bias, signs)
@@ -184,7 +171,7 @@ class Product(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[Any, ...]:
         """Gradients of x, latents, scales and bias; products are in the type of x."""
         x, latents, scales, bias, signs = ctx.saved_tensors
-        form: Form = ctx.form
+        form: MatrixForm = ctx.form
         (grad,) = grads
         flat = grad.reshape(-1, form.rows).to(x.dtype)
         to_x = to_latents = to_scales = to_bias = None
@@ -205,7 +192,7 @@ class Product(torch.autograd.Function):
 
 
 def weights(
-    latents: torch.Tensor, scales: torch.Tensor, form: Form, dtype: torch.dtype, signs: torch.Tensor | None = None
+    latents: torch.Tensor, scales: torch.Tensor, form: MatrixForm, dtype: torch.dtype, signs: torch.Tensor | None = None
 ) -> torch.Tensor:
     """What is stored, as numbers ``gain · scale · code``, ``[rows, cols]``; with ``signs`` as plain inputs meet it."""
     out, steps = latents.new_empty(latents.shape, dtype=dtype), _steps(scales, form)
@@ -216,7 +203,7 @@ def weights(
 
 
 def _split(
-    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor, form: Form
+    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor, form: MatrixForm
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The gradients of latents and scales from that of the weights."""
     to_latents, to_scales = torch.empty_like(latents), torch.empty_like(scales)
@@ -236,6 +223,6 @@ def _split(
     return to_latents, to_scales
 
 
-def _steps(scales: torch.Tensor, form: Form) -> torch.Tensor:
+def _steps(scales: torch.Tensor, form: MatrixForm) -> torch.Tensor:
     """The distance of two levels of each group, as stored, ``[rows, groups]``."""
     return scales.half().float().mul_(form.gain)

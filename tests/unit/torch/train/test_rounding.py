@@ -8,7 +8,8 @@ import torch
 
 from tzcore import trits
 from tzcore.quant.rotation import random_signs, rotate
-from tzcore.torch.train.rounding import Form, Product, packed, packed_scales, rounded, rounded_input
+from tzcore.torch.form import MatrixForm
+from tzcore.torch.train.rounding import Product, packed, packed_scales, rounded, rounded_input
 
 SHAPES = [(40, 576, 64), (17, 200, 128), (16, 64, 64), (3, 65, 64)]
 CODED = [name for name, fmt in trits.FORMATS.items() if fmt.packing != "half"]
@@ -16,7 +17,7 @@ CODED = [name for name, fmt in trits.FORMATS.items() if fmt.packing != "half"]
 
 def made(rows: int, cols: int, group: int, fmt: str, block: int = 0, activations: str = "group") -> tuple[object, ...]:
     generator = torch.Generator().manual_seed(rows * cols)
-    form = Form(rows, cols, trits.format_named(fmt), group, block, 0.5, activations)
+    form = MatrixForm(rows, cols, trits.format_named(fmt), group, block, 0.5, activations)
     reach = form.format.high + 1
     latents = (torch.rand(rows, cols, generator=generator) * 2 - 1) * reach
     scales = (torch.rand(rows, trits.groups(cols, group), generator=generator) * 0.1 + 0.01).half().float()
@@ -85,8 +86,8 @@ def test_rounded_input_is_the_cores() -> None:
     x[0] = 0
     codes, steps = quantise_activations(x.numpy(), 64)
     wanted = codes * np.repeat(steps, 64, 1)[:, :200]
-    form = Form(1, 200, trits.format_named("t1"), 64)
+    form = MatrixForm(1, 200, trits.format_named("t1"), 64)
     assert np.array_equal(rounded_input(x, form, None).numpy(), wanted)
     codes, factors = quantise_tokens(x.numpy())
-    by_token = Form(1, 200, trits.format_named("t1"), 64, activations="token")
+    by_token = MatrixForm(1, 200, trits.format_named("t1"), 64, activations="token")
     assert np.allclose(rounded_input(x, by_token, None).numpy(), codes / factors, rtol=1e-6)
