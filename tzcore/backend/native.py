@@ -20,7 +20,7 @@ from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations
 from tzcore.errors import BackendError, ContextFullError, RequestError
 
-ABI = 4
+ABI = 5
 VARIANT_VARIABLE = "TZ_CPU_VARIANT"
 """Environment variable that forces a set of kernels (see :func:`variants`)."""
 
@@ -132,6 +132,23 @@ class Pool:
         check(lib.tz_pool_new(threads, list(cpus) or ffi.NULL, len(cpus), handle))
         self.threads = threads
         self.handle = ffi.gc(handle[0], lib.tz_pool_free)
+
+    @classmethod
+    def of_team(cls, threads: int) -> Pool:
+        """Up to ``threads`` threads of the OpenMP runtime in this process, such as torch's, whose threads would spin on
+        the cores that ours want; threads of its own where there is none that exports libgomp's functions."""
+        ffi, lib = library()
+        names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
+        try:
+            process = ctypes.CDLL(None)
+            found = [ctypes.cast(getattr(process, name), ctypes.c_void_p).value for name in names]
+        except (AttributeError, OSError, TypeError):  # not there; and Windows has no library of everything
+            return cls(threads)
+        handle = ffi.new("TzPool **")
+        check(lib.tz_pool_of_team(threads, *(ffi.cast("void *", address) for address in found), handle))
+        made = cls.__new__(cls)
+        made.threads, made.handle = threads, ffi.gc(handle[0], lib.tz_pool_free)
+        return made
 
     def close(self) -> None:
         """Stop the threads, once no model uses them any more."""

@@ -8,7 +8,6 @@ through the rounding (Bengio et al. 2013): stored codes are integers and are not
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -21,31 +20,18 @@ from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import Activations, MatrixEntry, Transform
 from tzcore.errors import BackendError
 from tzcore.quant import rotation
-from tzcore.torch import card, weights
+from tzcore.torch import card, core, weights
 from tzcore.torch.form import MatrixForm
 
-_pools: dict[int, native.Pool] = {}
-_lock = threading.Lock()
-ROWS_AT_ONCE = 1024
-"""Rows that are unpacked at a time for a gradient: a multiple of 16, and what stays in a processor's cache."""
-CARD_ROWS_AT_ONCE = 4096
+WEIGHTS_AT_ONCE = 1 << 22
+"""Weights that are unpacked at a time for a gradient: few enough to stay in a processor's last cache."""
+CARD_WEIGHTS_AT_ONCE = 1 << 24
 """The same on a card, which wants much to do at once."""
 _ALONE = 1 << 24
 """Multiplications of a call, up to which one thread is done before a second one would have woken up."""
 
 _SHARED, _SOON = 1 << 15, 1 << 20
 """Numbers of a tensor from which on torch shares out a conversion, and up to which one thread does it in 0.1 ms."""
-
-
-def pool(most: int | None = None) -> native.Pool:
-    """The threads of this process, as many as torch has (``torch.set_num_threads``) and ``most`` at most."""
-    count = torch.get_num_threads()
-    if most is not None:
-        count = min(count, most)
-    with _lock:
-        if count not in _pools:
-            _pools[count] = native.Pool(count)
-        return _pools[count]
 
 
 def stored(
@@ -159,7 +145,7 @@ def ternary_linear(
     matrix = stored(codes, scales, signs, rows, cols, fmt, group, block, gain)
     added = None if bias is None else bias.detach().to(torch.float32).numpy()
     kind: Activations = "token" if activations == "token" else "group"
-    threads = pool(1 if len(flat) * rows * cols <= _ALONE else None)
+    threads = core.pool(1 if len(flat) * rows * cols <= _ALONE else None)
     out = native.matmul(threads, matrix, flat.numpy(), added, activations=kind)
     with _converting(out.size):
         return torch.from_numpy(out).to(x.dtype).reshape(*x.shape[:-1], rows)
@@ -189,9 +175,12 @@ def weight_rows(
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:  # fmt: skip
     """Rows ``first`` (a multiple of 16) to ``last`` as they meet the transformed input, without the gain."""
-    tiles = slice(first // trits.LANES, trits.tiles(last))
+    tiles, chosen = slice(first // trits.LANES, trits.tiles(last)), trits.format_named(fmt)
+    if scales is not None and not codes.is_cuda:
+        form = MatrixForm(last - first, cols, chosen, group)
+        return core.dense(codes[tiles], scales[tiles], form, dtype)
     part = None if scales is None else scales[tiles]
-    return weights.weight_rows(codes[tiles], part, trits.format_named(fmt), cols, group, dtype)[: last - first]
+    return weights.weight_rows(codes[tiles], part, chosen, cols, group, dtype)[: last - first]
 
 
 @torch.library.custom_op("tzcore::ternary_linear_gradient", mutates_args=(), device_types=("cpu", "cuda"))
@@ -216,19 +205,19 @@ def ternary_linear_gradient(
     own = grad.dtype == torch.bfloat16 or (grad.is_cuda and grad.dtype == torch.float16)
     kind = grad.dtype if own else torch.float32
     summed = torch.zeros(len(flat), cols, device=grad.device)
-    step = CARD_ROWS_AT_ONCE if grad.is_cuda else ROWS_AT_ONCE
+    most = CARD_WEIGHTS_AT_ONCE if grad.is_cuda else WEIGHTS_AT_ONCE
+    step = max(1, most // cols // trits.LANES) * trits.LANES
     for first in range(0, rows, step):
         last = min(rows, first + step)
-        with nullcontext() if grad.is_cuda else _one_thread():
-            part = flat[:, first:last].to(kind)
-            weight = weight_rows(codes, scales, first, last, cols, fmt, group, kind)
+        part = flat[:, first:last].to(kind)
+        weight = weight_rows(codes, scales, first, last, cols, fmt, group, kind)
         if kind == torch.float32:
             summed.addmm_(part, weight)
         else:
             summed += part @ weight
     if block:
         assert signs is not None
-        summed = rotation.unrotate(summed, signs, block)
+        summed = rotation.unrotate(summed, signs, block) if grad.is_cuda else core.turn_back(summed, signs, block)
     return (summed * gain).to(grad.dtype).reshape(*grad.shape[:-1], cols)
 
 

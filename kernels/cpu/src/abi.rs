@@ -9,6 +9,15 @@ pub struct TzVector {
     pub length: usize,
 }
 
+/// Float32 (kind 0) or bfloat16 (kind 1) numbers.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TzNumbers {
+    pub data: *mut u8,
+    pub length: usize,
+    pub kind: u32,
+}
+
 /// A matrix as a model folder stores it; `tzcore/trits` gives the layout.
 #[repr(C)]
 #[derive(Clone, Copy)]

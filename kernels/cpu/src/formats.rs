@@ -56,6 +56,32 @@ impl FormatId {
         matches!(self, T1B3 | T2B3)
     }
 
+    /// Codes of a byte, or of one that a word of base 3 is unpacked to.
+    pub fn slots(self) -> usize {
+        match self {
+            T1 | Q2 => 4,
+            T2 | I4 => 2,
+            _ => 1,
+        }
+    }
+
+    /// Digits of a word of base 3.
+    pub fn digits(self) -> usize {
+        if self == T1B3 { 10 } else { 5 }
+    }
+
+    /// The least and the largest code.
+    pub fn range(self) -> (i32, i32) {
+        match self {
+            T1 | T1B3 => (-1, 1),
+            Q2 => (-2, 1),
+            T2 | T2B3 => (-4, 4),
+            I4 => (-8, 7),
+            I8 => (-127, 127),
+            F16 => (0, 0),
+        }
+    }
+
     /// What is added to a value to make its digit.
     pub fn zero(self) -> i32 {
         match self {
@@ -277,28 +303,33 @@ pub(crate) unsafe fn row_values(format: FormatId, tile: *const u8, row: usize, o
 /// The four digits of quad `q` in the lane that begins at `lane`, in a row of so many blocks.
 unsafe fn quad_digits(format: FormatId, lane: *const u8, q: usize, blocks: usize) -> [u8; 4] {
     let bytes = |vector: usize| unsafe { lane.add(vector * VECTOR).cast::<[u8; 4]>().read_unaligned() };
-    let set = match format {
+    match format {
         T1 | Q2 => return bytes(q / 4).map(|b| b >> (q % 4 * 2) & 3),
         T2 | I4 => return bytes(q / 2).map(|b| b >> (q % 2 * 4) & 15),
         I8 | F16 => return bytes(q),
-        T1B3 => 1,
-        T2B3 => 2,
-    };
-    let digit = |vector: usize, word: usize, base: u32, index: usize| {
+        T1B3 | T2B3 => {}
+    }
+    let base = if format == T1B3 { 3u32 } else { 9 };
+    quad_places(format, q, blocks).map(|(vector, word, index)| {
         let b = bytes(vector);
         let word = u32::from(u16::from_le_bytes([b[2 * word], b[2 * word + 1]]));
         (((word.wrapping_mul(base.pow(index as u32)) & 0xFFFF) * base) >> 16) as u8
-    };
+    })
+}
+
+/// Where the digits of quad `q` are in a base-3 row of so many blocks: vector, word of the lane, digit of the word.
+pub(crate) fn quad_places(format: FormatId, q: usize, blocks: usize) -> [(usize, usize, usize); 4] {
+    let set = if format == T1B3 { 1 } else { 2 };
     let (unit, within) = (q / (WHOLE * BLOCK_QUADS), q % (WHOLE * BLOCK_QUADS));
     let (stream, at) = Run::new((blocks - unit * WHOLE).min(WHOLE), set).find(within);
     let first = unit * WHOLE * BLOCK_QUADS / 5 * set + at * set;
     match (format, stream) {
-        (T1B3, 0) => [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(w, i)| digit(first, w, 3, i)),
-        (T1B3, p) => [(0, p + 1), (0, p + 5), (1, p + 1), (1, p + 5)].map(|(w, i)| digit(first, w, 3, i)),
-        (_, 0) => [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(v, w)| digit(first + v, w, 9, 0)),
+        (T1B3, 0) => [(first, 0, 0), (first, 0, 1), (first, 1, 0), (first, 1, 1)],
+        (T1B3, p) => [(first, 0, p + 1), (first, 0, p + 5), (first, 1, p + 1), (first, 1, p + 5)],
+        (_, 0) => [(first, 0, 0), (first + 1, 0, 0), (first, 1, 0), (first + 1, 1, 0)],
         (_, p) => {
             let (vector, i) = (first + (p - 1) / 2, (p - 1) % 2 + 1);
-            [(0, i), (0, i + 2), (1, i), (1, i + 2)].map(|(w, i)| digit(vector, w, 9, i))
+            [(vector, 0, i), (vector, 0, i + 2), (vector, 1, i), (vector, 1, i + 2)]
         }
     }
 }

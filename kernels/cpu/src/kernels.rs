@@ -3,7 +3,8 @@
 use crate::elementwise::{Activation, Quantised};
 use crate::error::{Result, ensure};
 use crate::formats::FormatId;
-use crate::{attention, product};
+use crate::numbers::Numbers;
+use crate::{attention, dense, packing, product, straight};
 
 /// The functions of one instruction set.
 ///
@@ -30,6 +31,14 @@ pub(crate) struct Kernels {
     pub quantise: unsafe fn(*const f32, usize, usize, Quantised),
     pub activate: unsafe fn(*const f32, *const f32, *mut f32, usize, Activation),
     pub softcap: unsafe fn(*mut f32, usize, f32),
+    /// Lanes of a vector, in whose order `unpack` writes.
+    pub lanes: usize,
+    pub pack: unsafe fn(&packing::Job, usize),
+    pub dense: unsafe fn(&dense::Job, usize),
+    pub split: unsafe fn(&straight::Split, usize),
+    pub widen: unsafe fn(Numbers, usize, *mut f32, usize),
+    pub narrow: unsafe fn(*const f32, Numbers, usize, usize),
+    pub values: unsafe fn(*const i8, *const f32, usize, Numbers, usize, usize),
 }
 
 impl Kernels {
@@ -62,9 +71,10 @@ macro_rules! compile_for {
             use crate::elementwise::{self, Activation, Quantised};
             use crate::formats::*;
             use crate::kernels::Kernels;
+            use crate::numbers::Numbers;
             use crate::pages::WIDEST;
             use crate::simd::Simd;
-            use crate::{attention, codes, product, softmax};
+            use crate::{attention, codes, dense, packing, product, softmax, straight};
 
             type S = $simd;
 
@@ -166,6 +176,37 @@ macro_rules! compile_for {
             unsafe fn softcap(x: *mut f32, count: usize, cap: f32) {
                 elementwise::softcap::<S>(x, count, cap)
             }
+            #[target_feature(enable = $features)]
+            unsafe fn pack(job: &packing::Job, tile: usize) {
+                packing::pack(job, tile)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn dense(job: &dense::Job, tile: usize) {
+                dense::unpack(job, tile)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn split(job: &straight::Split, row: usize) {
+                straight::split(job, row)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn widen(from: Numbers, first: usize, to: *mut f32, count: usize) {
+                straight::widen(from, first, to, count)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn narrow(from: *const f32, to: Numbers, first: usize, count: usize) {
+                straight::narrow(from, to, first, count)
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn values(
+                codes: *const i8,
+                scales: *const f32,
+                group: usize,
+                to: Numbers,
+                first: usize,
+                count: usize,
+            ) {
+                straight::values(codes, scales, group, to, first, count)
+            }
 
             pub(crate) static KERNELS: Kernels = Kernels {
                 name: $name,
@@ -185,6 +226,13 @@ macro_rules! compile_for {
                 quantise,
                 activate,
                 softcap,
+                lanes: <S as Simd>::LANES,
+                pack,
+                dense,
+                split,
+                widen,
+                narrow,
+                values,
             };
         }
     };

@@ -1,6 +1,6 @@
 //! The CPU core: whole decoder steps in native code behind a small C ABI.
 //!
-//! `model_abi` and `lone` are the doors; `step` is the way of a chunk through the network;
+//! `model_abi`, `lone` and `training_abi` are the doors; `step` is the way of a chunk through the network;
 //! `kernels` compiles `product`, `attention` and `elementwise` for each instruction set in `simd`.
 
 // Kernels are unsafe from end to end: their contracts stand at the functions.
@@ -21,6 +21,7 @@ mod buffer;
 mod cache;
 mod coded;
 mod codes;
+mod dense;
 mod elementwise;
 mod entries;
 mod error;
@@ -33,6 +34,8 @@ mod lone;
 mod matrix;
 mod model;
 mod model_abi;
+mod numbers;
+mod packing;
 mod pages;
 mod pieces;
 mod places;
@@ -44,10 +47,13 @@ mod softmax;
 mod stage;
 mod step;
 mod step_attention;
+mod straight;
+mod team;
+mod training_abi;
 mod workspace;
 
 /// The version of the C ABI; the Python side refuses to load any other.
 #[unsafe(no_mangle)]
 pub extern "C" fn tz_abi_version() -> u32 {
-    4
+    5
 }

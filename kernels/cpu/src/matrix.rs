@@ -99,22 +99,31 @@ impl Matrix {
 
 impl Transform {
     unsafe fn new(name: &str, raw: &TzMatrix) -> Result<Option<Self>> {
-        if raw.block == 0 {
-            ensure!(raw.signs_length == 0, "{name}: signs without a Hadamard block");
+        ensure!(raw.block != 0 || raw.signs_length == 0, "{name}: signs without a Hadamard block");
+        ensure!(
+            raw.block == 0 || raw.signs_length == raw.cols as usize,
+            "{name}: {} signs for {} columns",
+            raw.signs_length,
+            raw.cols
+        );
+        unsafe { Self::of(name, raw.signs, raw.cols as usize, raw.block as usize) }
+    }
+
+    /// Of `cols` columns, or none where `block` is 0.
+    ///
+    /// # Safety
+    /// `signs` is null or has so many signs.
+    pub unsafe fn of(name: &str, signs: *const i8, cols: usize, block: usize) -> Result<Option<Self>> {
+        if block == 0 {
             return Ok(None);
         }
-        let (block, cols) = (raw.block as usize, raw.cols as usize);
         ensure!(
             block.is_power_of_two() && block > 1 && cols.is_multiple_of(block),
             "{name}: a Hadamard block of {block} does not fit {cols} columns"
         );
-        ensure!(
-            !raw.signs.is_null() && raw.signs_length == cols,
-            "{name}: {} signs for {cols} columns",
-            raw.signs_length
-        );
+        ensure!(!signs.is_null(), "{name}: no signs for {cols} columns");
         // SAFETY: not null and as long as the caller says.
-        let signs = unsafe { std::slice::from_raw_parts(raw.signs, cols) };
+        let signs = unsafe { std::slice::from_raw_parts(signs, cols) };
         ensure!(signs.iter().all(|s| s.abs() == 1), "{name}: a sign is neither +1 nor -1");
         let unit = 1.0 / (block as f32).sqrt();
         Ok(Some(Self { block, signs: signs.iter().map(|&s| f32::from(s) * unit).collect() }))

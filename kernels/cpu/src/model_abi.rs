@@ -4,7 +4,7 @@
 //! gives.  Handles are freed once, by the function of their kind; a null handle is an error
 //! everywhere else.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ use crate::error::{Code, Error, Result, ensure, guarded};
 use crate::kernels::{Kernels, select};
 use crate::model::Network;
 use crate::pool::Pool;
+use crate::team::Team;
 use crate::softmax::state_floats;
 use crate::step::Step;
 use crate::workspace::Workspace;
@@ -98,8 +99,33 @@ pub unsafe extern "C" fn tz_pool_new(
     })
 }
 
+/// A pool that starts no threads: its jobs run on up to `threads` of an OpenMP runtime, whose functions `GOMP_parallel`,
+/// `omp_get_thread_num` and `omp_get_num_threads` are given.
+///
 /// # Safety
-/// `pool` is null or came from `tz_pool_new`, and is not used again.  Models may still use its threads.
+/// The functions are null or of that name; `result` is valid for a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn tz_pool_of_team(
+    threads: usize,
+    parallel: *const c_void,
+    index: *const c_void,
+    size: *const c_void,
+    result: *mut *mut TzPool,
+) -> i32 {
+    guarded(|| unsafe {
+        ensure!(!parallel.is_null() && !index.is_null() && !size.is_null(), "a null function");
+        // SAFETY: the caller's promise; an address of a function is one of data wherever this library runs.
+        let team = Team {
+            parallel: std::mem::transmute::<*const c_void, _>(parallel),
+            index: std::mem::transmute::<*const c_void, _>(index),
+            size: std::mem::transmute::<*const c_void, _>(size),
+        };
+        put(TzPool(Arc::new(Pool::of(team, threads)?)), result)
+    })
+}
+
+/// # Safety
+/// `pool` is null or came from `tz_pool_new` or `tz_pool_of_team`, and is not used again.  Models may still use its threads.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tz_pool_free(pool: *mut TzPool) {
     unsafe { release(pool) }

@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::affinity;
 use crate::error::{Code, Error, Result};
+use crate::team::Team;
 
 /// Pauses before a waiting thread sleeps: some 20 to 50 µs.
 const SPINS: u32 = 1000;
@@ -156,6 +157,8 @@ impl Worker<'_> {
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
+    /// Whose threads run the jobs, in place of workers.
+    team: Option<Team>,
     cpus: Vec<u32>,
     turn: Mutex<()>,
 }
@@ -163,6 +166,25 @@ pub(crate) struct Pool {
 impl Pool {
     /// `threads` threads, the caller's included; thread `i` runs on `cpus[i]`, where given.
     pub fn new(threads: usize, cpus: Vec<u32>) -> Result<Self> {
+        let mut pool = Self::empty(threads, cpus, None)?;
+        for index in 1..threads {
+            let shared = pool.shared.clone();
+            let cpu = pool.cpus.get(index).copied();
+            let body = move || work(&shared, index, cpu);
+            let worker = thread::Builder::new().name(format!("tz-{index}")).spawn(body);
+            let worker =
+                worker.map_err(|error| Error::new(Code::Memory, format!("a thread could not start: {error}")))?;
+            pool.workers.push(worker);
+        }
+        Ok(pool)
+    }
+
+    /// Up to `threads` threads of another runtime.
+    pub fn of(team: Team, threads: usize) -> Result<Self> {
+        Self::empty(threads, Vec::new(), Some(team))
+    }
+
+    fn empty(threads: usize, cpus: Vec<u32>, team: Option<Team>) -> Result<Self> {
         if threads == 0 || threads > MAX_THREADS {
             return Err(Error::invalid(format!("{threads} threads; 1 to {MAX_THREADS} are possible")));
         }
@@ -182,17 +204,7 @@ impl Pool {
             passed: Signal::default(),
             finished: Signal::default(),
         });
-        let mut pool = Self { shared, workers: Vec::new(), cpus, turn: Mutex::new(()) };
-        for index in 1..threads {
-            let shared = pool.shared.clone();
-            let cpu = pool.cpus.get(index).copied();
-            let body = move || work(&shared, index, cpu);
-            let worker = thread::Builder::new().name(format!("tz-{index}")).spawn(body);
-            let worker =
-                worker.map_err(|error| Error::new(Code::Memory, format!("a thread could not start: {error}")))?;
-            pool.workers.push(worker);
-        }
-        Ok(pool)
+        Ok(Self { shared, workers: Vec::new(), team, cpus, turn: Mutex::new(()) })
     }
 
     pub fn threads(&self) -> usize {
@@ -207,6 +219,20 @@ impl Pool {
         shared.panicked.store(false, Ordering::Relaxed);
         shared.arrived.0.store(0, Ordering::Relaxed);
         shared.forget_claims();
+        match self.team {
+            Some(team) if shared.threads > 1 => {
+                team.run(shared.threads, &|index, size| perform(shared, (index, size), task));
+            }
+            _ => self.on_workers(task),
+        }
+        if shared.panicked.load(Ordering::Relaxed) {
+            return Err(Error::new(Code::Internal, "a thread of the step panicked"));
+        }
+        Ok(())
+    }
+
+    fn on_workers(&self, task: &(dyn Fn(&Worker) + Sync)) {
+        let shared = &*self.shared;
         shared.running.0.store(shared.threads - 1, Ordering::Relaxed);
         if shared.threads > 1 {
             // SAFETY: only the lifetime changes, and no thread uses the task after `running` is 0.
@@ -215,12 +241,8 @@ impl Pool {
             shared.number.0.fetch_add(1, Ordering::Release);
             shared.started.announce();
         }
-        perform(shared, 0, task);
+        perform(shared, (0, shared.threads), task);
         shared.finished.wait(|| shared.running.0.load(Ordering::Acquire) == 0);
-        if shared.panicked.load(Ordering::Relaxed) {
-            return Err(Error::new(Code::Internal, "a thread of the step panicked"));
-        }
-        Ok(())
     }
 }
 
@@ -235,8 +257,8 @@ impl Drop for Pool {
     }
 }
 
-fn perform(shared: &Shared, index: usize, task: &(dyn Fn(&Worker) + Sync)) {
-    let worker = Worker { shared, index, threads: shared.threads };
+fn perform(shared: &Shared, (index, threads): (usize, usize), task: &(dyn Fn(&Worker) + Sync)) {
+    let worker = Worker { shared, index, threads };
     if catch_unwind(AssertUnwindSafe(|| task(&worker))).is_err() {
         shared.panicked.store(true, Ordering::Relaxed);
         shared.passed.announce();
@@ -254,7 +276,7 @@ fn work(shared: &Shared, index: usize, cpu: Option<u32>) {
         let task = *shared.task.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(SendTask(task)) = task else { return };
         // SAFETY: `run` waits for this thread before the task ends.
-        perform(shared, index, unsafe { &*task });
+        perform(shared, (index, shared.threads), unsafe { &*task });
         if shared.running.0.fetch_sub(1, Ordering::Release) == 1 {
             shared.finished.announce();
         }

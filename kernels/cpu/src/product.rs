@@ -6,7 +6,8 @@
 //! so a token's result does not depend on the tokens beside it, nor on how rows are split between
 //! threads, nor on the processor.
 
-use crate::formats::{COLUMN_PAD, Format, Packed, TILE, VECTOR};
+use crate::formats::{COLUMN_PAD, Format, Packed, TILE, VECTOR, padded};
+use crate::matrix::Matrix;
 use crate::simd::Simd;
 
 /// A range of tiles of one matrix against one block of tokens.
@@ -42,6 +43,30 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// The tiles `from .. to` of a matrix, still without tokens.
+    pub fn of(matrix: &Matrix, from: usize, to: usize) -> Self {
+        Self {
+            codes: matrix.codes,
+            tile_bytes: matrix.tile_bytes,
+            scales: matrix.scales,
+            groups: matrix.groups,
+            group: matrix.group,
+            padded: padded(matrix.cols),
+            zero: matrix.format.zero(),
+            rows: matrix.rows,
+            gain: matrix.gain,
+            bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
+            stride: matrix.rows,
+            first: from,
+            last: to,
+            unpacked: false,
+            input: std::ptr::null(),
+            input_scales: std::ptr::null(),
+            input_sums: std::ptr::null(),
+            output: std::ptr::null_mut(),
+        }
+    }
+
     pub fn blocks(&self) -> usize {
         self.padded / COLUMN_PAD
     }

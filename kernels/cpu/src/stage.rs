@@ -161,7 +161,7 @@ impl Product<'_> {
         let once = matrix.format.is_base3() && count >= 2 * kernels.block && whole <= UNPACKED_BYTES;
         let (tile_bytes, room) = if once { (whole, UNPACKED_BYTES) } else { (matrix.tile_bytes, RESIDENT_BYTES) };
         let to = if count == 1 { last } else { last.min(from + (room / tile_bytes).max(1)) };
-        let mut job = job(matrix, from, to);
+        let mut job = Job::of(matrix, from, to);
         if once {
             let digits = self.unpacked.pointer();
             for tile in from..to {
@@ -172,30 +172,6 @@ impl Product<'_> {
         }
         tiles(kernels, matrix, &self.inputs[matrix.input], self.tokens, output, job);
         to
-    }
-}
-
-/// The tiles `from .. to` of a matrix, still without tokens.
-fn job(matrix: &Matrix, from: usize, to: usize) -> Job {
-    Job {
-        codes: matrix.codes,
-        tile_bytes: matrix.tile_bytes,
-        scales: matrix.scales,
-        groups: matrix.groups,
-        group: matrix.group,
-        padded: padded(matrix.cols),
-        zero: matrix.format.zero(),
-        rows: matrix.rows,
-        gain: matrix.gain,
-        bias: matrix.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
-        stride: matrix.rows,
-        first: from,
-        last: to,
-        unpacked: false,
-        input: std::ptr::null(),
-        input_scales: std::ptr::null(),
-        input_sums: std::ptr::null(),
-        output: std::ptr::null_mut(),
     }
 }
 

@@ -16,7 +16,8 @@ from tzcore.backend import native
 from tzcore.errors import BackendError
 from tzcore.hadamard import unrotate
 from tzcore.torch import TernaryLinear
-from tzcore.torch.product import pool, stored, ternary_linear
+from tzcore.torch.core import pool
+from tzcore.torch.product import stored, ternary_linear
 
 SHAPES = [(576, 1536), (64, 16), (65, 17), (200, 1), (1, 33)]
 TYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]

@@ -15,7 +15,9 @@ from tzcore.quant import rotation
 from tzcore.torch.exact import Exact
 from tzcore.torch.form import MatrixForm
 from tzcore.torch.linear import TernaryLinear
-from tzcore.torch.train.rounding import Product, packed, packed_scales, rounded, spread
+from tzcore.torch.train.passes import packed
+from tzcore.torch.train.rounding import packed_scales, rounded, spread
+from tzcore.torch.train.straight import Product
 
 CELL = 0.49
 """How far from its code a latent may start, in levels: short of the threshold at 0.5, so that the trained model begins

@@ -9,7 +9,9 @@ import torch
 from tzcore import trits
 from tzcore.quant.rotation import random_signs, rotate
 from tzcore.torch.form import MatrixForm
-from tzcore.torch.train.rounding import Product, packed, packed_scales, rounded, rounded_input
+from tzcore.torch.train import passes, rounding
+from tzcore.torch.train.rounding import packed_scales, rounded
+from tzcore.torch.train.straight import Product
 
 SHAPES = [(40, 576, 64), (17, 200, 128), (16, 64, 64), (3, 65, 64)]
 CODED = [name for name, fmt in trits.FORMATS.items() if fmt.packing != "half"]
@@ -33,7 +35,8 @@ def test_packing_is_numpys(rows: int, cols: int, group: int, fmt: str) -> None:
     form, latents, scales, *_ = made(rows, cols, group, fmt)
     codes = rounded(latents, form.format)
     wanted = trits.pack(codes.to(torch.int8).numpy(), form.format)
-    assert np.array_equal(packed(latents, form).numpy(), wanted)
+    for packed in (passes.packed(latents, form), rounding.packed(latents, form.format)):
+        assert np.array_equal(packed.numpy(), wanted)
     halves = trits.pack_scales(scales.half().numpy())
     assert np.array_equal(packed_scales(scales).numpy(), halves)
 
@@ -56,7 +59,7 @@ def test_gradients_are_the_rules(fmt: str, rows: int, cols: int, block: int, act
     dense = [t.clone().requires_grad_() for t in (x, latents, scales, bias)]
     flat = dense[0].reshape(10, cols)
     turned = flat if signs is None else rotate(flat, signs, block)
-    met = turned + (rounded_input(flat, form, signs) - turned).detach()
+    met = turned + (passes.met(flat, signs, form) - turned).detach()
     codes = dense[1] + (rounded(dense[1], form.format) - dense[1]).detach()
     full = dense[2].repeat_interleave(64, 1)[:, :cols] * codes * form.gain
     same = (met @ full.T + dense[3]).view(2, 5, rows)
@@ -87,7 +90,7 @@ def test_rounded_input_is_the_cores() -> None:
     codes, steps = quantise_activations(x.numpy(), 64)
     wanted = codes * np.repeat(steps, 64, 1)[:, :200]
     form = MatrixForm(1, 200, trits.format_named("t1"), 64)
-    assert np.array_equal(rounded_input(x, form, None).numpy(), wanted)
+    assert np.array_equal(passes.met(x, None, form).numpy(), wanted)
     codes, factors = quantise_tokens(x.numpy())
     by_token = MatrixForm(1, 200, trits.format_named("t1"), 64, activations="token")
-    assert np.allclose(rounded_input(x, by_token, None).numpy(), codes / factors, rtol=1e-6)
+    assert np.allclose(passes.met(x, None, by_token).numpy(), codes / factors, rtol=1e-6)

@@ -1,0 +1,130 @@
+"""The passes of training over whole matrices, as operators: by the Rust core on the CPU, elsewhere by torch.
+
+They are opaque to ``torch.compile``, as the product is.  Each takes the fields of a :class:`MatrixForm` one by one,
+because operators take no structures; the functions below take the form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from tzcore import trits
+from tzcore.torch import core
+from tzcore.torch.form import MatrixForm
+from tzcore.torch.train import rounding
+
+Flat = tuple[int, int, str, int, int, float, str]
+
+
+def _flat(form: MatrixForm) -> Flat:
+    return form.rows, form.cols, form.format.name, form.group, form.block, form.gain, form.activations
+
+
+def _form(rows: int, cols: int, fmt: str, group: int, block: int, gain: float, activations: str) -> MatrixForm:
+    return MatrixForm(rows, cols, trits.format_named(fmt), group, block, gain, activations)
+
+
+def packed(latents: torch.Tensor, form: MatrixForm) -> torch.Tensor:
+    """The bytes of the codes that ``latents`` ``[rows, cols]`` round to: ``[tiles, tile bytes]`` uint8."""
+    out: torch.Tensor = pack(latents, *_flat(form))
+    return out
+
+
+def weights(latents: torch.Tensor, scales: torch.Tensor, form: MatrixForm, dtype: torch.dtype) -> torch.Tensor:
+    """What is stored, as numbers ``gain · scale · code`` of ``dtype``, ``[rows, cols]``."""
+    out: torch.Tensor = dense(latents, scales, dtype, *_flat(form))
+    return out
+
+
+def met(x: torch.Tensor, signs: torch.Tensor | None, form: MatrixForm) -> torch.Tensor:
+    """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
+    out: torch.Tensor = meet(x, signs, *_flat(form))
+    return out
+
+
+def split(
+    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor, form: MatrixForm
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of latents and scales, float32, from that of the dense weights ``[rows, cols]``."""
+    out: tuple[torch.Tensor, torch.Tensor] = split_gradient(gradient, latents, scales, *_flat(form))
+    return out
+
+
+@torch.library.custom_op("tzcore::pack", mutates_args=())
+def pack(
+    latents: torch.Tensor, rows: int, cols: int, fmt: str, group: int, block: int, gain: float, activations: str
+) -> torch.Tensor:
+    """:func:`packed` as an operator."""
+    form = _form(rows, cols, fmt, group, block, gain, activations)
+    return core.pack(latents, form) if latents.device.type == "cpu" else rounding.packed(latents, form.format)
+
+
+@pack.register_fake
+def _(latents: torch.Tensor, rows: int, cols: int, fmt: str, *_: Any) -> torch.Tensor:
+    return latents.new_empty(trits.tiles(rows), trits.tile_bytes(trits.format_named(fmt), cols), dtype=torch.uint8)
+
+
+@torch.library.custom_op("tzcore::dense", mutates_args=())
+def dense(
+    latents: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype,
+    rows: int, cols: int, fmt: str, group: int, block: int, gain: float, activations: str,
+) -> torch.Tensor:  # fmt: skip
+    """:func:`weights` as an operator."""
+    form = _form(rows, cols, fmt, group, block, gain, activations)
+    if latents.device.type != "cpu":
+        return rounding.weights(latents, scales, form, dtype)
+    return core.dense(core.pack(latents, form), rounding.packed_scales(scales), form, dtype)
+
+
+@dense.register_fake
+def _(latents: torch.Tensor, scales: torch.Tensor, dtype: torch.dtype, rows: int, cols: int, *_: Any) -> torch.Tensor:
+    return latents.new_empty(rows, cols, dtype=dtype)
+
+
+@torch.library.custom_op("tzcore::meet", mutates_args=())
+def meet(
+    x: torch.Tensor, signs: torch.Tensor | None,
+    rows: int, cols: int, fmt: str, group: int, block: int, gain: float, activations: str,
+) -> torch.Tensor:  # fmt: skip
+    """:func:`met` as an operator."""
+    form = _form(rows, cols, fmt, group, block, gain, activations)
+    return core.met(x, form, signs) if x.device.type == "cpu" else rounding.met(x, form, signs)
+
+
+@meet.register_fake
+def _(x: torch.Tensor, *_: Any) -> torch.Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+@torch.library.custom_op("tzcore::split_gradient", mutates_args=())
+def split_gradient(
+    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor,
+    rows: int, cols: int, fmt: str, group: int, block: int, gain: float, activations: str,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """:func:`split` as an operator."""
+    form = _form(rows, cols, fmt, group, block, gain, activations)
+    if latents.device.type == "cpu":
+        return core.split(gradient, latents, rounding.steps(scales, form), form, rounding.MARGIN)
+    return rounding.split(gradient, latents, scales, form)
+
+
+@split_gradient.register_fake
+def _(
+    gradient: torch.Tensor, latents: torch.Tensor, scales: torch.Tensor, *_: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    return latents.new_empty(latents.shape), scales.new_empty(scales.shape)
+
+
+@torch.library.custom_op("tzcore::turn_back", mutates_args=())
+def turn_back(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
+    """Undoes the turn of inputs on ``x`` ``[n, cols]``, in its type."""
+    if x.device.type == "cpu":
+        return core.turn_back(x.clone(), signs, block)
+    return rounding.rotation.unrotate(x.float(), signs, block).to(x.dtype)
+
+
+@turn_back.register_fake
+def _(x: torch.Tensor, *_: Any) -> torch.Tensor:
+    return torch.empty_like(x)
