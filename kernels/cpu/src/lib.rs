@@ -50,6 +50,8 @@ mod step_attention;
 mod straight;
 mod team;
 mod training_abi;
+#[cfg(test)]
+mod training_agreement;
 mod workspace;
 
 /// The version of the C ABI; the Python side refuses to load any other.

@@ -16,9 +16,9 @@ use crate::error::{Code, Error, Result, ensure, guarded};
 use crate::kernels::{Kernels, select};
 use crate::model::Network;
 use crate::pool::Pool;
-use crate::team::Team;
 use crate::softmax::state_floats;
 use crate::step::Step;
+use crate::team::{Number, Parallel, Team};
 use crate::workspace::Workspace;
 
 /// Tokens of a prompt that go through the network together; fewer where the latest keys and values are kept
@@ -116,9 +116,9 @@ pub unsafe extern "C" fn tz_pool_of_team(
         ensure!(!parallel.is_null() && !index.is_null() && !size.is_null(), "a null function");
         // SAFETY: the caller's promise; an address of a function is one of data wherever this library runs.
         let team = Team {
-            parallel: std::mem::transmute::<*const c_void, _>(parallel),
-            index: std::mem::transmute::<*const c_void, _>(index),
-            size: std::mem::transmute::<*const c_void, _>(size),
+            parallel: std::mem::transmute::<*const c_void, Parallel>(parallel),
+            index: std::mem::transmute::<*const c_void, Number>(index),
+            size: std::mem::transmute::<*const c_void, Number>(size),
         };
         put(TzPool(Arc::new(Pool::of(team, threads)?)), result)
     })

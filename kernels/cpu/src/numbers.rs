@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn rounding_to_the_upper_half() {
-        for (value, wanted) in [(1.0, 0x3F80), (1.00390625, 0x3F80), (1.01171875, 0x3F82), (-2.0, 0xC000)] {
+        for (value, wanted) in [(1.0, 0x3F80), (1.0 + 1.0 / 256.0, 0x3F80), (1.0 + 3.0 / 256.0, 0x3F82), (-2.0, 0xC000)]
+        {
             assert_eq!(Brain::near(value), Brain(wanted), "{value}");
         }
         assert_eq!(Brain::near(f32::MAX).wide(), f32::INFINITY);

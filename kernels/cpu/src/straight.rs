@@ -1,7 +1,7 @@
 //! The passes of straight-through training that are no products: see `tzcore/torch/train/rounding.py`.
 
-use crate::kernels::Kernels;
 use crate::elementwise::Quantised;
+use crate::kernels::Kernels;
 use crate::numbers::{Number, Numbers, with_number};
 use crate::packing::nearest;
 
@@ -44,18 +44,18 @@ unsafe fn split_row<N: Number>(job: &Split, row: usize) {
         let step = *job.steps.add(row * groups + g);
         let (mut c, last) = (g * job.group, job.cols.min((g + 1) * job.group));
         let mut sums = [0.0f32; LANES];
-        while c < last {
-            let count = LANES.min(last - c);
-            let (from, latents) = (job.gradient.at::<N>(first + c), job.latents.add(first + c));
-            let to = job.to_latents.add(first + c);
-            if count == LANES {
-                some::<N, LANES>(job, step, from, latents, to, &mut sums);
-            } else {
-                for i in 0..count {
-                    some::<N, 1>(job, step, from.add(i), latents.add(i), to.add(i), (&mut sums[i..=i]).try_into().unwrap());
-                }
-            }
-            c += count;
+        while c + LANES <= last {
+            let at = first + c;
+            some(job, step, job.gradient.at::<N>(at), job.latents.add(at), job.to_latents.add(at), &mut sums);
+            c += LANES;
+        }
+        if c < last {
+            let (at, count) = (first + c, last - c);
+            let (mut parts, mut own, mut to) = ([N::near(0.0); LANES], [0.0; LANES], [0.0; LANES]);
+            std::ptr::copy_nonoverlapping(job.gradient.at::<N>(at), parts.as_mut_ptr(), count);
+            std::ptr::copy_nonoverlapping(job.latents.add(at), own.as_mut_ptr(), count);
+            some(job, step, parts.as_ptr(), own.as_ptr(), to.as_mut_ptr(), &mut sums);
+            std::ptr::copy_nonoverlapping(to.as_ptr(), job.to_latents.add(at), count);
         }
         let mut width = LANES;
         while width > 1 {
@@ -68,17 +68,18 @@ unsafe fn split_row<N: Number>(job: &Split, row: usize) {
     }
 }
 
+/// Sixteen columns of a group.
 #[inline(always)]
-unsafe fn some<N: Number, const COUNT: usize>(
+unsafe fn some<N: Number>(
     job: &Split,
     step: f32,
     gradient: *const N,
     latents: *const f32,
     to: *mut f32,
-    sums: &mut [f32; COUNT],
+    sums: &mut [f32; LANES],
 ) {
     let (low, high) = job.range;
-    for i in 0..COUNT {
+    for i in 0..LANES {
         let (own, part) = (*latents.add(i), (*gradient.add(i)).wide());
         sums[i] += nearest(own, job.range) * part;
         let scaled = part * step;

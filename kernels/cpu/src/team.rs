@@ -7,16 +7,19 @@
 use std::ffi::{c_int, c_uint, c_void};
 
 /// Runs the first argument, with the second, on so many threads; the last are flags, of which there are none.
-type Parallel = extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
+pub(crate) type Parallel = extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, c_uint, c_uint);
+
+/// Tells a thread something of its region.
+pub(crate) type Number = extern "C" fn() -> c_int;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Team {
     /// `GOMP_parallel`
     pub parallel: Parallel,
     /// `omp_get_thread_num`
-    pub index: extern "C" fn() -> c_int,
+    pub index: Number,
     /// `omp_get_num_threads`
-    pub size: extern "C" fn() -> c_int,
+    pub size: Number,
 }
 
 /// A job, as its threads find it.

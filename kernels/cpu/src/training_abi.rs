@@ -48,11 +48,7 @@ fn sides(rows: usize, cols: usize) -> Result<()> {
 }
 
 fn floats(name: &str, raw: &TzVector, length: usize) -> Result<*const f32> {
-    ensure!(
-        !raw.data.is_null() && raw.length == length,
-        "{name} has {} numbers where {length} are needed",
-        raw.length
-    );
+    ensure!(!raw.data.is_null() && raw.length == length, "{name} has {} numbers where {length} are needed", raw.length);
     Ok(raw.data)
 }
 
