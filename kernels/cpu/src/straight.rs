@@ -1,4 +1,4 @@
-//! The passes of straight-through training that are no products: see `tzcore/torch/train/rounding.py`.
+//! The passes of straight-through training that are no products: see `tzcore/torch/train/straight.py`.
 
 use crate::elementwise::Quantised;
 use crate::kernels::Kernels;

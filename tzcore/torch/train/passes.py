@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tzcore import trits
+from tzcore.quant import rotation
 from tzcore.torch import core
 from tzcore.torch.form import MatrixForm
 from tzcore.torch.train import rounding
@@ -122,7 +123,7 @@ def turn_back(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
     """Undoes the turn of inputs on ``x`` ``[n, cols]``, in its type."""
     if x.device.type == "cpu":
         return core.turn_back(x.clone(), signs, block)
-    return rounding.rotation.unrotate(x.float(), signs, block).to(x.dtype)
+    return rotation.unrotate(x.float(), signs, block).to(x.dtype)
 
 
 @turn_back.register_fake
