@@ -64,15 +64,13 @@ def split(
     return to_latents, to_scales
 
 
-def met(x: torch.Tensor, form: MatrixForm, signs: torch.Tensor | None) -> torch.Tensor:
-    """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
+def met(x: torch.Tensor, signs: torch.Tensor | None, group: int, block: int, activations: str) -> torch.Tensor:
+    """``x`` ``[n, cols]`` as a product meets it: turned, and rounded to int8 by group or token, in x's type."""
     given = _usable(x, _kind(x.dtype))
     out = torch.empty_like(given)
     if len(x):
-        _call(
-            "tz_meet", _numbers(given), _numbers(out), len(x), form.cols, _signs(signs), form.block, form.group,
-            form.activations == "token",
-        )  # fmt: skip
+        by_token = activations == "token"
+        _call("tz_meet", _numbers(given), _numbers(out), *x.shape, _signs(signs), block, group, by_token)
     return out.to(x.dtype)
 
 
@@ -80,7 +78,7 @@ def turn_back(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
     """Undoes the turn of inputs on ``x`` ``[n, cols]``: in place where the core can write its type."""
     given = _usable(x, _kind(x.dtype))
     if len(x):
-        _call("tz_turn_back", _numbers(given), len(x), x.shape[1], _signs(signs), block)
+        _call("tz_turn_back", _numbers(given), *x.shape, _signs(signs), block)
     return given.to(x.dtype)
 
 

@@ -90,15 +90,15 @@ def test_splitting_a_gradient(rows: int, cols: int, fmt: str, dtype: torch.dtype
 @pytest.mark.parametrize("activations", ["group", "token"])
 @pytest.mark.parametrize(("cols", "block"), [(64, 0), (65, 0), (200, 8), (576, 64), (96, 32)])
 def test_inputs_as_the_product_meets_them(cols: int, block: int, activations: str, dtype: torch.dtype) -> None:
-    form = form_of(1, cols, block=block, activations=activations)
     signs = torch.from_numpy(rotation.random_signs(cols, 1, "x")) if block else None
     x = torch.randn(9, cols).to(dtype)
     x[3] = 0
-    found = core.met(x, form, signs)
+    how = (signs, 64, block, activations)
+    found = core.met(x, *how)
     assert found.dtype == dtype
     # One last bit before the rounding is a level after it, for some.
     level = float(x.abs().max()) * max(1, block) ** 0.5 / 127
-    off = (found.float() - rounding.met(x, form, signs).float()).abs()
+    off = (found.float() - rounding.met(x, *how).float()).abs()
     assert float(off.max()) <= level
     assert float((off > level / 20).float().mean()) < 0.01
     assert not found[3].any()
@@ -107,7 +107,7 @@ def test_inputs_as_the_product_meets_them(cols: int, block: int, activations: st
 def test_an_input_that_is_not_finite_shows() -> None:
     x = torch.randn(2, 128)
     x[1, 5] = float("inf")
-    found = core.met(x, form_of(1, 128), None)
+    found = core.met(x, None, 64, 0, "group")
     assert found[0].isfinite().all()
     assert found[1, :64].isnan().all()
 
@@ -123,7 +123,7 @@ def test_turning_back(dtype: torch.dtype) -> None:
 
 def test_nothing_is_a_possible_input() -> None:
     signs = torch.ones(64, dtype=torch.int8)
-    assert core.met(torch.empty(0, 64), form_of(1, 64), None).shape == (0, 64)
+    assert core.met(torch.empty(0, 64), None, 64, 0, "group").shape == (0, 64)
     assert core.turn_back(torch.empty(0, 64), signs, 64).shape == (0, 64)
 
 

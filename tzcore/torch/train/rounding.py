@@ -65,16 +65,16 @@ def weights(latents: torch.Tensor, scales: torch.Tensor, form: MatrixForm, dtype
     return scaled(rounded(latents, form.format), steps(scales, form), form).to(dtype)
 
 
-def met(x: torch.Tensor, form: MatrixForm, signs: torch.Tensor | None) -> torch.Tensor:
+def met(x: torch.Tensor, signs: torch.Tensor | None, group: int, block: int, activations: str) -> torch.Tensor:
     """``x`` ``[n, cols]`` as the product meets it: turned, and rounded to int8 by group or token, in x's type."""
     wide = x.float()
     if signs is not None:
-        wide = rotation.rotate(wide, signs, form.block)
-    if form.activations == "token":
+        wide = rotation.rotate(wide, signs, block)
+    if activations == "token":
         factors = 127 / wide.abs().amax(-1, keepdim=True).clamp(min=1e-5)
         return (wide * factors).round_().clamp_(-128, 127).div_(factors).to(x.dtype)
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    for columns, _, width in runs(form):
+    for columns, _, width in runs(x.shape[1], group):
         grouped = wide[:, columns].unflatten(1, (-1, width))
         largest = torch.maximum(grouped.amax(-1, keepdim=True), -grouped.amin(-1, keepdim=True)).div_(127)
         # A group of zeros alone has no step; whatever it is divided by, it stays 0.
@@ -102,15 +102,15 @@ def split(
 
 def scaled(values: torch.Tensor, by: torch.Tensor, form: MatrixForm) -> torch.Tensor:
     """``values`` ``[rows, cols]``, each times the number of its group in ``by`` ``[rows, groups]``, in place."""
-    for columns, groups, width in runs(form):
+    for columns, groups, width in runs(form.cols, form.group):
         values[:, columns].unflatten(1, (-1, width)).mul_(by[:, groups, None])
     return values
 
 
-def runs(form: MatrixForm) -> Iterator[tuple[slice, slice, int]]:
+def runs(cols: int, group: int) -> Iterator[tuple[slice, slice, int]]:
     """Columns, their groups and the width of one: the whole groups, and a short last one."""
-    count, short = divmod(form.cols, form.group)
+    count, short = divmod(cols, group)
     if count:
-        yield slice(0, count * form.group), slice(0, count), form.group
+        yield slice(0, count * group), slice(0, count), group
     if short:
-        yield slice(form.cols - short, form.cols), slice(count, count + 1), short
+        yield slice(cols - short, cols), slice(count, count + 1), short
