@@ -42,3 +42,72 @@ extern "C" fn enter(call: *mut c_void) {
     let call = unsafe { &*call.cast::<Call>() };
     (call.work)((call.team.index)() as usize, (call.team.size)() as usize);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::error::Code;
+    use crate::pool::Pool;
+
+    thread_local! {
+        static PLACE: Cell<(usize, usize)> = const { Cell::new((0, 1)) };
+    }
+
+    /// A runtime that gives at most two threads, whatever is asked for.
+    extern "C" fn parallel(work: extern "C" fn(*mut c_void), data: *mut c_void, threads: c_uint, _: c_uint) {
+        let (data, size) = (data as usize, threads.min(2) as usize);
+        thread::scope(|scope| {
+            for index in 0..size {
+                scope.spawn(move || {
+                    PLACE.set((index, size));
+                    work(data as *mut c_void);
+                });
+            }
+        });
+    }
+
+    extern "C" fn index() -> c_int {
+        PLACE.get().0 as c_int
+    }
+
+    extern "C" fn size() -> c_int {
+        PLACE.get().1 as c_int
+    }
+
+    #[test]
+    fn a_job_makes_do_with_the_threads_it_gets() {
+        for wanted in [1, 2, 3] {
+            let pool = Pool::of(Team { parallel, index, size }, wanted).unwrap();
+            assert_eq!(pool.threads(), wanted);
+            let (done, arrived) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            pool.run(&|worker| {
+                assert_eq!(worker.threads, wanted.min(2));
+                arrived.fetch_add(1, Ordering::Relaxed);
+                worker.barrier();
+                assert_eq!(arrived.load(Ordering::Relaxed), worker.threads);
+                while let Some(items) = worker.claim(100, 7) {
+                    done.fetch_add(items.len(), Ordering::Relaxed);
+                }
+            })
+            .unwrap();
+            assert_eq!(done.load(Ordering::Relaxed), 100);
+        }
+    }
+
+    #[test]
+    fn a_panic_ends_the_job_in_all_of_them() {
+        let pool = Pool::of(Team { parallel, index, size }, 2).unwrap();
+        let failed = pool.run(&|worker| {
+            if worker.index == 1 {
+                std::panic::resume_unwind(Box::new("wanted"));
+            }
+            worker.barrier();
+        });
+        assert_eq!(failed.unwrap_err().code, Code::Internal);
+        pool.run(&|worker| worker.barrier()).unwrap();
+    }
+}
