@@ -27,6 +27,8 @@ def draw(lines: list[dict[str, Any]], out: Path) -> None:
     above.plot(tokens, [line["perplexity"] for line in measured], marker="o", markersize=4, label="healed")
     above.axhline(measured[0]["original_perplexity"], color="grey", linestyle="--", label="original")
     above.set(yscale="log", ylabel="perplexity, held-out text")
+    above.yaxis.set_major_formatter("{x:g}")
+    above.yaxis.set_minor_formatter("{x:g}")
     means = [sum(line["loss"] for line in steps[max(0, at - SMOOTH + 1) : at + 1]) / min(at + 1, SMOOTH)
              for at in range(len(steps))]  # fmt: skip
     below.plot([line["tokens"] / 1000 for line in steps], means, linewidth=1, label=f"loss, mean of {SMOOTH} steps")
