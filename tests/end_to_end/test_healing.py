@@ -64,7 +64,7 @@ def test_twelve_steps_bring_a_rounded_model_nearer_to_its_original(tmp_path: Pat
     healed = convert(student).eval()
     after = perplexity(healed, apart)
     print(f"\nperplexity: original {best:.1f}, rounded {before:.1f}, after {STEPS} steps {after:.1f}")
-    assert math.log(after) < math.log(before) - 0.25 * (math.log(before) - math.log(best))
+    assert math.log(after) < math.log(before) - 0.5 * (math.log(before) - math.log(best))
 
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(source.files["tokenizer.json"]))
     save_model(healed, tmp_path / "healed", tokenizer=tokenizer)
