@@ -9,7 +9,7 @@ through the rounding (Bengio et al. 2013): stored codes are integers and are not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -99,23 +99,20 @@ def _is(name: str, tensor: torch.Tensor | None, shape: tuple[int, ...], dtype: t
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch's operations run on this thread alone: a dozen that follow each other, each of which would wait for the
-    other threads, are slower by far with them where another program has one of their cores."""
+def _converting(numbers: int) -> Iterator[None]:
+    """For conversions of inputs and outputs: those that torch would share out, and are soon done, stay on this thread.
+
+    Each time that threads which sleep are woken can take as long as the product does.
+    """
     count = torch.get_num_threads()
-    torch.set_num_threads(1)
+    alone = _SHARED <= numbers <= _SOON
+    if alone:
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(count)
-
-
-def _converting(numbers: int) -> AbstractContextManager[None]:
-    """For conversions of inputs and outputs: those that torch would share out, and are soon done, stay on this thread.
-
-    Threads that have shared one spin for a while after it, on the cores that the product's threads want.
-    """
-    return _one_thread() if _SHARED <= numbers <= _SOON else nullcontext()
+        if alone:
+            torch.set_num_threads(count)
 
 
 @torch.library.custom_op("tzcore::ternary_linear", mutates_args=(), device_types="cpu")
@@ -176,7 +173,7 @@ def weight_rows(
 ) -> torch.Tensor:  # fmt: skip
     """Rows ``first`` (a multiple of 16) to ``last`` as they meet the transformed input, without the gain."""
     tiles, chosen = slice(first // trits.LANES, trits.tiles(last)), trits.format_named(fmt)
-    if scales is not None and not codes.is_cuda:
+    if scales is not None and codes.device.type == "cpu":
         form = MatrixForm(last - first, cols, chosen, group)
         return core.dense(codes[tiles], scales[tiles], form, dtype)
     part = None if scales is None else scales[tiles]

@@ -1,4 +1,6 @@
-"""Stored weights as floats, with torch's own operations: for gradients, on whatever device they lie.
+"""Stored weights as floats, with torch's own operations: for gradients on a card, and of halves.
+
+On the CPU :func:`tzcore.torch.core.dense` unpacks codes.
 
 :mod:`tzcore.trits` has the layout, and the same in NumPy.
 """

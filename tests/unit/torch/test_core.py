@@ -16,7 +16,7 @@ from tzcore.backend import native
 from tzcore.checkpoint.reader import StoredMatrix
 from tzcore.checkpoint.schema import MatrixEntry
 from tzcore.quant import rotation
-from tzcore.torch import core
+from tzcore.torch import core, weights
 from tzcore.torch.form import MatrixForm
 from tzcore.torch.train import rounding
 
@@ -67,6 +67,9 @@ def test_dense(rows: int, cols: int, fmt: str, group: int, dtype: torch.dtype) -
     wanted = codes.float() * (rounding.spread(scales, cols, group).float() * 0.5)
     assert found.dtype == dtype
     assert torch.equal(found, wanted.to(dtype))
+    # The same in torch's operations, which cards run; without the gain, a power of two here.
+    by_torch = weights.weight_rows(packed, rounding.packed_scales(scales), form.format, cols, group, torch.float32)
+    assert torch.equal(by_torch[:rows] * 0.5, wanted)
 
 
 @pytest.mark.parametrize("dtype", TYPES)
