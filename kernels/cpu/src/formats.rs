@@ -65,9 +65,9 @@ impl FormatId {
         }
     }
 
-    /// Digits of a word of base 3.
-    pub fn digits(self) -> usize {
-        if self == T1B3 { 10 } else { 5 }
+    /// Of a word of base 3: how many values a digit has, and how many digits there are.
+    pub fn word(self) -> (u32, usize) {
+        if self == T1B3 { (3, 10) } else { (9, 5) }
     }
 
     /// The least and the largest code.
@@ -309,7 +309,7 @@ unsafe fn quad_digits(format: FormatId, lane: *const u8, q: usize, blocks: usize
         I8 | F16 => return bytes(q),
         T1B3 | T2B3 => {}
     }
-    let base = if format == T1B3 { 3u32 } else { 9 };
+    let (base, _) = format.word();
     quad_places(format, q, blocks).map(|(vector, word, index)| {
         let b = bytes(vector);
         let word = u32::from(u16::from_le_bytes([b[2 * word], b[2 * word + 1]]));

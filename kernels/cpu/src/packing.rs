@@ -25,8 +25,7 @@ impl Places {
         if !format.is_base3() {
             return Self { columns: Vec::new(), words: 0 };
         }
-        let (blocks, base, digits) =
-            (padded(cols) / 64, if format == FormatId::T1B3 { 3u32 } else { 9 }, format.digits());
+        let (blocks, (base, digits)) = (padded(cols) / COLUMN_PAD, format.word());
         let quads = (0..padded(cols) / 4).flat_map(|quad| quad_places(format, quad, blocks));
         let columns = quads.map(|(vector, word, digit)| (2 * vector + word, base.pow((digits - 1 - digit) as u32)));
         Self { columns: columns.collect(), words: format.tile_bytes(cols) / (2 * TILE) }
