@@ -59,7 +59,8 @@ def split(
     to_latents, to_scales = torch.empty_like(latents), torch.empty_like(steps)
     _call(
         "tz_split_gradient", _numbers(gradient), _vector(latents), _vector(steps), form.rows, form.cols, form.group,
-        _number(form), margin, form.gain, _address("float *", to_latents), _address("float *", to_scales),
+        _number(form), margin, form.gain, _address("float *", to_latents), to_latents.numel(),
+        _address("float *", to_scales), to_scales.numel(),
     )  # fmt: skip
     return to_latents, to_scales
 
@@ -67,19 +68,21 @@ def split(
 def met(x: torch.Tensor, signs: torch.Tensor | None, group: int, block: int, activations: str) -> torch.Tensor:
     """``x`` ``[n, cols]`` as a product meets it: turned, and rounded to int8 by group or token, in x's type."""
     given = _usable(x, _kind(x.dtype))
+    signs = None if signs is None else _usable(signs, torch.int8)
     out = torch.empty_like(given)
     if len(x):
         by_token = activations == "token"
-        _call("tz_meet", _numbers(given), _numbers(out), *x.shape, _signs(signs), block, group, by_token)
+        _call("tz_meet", _numbers(given), _numbers(out), *x.shape, *_signs(signs), block, group, by_token)
     return out.to(x.dtype)
 
 
 def turn_back(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
-    """Undoes the turn of inputs on ``x`` ``[n, cols]``: in place where the core can write its type."""
-    given = _usable(x, _kind(x.dtype))
+    """Undoes the turn of inputs on ``x`` ``[n, cols]``, in a new tensor of its type."""
+    out = x.detach().to(_kind(x.dtype), copy=True, memory_format=torch.contiguous_format)
+    signs = _usable(signs, torch.int8)
     if len(x):
-        _call("tz_turn_back", _numbers(given), *x.shape, _signs(signs), block)
-    return given.to(x.dtype)
+        _call("tz_turn_back", _numbers(out), *x.shape, *_signs(signs), block)
+    return out.to(x.dtype)
 
 
 def _call(name: str, *arguments: Any) -> None:
@@ -101,9 +104,9 @@ def _address(kind: str, tensor: torch.Tensor) -> Any:
     return ffi.cast(kind, tensor.data_ptr())
 
 
-def _signs(signs: torch.Tensor | None) -> Any:
+def _signs(signs: torch.Tensor | None) -> tuple[Any, int]:
     ffi, _ = native.library()
-    return ffi.NULL if signs is None else _address("int8_t *", signs)
+    return (ffi.NULL, 0) if signs is None else (_address("int8_t *", signs), signs.numel())
 
 
 def _vector(tensor: torch.Tensor) -> Any:

@@ -1,6 +1,6 @@
 //! Stored codes as plain numbers, `gain · scale · code`, row by row: for gradients.
 
-use crate::formats::{COLUMN_PAD, TILE};
+use crate::formats::{TILE, padded};
 use crate::half;
 use crate::numbers::{Number, Numbers, with_number};
 
@@ -42,7 +42,7 @@ pub(crate) unsafe fn unpack(job: &Job, tile: usize) {
 
 #[inline(always)]
 unsafe fn rows<const SLOTS: usize, N: Number>(job: &Job, tile: usize) {
-    let words = job.cols.next_multiple_of(COLUMN_PAD) / (4 * SLOTS);
+    let words = padded(job.cols) / (4 * SLOTS);
     for lane in 0..TILE.min(job.rows - tile * TILE) {
         let strip = lane / job.lanes * job.lanes * words;
         let codes = job.codes.add(4 * (strip + lane % job.lanes)).cast::<u32>();

@@ -18,6 +18,7 @@
 use std::thread;
 
 use crate::half::{from_f32, to_f32};
+use crate::packing::nearest;
 
 /// Done.
 const OK: i32 = 0;
@@ -32,20 +33,6 @@ const WIDEST: usize = 128;
 const MOST_TRIALS: usize = 64;
 /// Trial scales rounded at a time.
 const TOGETHER: usize = 4;
-
-/// Adding and subtracting 1.5·2²³ rounds a float of magnitude below 2²² to nearest, ties to even.
-const ROUNDER: f32 = 12_582_912.0;
-
-#[inline(always)]
-fn round(x: f32) -> f32 {
-    (x + ROUNDER) - ROUNDER
-}
-
-/// Nearest code to `x`; NaN (0/0) becomes `low`, which the callers exclude.
-#[inline(always)]
-fn code(x: f32, low: f32, high: f32) -> f32 {
-    round(x.max(low).min(high))
-}
 
 #[inline(always)]
 fn dot<const L: usize>(a: &[f32; L], b: &[f32; L]) -> f32 {
@@ -116,7 +103,7 @@ impl<const L: usize> Problem<L> {
             let stiffness = row[i].recip();
             let from = i / LANES * LANES;
             for k in 0..TOGETHER {
-                let t = code(rest[k][i] * inverse[k], self.low, self.high);
+                let t = nearest(rest[k][i] * inverse[k], (self.low, self.high));
                 let error = (rest[k][i] - scales[k] * t) * stiffness;
                 add_scaled(&mut rest[k][from..], &row[from..], -error);
                 found[k].codes[i] = t;
@@ -135,7 +122,7 @@ impl<const L: usize> Problem<L> {
             if stiffness <= 0.0 {
                 continue;
             }
-            let best = code(codes[i] + (v[i] / scale - p[i]) / stiffness, self.low, self.high);
+            let best = nearest(codes[i] + (v[i] / scale - p[i]) / stiffness, (self.low, self.high));
             let step = best - codes[i];
             if step != 0.0 {
                 codes[i] = best;

@@ -38,7 +38,7 @@ pub(crate) struct Kernels {
     pub split: unsafe fn(&straight::Split, usize),
     pub widen: unsafe fn(Numbers, usize, *mut f32, usize),
     pub narrow: unsafe fn(*const f32, Numbers, usize, usize),
-    pub values: unsafe fn(*const i8, *const f32, usize, Numbers, usize, usize),
+    pub values: unsafe fn(&straight::Room, usize, Numbers, usize, usize),
 }
 
 impl Kernels {
@@ -197,15 +197,8 @@ macro_rules! compile_for {
                 straight::narrow(from, to, first, count)
             }
             #[target_feature(enable = $features)]
-            unsafe fn values(
-                codes: *const i8,
-                scales: *const f32,
-                group: usize,
-                to: Numbers,
-                first: usize,
-                count: usize,
-            ) {
-                straight::values(codes, scales, group, to, first, count)
+            unsafe fn values(room: &straight::Room, group: usize, to: Numbers, first: usize, count: usize) {
+                straight::values(room, group, to, first, count)
             }
 
             pub(crate) static KERNELS: Kernels = Kernels {

@@ -5,7 +5,7 @@ use crate::abi::{TzMatrix, TzVector};
 use crate::error::{Error, Result, ensure};
 use crate::formats::{FormatId, TILE, padded};
 
-const LARGEST_SIDE: u32 = 1 << 24;
+pub(crate) const LARGEST_SIDE: u32 = 1 << 24;
 
 /// A matrix whose lengths agree with its shape.  The weights are borrowed from the caller.
 pub(crate) struct Matrix {
@@ -99,29 +99,29 @@ impl Matrix {
 
 impl Transform {
     unsafe fn new(name: &str, raw: &TzMatrix) -> Result<Option<Self>> {
-        ensure!(raw.block != 0 || raw.signs_length == 0, "{name}: signs without a Hadamard block");
-        ensure!(
-            raw.block == 0 || raw.signs_length == raw.cols as usize,
-            "{name}: {} signs for {} columns",
-            raw.signs_length,
-            raw.cols
-        );
-        unsafe { Self::of(name, raw.signs, raw.cols as usize, raw.block as usize) }
+        let signs = (raw.signs, raw.signs_length);
+        unsafe { Self::of(name, signs, raw.cols as usize, raw.block as usize) }
     }
 
     /// Of `cols` columns, or none where `block` is 0.
     ///
     /// # Safety
-    /// `signs` is null or has so many signs.
-    pub unsafe fn of(name: &str, signs: *const i8, cols: usize, block: usize) -> Result<Option<Self>> {
+    /// `signs` is null or valid for its length.
+    pub unsafe fn of(
+        name: &str,
+        (signs, length): (*const i8, usize),
+        cols: usize,
+        block: usize,
+    ) -> Result<Option<Self>> {
         if block == 0 {
+            ensure!(length == 0, "{name}: signs without a Hadamard block");
             return Ok(None);
         }
         ensure!(
             block.is_power_of_two() && block > 1 && cols.is_multiple_of(block),
             "{name}: a Hadamard block of {block} does not fit {cols} columns"
         );
-        ensure!(!signs.is_null(), "{name}: no signs for {cols} columns");
+        ensure!(!signs.is_null() && length == cols, "{name}: {length} signs for {cols} columns");
         // SAFETY: not null and as long as the caller says.
         let signs = unsafe { std::slice::from_raw_parts(signs, cols) };
         ensure!(signs.iter().all(|s| s.abs() == 1), "{name}: a sign is neither +1 nor -1");

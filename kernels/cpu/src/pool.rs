@@ -284,7 +284,7 @@ fn work(shared: &Shared, index: usize, cpu: Option<u32>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -304,9 +304,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_panic_ends_the_job_everywhere_and_the_pool_lives_on() {
-        let pool = Pool::new(3, vec![]).unwrap();
+    /// A panic in a thread of `pool` ends the job in all, and the pool lives on.
+    pub(crate) fn outlives_a_panic(pool: &Pool) {
         let failed = pool.run(&|worker| {
             if worker.index == 1 {
                 std::panic::resume_unwind(Box::new("wanted"));
@@ -315,6 +314,11 @@ mod tests {
         });
         assert_eq!(failed.unwrap_err().code, Code::Internal);
         pool.run(&|worker| worker.barrier()).unwrap();
+    }
+
+    #[test]
+    fn a_panic_ends_the_job_everywhere_and_the_pool_lives_on() {
+        outlives_a_panic(&Pool::new(3, vec![]).unwrap());
     }
 
     #[test]

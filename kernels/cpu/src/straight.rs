@@ -1,7 +1,9 @@
 //! The passes of straight-through training that are no products: see `tzcore/torch/train/straight.py`.
 
 use crate::elementwise::Quantised;
+use crate::formats::padded;
 use crate::kernels::Kernels;
+use crate::matrix::Transform;
 use crate::numbers::{Number, Numbers, with_number};
 use crate::packing::nearest;
 
@@ -89,12 +91,6 @@ unsafe fn some<N: Number>(
     }
 }
 
-/// A layer's turn of its inputs: ±1/√block a column, and the block of the Hadamard transform.
-pub(crate) struct Turn<'a> {
-    pub signs: &'a [f32],
-    pub block: usize,
-}
-
 /// Room of a thread for one row: `padded` floats, as many codes, and a scale and a sum for every 64 columns.
 pub(crate) struct Room {
     pub values: *mut f32,
@@ -108,17 +104,16 @@ pub(crate) struct Room {
 ///
 /// # Safety
 /// The kernels run here; arrays have the row, which no one else writes; the room is padded to 64 columns.
-#[allow(clippy::too_many_arguments)]
 pub(crate) unsafe fn meet(
     kernels: &Kernels,
     (x, to): (Numbers, Numbers),
     row: usize,
     cols: usize,
-    turn: Option<&Turn>,
+    turn: Option<&Transform>,
     (group, per_token): (usize, bool),
     room: &Room,
 ) {
-    let padded = cols.next_multiple_of(64);
+    let padded = padded(cols);
     (kernels.widen)(x, row * cols, room.values, cols);
     for i in cols..padded {
         *room.values.add(i) = 0.0;
@@ -129,14 +124,21 @@ pub(crate) unsafe fn meet(
     }
     let to_room = Quantised { codes: room.codes, scales: room.scales, sums: room.sums, block: 1, per_token };
     (kernels.quantise)(room.values, padded, group, to_room);
-    (kernels.values)(room.codes, room.scales, group, to, row * cols, cols);
+    (kernels.values)(room, group, to, row * cols, cols);
 }
 
 /// Undoes the turn of row `row` of `x`, in place.
 ///
 /// # Safety
 /// As for [`meet`].
-pub(crate) unsafe fn turn_back(kernels: &Kernels, x: Numbers, row: usize, cols: usize, turn: &Turn, room: *mut f32) {
+pub(crate) unsafe fn turn_back(
+    kernels: &Kernels,
+    x: Numbers,
+    row: usize,
+    cols: usize,
+    turn: &Transform,
+    room: *mut f32,
+) {
     (kernels.widen)(x, row * cols, room, cols);
     (kernels.hadamard)(room, cols, turn.block);
     (kernels.multiply)(room, turn.signs.as_ptr(), room, cols);
@@ -168,25 +170,18 @@ pub(crate) unsafe fn narrow(from: *const f32, to: Numbers, first: usize, count: 
     })
 }
 
-/// `to[first + i] = codes[i] · scales[i / group]`
+/// `to[first + i] = codes[i] · scales[i / group]`, of the codes and scales in `room`.
 ///
 /// # Safety
 /// As for [`widen`].
 #[inline(always)]
-pub(crate) unsafe fn values(
-    codes: *const i8,
-    scales: *const f32,
-    group: usize,
-    to: Numbers,
-    first: usize,
-    count: usize,
-) {
+pub(crate) unsafe fn values(room: &Room, group: usize, to: Numbers, first: usize, count: usize) {
     with_number!(to.kind, N, {
         let to = to.at::<N>(first);
         for start in (0..count).step_by(group) {
-            let scale = *scales.add(start / group);
+            let scale = *room.scales.add(start / group);
             for i in start..count.min(start + group) {
-                *to.add(i) = N::near(f32::from(*codes.add(i)) * scale);
+                *to.add(i) = N::near(f32::from(*room.codes.add(i)) * scale);
             }
         }
     })

@@ -50,8 +50,8 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::error::Code;
     use crate::pool::Pool;
+    use crate::pool::tests::outlives_a_panic;
 
     thread_local! {
         static PLACE: Cell<(usize, usize)> = const { Cell::new((0, 1)) };
@@ -100,14 +100,6 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_job_in_all_of_them() {
-        let pool = Pool::of(Team { parallel, index, size }, 2).unwrap();
-        let failed = pool.run(&|worker| {
-            if worker.index == 1 {
-                std::panic::resume_unwind(Box::new("wanted"));
-            }
-            worker.barrier();
-        });
-        assert_eq!(failed.unwrap_err().code, Code::Internal);
-        pool.run(&|worker| worker.barrier()).unwrap();
+        outlives_a_panic(&Pool::of(Team { parallel, index, size }, 2).unwrap());
     }
 }

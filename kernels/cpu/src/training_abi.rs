@@ -7,17 +7,16 @@ use crate::buffer::Buffer;
 use crate::error::{Error, Result, ensure, guarded};
 use crate::formats::{FormatId, TILE, padded};
 use crate::kernels::Kernels;
-use crate::matrix::{Matrix, Transform};
+use crate::matrix::{LARGEST_SIDE, Matrix, Transform};
 use crate::model_abi::{TzPool, kernels_named};
 use crate::numbers::Numbers;
 use crate::pool::Pool;
 use crate::product::{self, UNPACKED_BEYOND};
-use crate::straight::{Room, Split, Turn};
+use crate::straight::{Room, Split};
 use crate::{dense, packing, straight};
 
 /// Claims of every thread.
 const CLAIMS: usize = 4;
-const LARGEST_SIDE: usize = 1 << 24;
 
 /// `work` for each of `count` items, in claims of at least `least`, with a buffer of `room` numbers for every thread.
 fn each<T: Copy + Send + Sync>(
@@ -42,9 +41,14 @@ unsafe fn tools<'a>(pool: *const TzPool, variant: *const c_char) -> Result<(&'a 
 }
 
 fn sides(rows: usize, cols: usize) -> Result<()> {
-    let possible = 1..=LARGEST_SIDE;
+    let possible = 1..=LARGEST_SIDE as usize;
     ensure!(possible.contains(&rows) && possible.contains(&cols), "impossible shape {rows} × {cols}");
     Ok(())
+}
+
+fn coded(format: u32) -> Result<FormatId> {
+    let format = FormatId::from_number(format).filter(|format| *format != FormatId::F16);
+    format.ok_or_else(|| Error::invalid("not a format of codes"))
 }
 
 fn floats(name: &str, raw: &TzVector, length: usize) -> Result<*const f32> {
@@ -71,8 +75,7 @@ pub unsafe extern "C" fn tz_pack(
     guarded(|| unsafe {
         let (pool, kernels) = tools(pool, variant)?;
         sides(rows, cols)?;
-        let format = FormatId::from_number(format).filter(|format| *format != FormatId::F16);
-        let format = format.ok_or_else(|| Error::invalid("not a format of codes"))?;
+        let format = coded(format)?;
         let tiles = rows.div_ceil(TILE);
         let tile_bytes = format.tile_bytes(cols);
         let wanted = tiles * tile_bytes;
@@ -151,19 +154,22 @@ pub unsafe extern "C" fn tz_split_gradient(
     margin: f32,
     gain: f32,
     to_latents: *mut f32,
+    to_latents_length: usize,
     to_scales: *mut f32,
+    to_scales_length: usize,
 ) -> i32 {
     guarded(|| unsafe {
         let (pool, kernels) = tools(pool, variant)?;
         sides(rows, cols)?;
         ensure!(group == 64 || group == 128, "group size {group}");
-        let format = FormatId::from_number(format).ok_or_else(|| Error::invalid("not a format"))?;
-        let (low, high) = format.range();
-        ensure!(!to_latents.is_null() && !to_scales.is_null(), "a null output");
+        let (low, high) = coded(format)?.range();
+        let groups = rows * cols.div_ceil(group);
+        ensure!(!to_latents.is_null() && to_latents_length == rows * cols, "{to_latents_length} gradients of latents");
+        ensure!(!to_scales.is_null() && to_scales_length == groups, "{to_scales_length} gradients of scales");
         let job = Split {
             gradient: Numbers::new("the gradient", &gradient, rows * cols)?,
             latents: floats("latents", &latents, rows * cols)?,
-            steps: floats("steps", &steps, rows * cols.div_ceil(group))?,
+            steps: floats("steps", &steps, groups)?,
             to_latents,
             to_scales,
             cols,
@@ -181,7 +187,7 @@ pub unsafe extern "C" fn tz_split_gradient(
 /// for.  `per_token` 1 rounds with one scale a token, 0 with one for every `group`.
 ///
 /// # Safety
-/// As for [`tz_pack`]; `signs` are `cols` bytes where `block` is not 0.
+/// As for [`tz_pack`].
 #[unsafe(no_mangle)]
 #[allow(clippy::too_many_arguments)]
 pub unsafe extern "C" fn tz_meet(
@@ -192,6 +198,7 @@ pub unsafe extern "C" fn tz_meet(
     tokens: usize,
     cols: usize,
     signs: *const i8,
+    signs_length: usize,
     block: usize,
     group: usize,
     per_token: u32,
@@ -202,8 +209,7 @@ pub unsafe extern "C" fn tz_meet(
         ensure!(group == 64 || group == 128, "group size {group}");
         ensure!(per_token <= 1, "no activations have the number {per_token}");
         let arrays = (Numbers::new("x", &x, tokens * cols)?, Numbers::new("the output", &to, tokens * cols)?);
-        let transform = Transform::of("x", signs, cols, block)?;
-        let turn = transform.as_ref().map(|t| Turn { signs: &t.signs, block: t.block });
+        let turn = Transform::of("x", (signs, signs_length), cols, block)?;
         let (wide, rounding) = (padded(cols), (group, per_token == 1));
         // A row of floats, its scales and sums, and its codes: four bytes hold four of these.
         let groups = wide / 64;
@@ -220,6 +226,7 @@ pub unsafe extern "C" fn tz_meet(
 /// # Safety
 /// As for [`tz_meet`].
 #[unsafe(no_mangle)]
+#[allow(clippy::too_many_arguments)]
 pub unsafe extern "C" fn tz_turn_back(
     pool: *const TzPool,
     variant: *const c_char,
@@ -227,15 +234,15 @@ pub unsafe extern "C" fn tz_turn_back(
     tokens: usize,
     cols: usize,
     signs: *const i8,
+    signs_length: usize,
     block: usize,
 ) -> i32 {
     guarded(|| unsafe {
         let (pool, kernels) = tools(pool, variant)?;
         sides(tokens, cols)?;
         let x = Numbers::new("x", &x, tokens * cols)?;
-        let transform = Transform::of("x", signs, cols, block)?;
-        let transform = transform.ok_or_else(|| Error::invalid("no block to turn back"))?;
-        let turn = &Turn { signs: &transform.signs, block };
+        let turn = Transform::of("x", (signs, signs_length), cols, block)?;
+        let turn = &turn.ok_or_else(|| Error::invalid("no block to turn back"))?;
         each(pool, tokens, 1, cols, |row, room: *mut f32| straight::turn_back(kernels, x, row, cols, turn, room))
     })
 }

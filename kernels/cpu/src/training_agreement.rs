@@ -7,7 +7,7 @@ use crate::half;
 use crate::kernels::{Kernels, available, select};
 use crate::matrix::Matrix;
 use crate::numbers::Numbers;
-use crate::straight::Split;
+use crate::straight::{Room, Split};
 use crate::{dense, packing, product};
 
 const SHAPES: [(usize, usize); 5] = [(1, 1), (16, 64), (19, 65), (33, 200), (18, 449)];
@@ -183,13 +183,12 @@ fn numbers_are_widened_and_narrowed() {
         for (back, given) in back.iter().zip(&given) {
             assert!((back - given).abs() <= given.abs() / 256.0, "{}: {back} is not {given}", kernels.name);
         }
-        let (codes, scales) = ([-127i8, 3, 100], [0.5f32, 2.0]);
         let mut out = vec![0u8; 4 * 130];
-        let mut all = [0i8; 130];
-        (all[0], all[63], all[64]) = (codes[0], codes[1], codes[2]);
-        unsafe {
-            (kernels.values)(all.as_ptr(), [scales[0], scales[1], 1.0].as_ptr(), 64, numbers(&mut out, 0), 0, 130)
-        };
+        let (mut codes, mut scales, mut sums) = ([0i8; 130], [0.5f32, 2.0, 1.0], [0; 3]);
+        (codes[0], codes[63], codes[64]) = (-127, 3, 100);
+        let (codes, scales, sums) = (codes.as_mut_ptr(), scales.as_mut_ptr(), sums.as_mut_ptr());
+        let room = Room { values: back.as_mut_ptr(), codes, scales, sums };
+        unsafe { (kernels.values)(&room, 64, numbers(&mut out, 0), 0, 130) };
         let value = |i: usize| f32::from_le_bytes(out[4 * i..4 * i + 4].try_into().unwrap());
         assert_eq!([value(0), value(63), value(64), value(129)], [-63.5, 1.5, 200.0, 0.0]);
     }

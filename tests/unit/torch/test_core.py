@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -160,12 +162,26 @@ def test_every_number_of_threads_gives_the_same_bits(threads: int) -> None:
         torch.set_num_threads(before)
 
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="torch's OpenMP runtime is libgomp on Linux")
+
+
+@on_linux
+def test_torchs_threads_are_used_where_they_can_be() -> None:
+    """Threads of the pool's own would be as right, and slow beside torch's."""
+    torch.randn(1 << 20).add_(1)  # starts torch's
+    before = psutil.Process().num_threads()
+    pool = native.Pool.of_team(2)
+    assert psutil.Process().num_threads() == before
+    assert pool.threads == 2
+    ours = native.Pool(2)
+    assert psutil.Process().num_threads() > before
+    ours.close()
+
+
+@on_linux
 def test_a_pool_within_a_region_has_one_thread() -> None:
     """A region within another gets no threads; a job that counts on more would wait for ever."""
-    try:
-        parallel = ctypes.CDLL(None).GOMP_parallel
-    except (AttributeError, OSError, TypeError):
-        pytest.skip("this process has no OpenMP runtime with libgomp's functions")
+    parallel = ctypes.CDLL(None).GOMP_parallel
     form = form_of(64, 64)
     latents = torch.randn(64, 64)
     wanted, found = core.pack(latents, form), []
@@ -212,15 +228,16 @@ def vector(length: int, data: Any = FLOATS) -> Any:
 def split_of(**other: Any) -> tuple[Any, ...]:
     given = {
         "gradient": numbers(16 * 64), "latents": vector(16 * 64), "steps": vector(16), "rows": 16, "cols": 64,
-        "group": 64, "format": 1, "margin": 0.5, "gain": 1.0, "to_latents": FLOATS, "to_scales": FLOATS,
+        "group": 64, "format": 1, "margin": 0.5, "gain": 1.0, "to_latents": FLOATS,
+        "latents_length": 16 * 64, "to_scales": FLOATS, "scales_length": 16,
     } | other  # fmt: skip
     return tuple(given.values())
 
 
 def meet_of(**other: Any) -> tuple[Any, ...]:
     given = {
-        "x": numbers(2 * 64), "to": numbers(2 * 64), "tokens": 2, "cols": 64, "signs": SIGNS, "block": 64,
-        "group": 64, "per_token": 0,
+        "x": numbers(2 * 64), "to": numbers(2 * 64), "tokens": 2, "cols": 64, "signs": SIGNS, "signs_length": 64,
+        "block": 64, "group": 64, "per_token": 0,
     } | other  # fmt: skip
     return tuple(given.values())
 
@@ -241,14 +258,19 @@ def meet_of(**other: Any) -> tuple[Any, ...]:
         ("tz_split_gradient", lambda: split_of(steps=vector(17))),
         ("tz_split_gradient", lambda: split_of(group=100)),
         ("tz_split_gradient", lambda: split_of(to_scales=ffi.NULL)),
+        ("tz_split_gradient", lambda: split_of(latents_length=16 * 64 - 1)),
+        ("tz_split_gradient", lambda: split_of(scales_length=17)),
+        ("tz_split_gradient", lambda: split_of(format=8)),
         ("tz_meet", lambda: meet_of(to=numbers(127))),
         ("tz_meet", lambda: meet_of(x=numbers(128, data=ffi.NULL))),
         ("tz_meet", lambda: meet_of(signs=ffi.NULL)),
+        ("tz_meet", lambda: meet_of(signs_length=63)),
+        ("tz_meet", lambda: meet_of(block=0)),
         ("tz_meet", lambda: meet_of(block=48)),
         ("tz_meet", lambda: meet_of(per_token=2)),
         ("tz_meet", lambda: meet_of(group=0)),
-        ("tz_turn_back", lambda: (numbers(128), 2, 64, SIGNS, 0)),
-        ("tz_turn_back", lambda: (numbers(128), 2, 64, SIGNS, 128)),
+        ("tz_turn_back", lambda: (numbers(128), 2, 64, ffi.NULL, 0, 0)),
+        ("tz_turn_back", lambda: (numbers(128), 2, 64, SIGNS, 64, 128)),
     ],
 )  # fmt: skip
 def test_lies_are_refused(function: str, arguments: Callable[[], tuple[Any, ...]]) -> None:

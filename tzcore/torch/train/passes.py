@@ -115,7 +115,7 @@ def _(
 def turn_back(x: torch.Tensor, signs: torch.Tensor, block: int) -> torch.Tensor:
     """Undoes the turn of inputs on ``x`` ``[n, cols]``, in its type."""
     if x.device.type == "cpu":
-        return core.turn_back(x.clone(), signs, block)
+        return core.turn_back(x, signs, block)
     return rotation.unrotate(x.float(), signs, block).to(x.dtype)
 
 
