@@ -162,7 +162,8 @@ class Loop:
     def _share(self, ahead: float = 0.0) -> float:
         """How much of the whole is done, 0 to 1; ``ahead`` steps from now, where steps make the whole."""
         if self.settings.minutes is not None:
-            return min(1.0, (time.monotonic() - self._began) / (60 * self.settings.minutes))
+            # By the position, not by the clock: what has ended has ended when it is gone on with.
+            return min(1.0, self._position.seconds / (60 * self.settings.minutes))
         return min(1.0, (self._position.step + ahead) / self.settings.steps)
 
     def _ended(self) -> bool:
